@@ -1,0 +1,113 @@
+"""Copies of a clip as it might have sounded elsewhere: faster, farther away, in noise.
+
+Every function takes and returns mono samples and draws from the generator it is given, so that a
+seed makes the same copies again.  Augmented copies are made from training clips only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ser.audio import Samples
+from ser.contract import CONTRACT, Contract
+
+
+def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = CONTRACT) -> Samples:
+    """Return one varied copy of a clip, of the contract's length and level.
+
+    Speed, tempo, colour, room, noise and position vary at once, each with a chance of its own.
+
+    Parameters
+    ----------
+    speech : ndarray of float32, shape (n,)
+        Speech with the silence trimmed off both ends.
+    rng : numpy.random.Generator
+        Source of every choice.
+    contract : Contract
+        Length and level of the result.
+
+    Returns
+    -------
+    ndarray of float32, shape (48000,)
+        A clip as `ser.audio.prepare_clip` would return it.
+
+    Examples
+    --------
+    >>> t = np.arange(24_000, dtype=np.float32) / 16_000
+    >>> copy = augment(np.sin(2 * np.pi * 220 * t), np.random.default_rng(0))
+    >>> copy.shape
+    (48000,)
+    """
+    rate = contract.sample_rate
+    if rng.random() < 0.8:
+        speech = change_speed(speech, rng.uniform(0.88, 1.14))
+    if rng.random() < 0.5:
+        speech = change_tempo(speech, rng.uniform(0.85, 1.2))
+    if rng.random() < 0.4:
+        speech = colour(speech, rng, rate=rate)
+    if rng.random() < 0.25:
+        speech = reverberate(speech, rng.uniform(0.1, 0.5), rng, rate=rate)
+    clip = place(speech, contract.clip_samples, rng)
+    if rng.random() < 0.5:
+        clip = add_noise(clip, rng.uniform(10, 40), rng)
+    rms = np.sqrt(np.mean(np.square(clip[clip != 0.0], dtype=np.float64)))
+    return (clip * (10 ** (contract.level_dbfs / 20) / max(rms, 1e-12))).astype(np.float32)
+
+
+def change_speed(speech: Samples, factor: float) -> Samples:
+    """Play `factor` times as fast; pitch and formants rise with it, as of a smaller speaker."""
+    import soxr
+
+    return soxr.resample(speech, factor, 1.0, quality="MQ").astype(np.float32)
+
+
+def change_tempo(speech: Samples, factor: float) -> Samples:
+    """Speak `factor` times as fast at the same pitch (phase vocoder)."""
+    import librosa
+
+    return librosa.effects.time_stretch(speech, rate=factor, n_fft=1024).astype(np.float32)
+
+
+def colour(speech: Samples, rng: np.random.Generator, *, rate: int) -> Samples:
+    """Filter as another microphone would: a smooth random response within ± 8 dB."""
+    spectrum = np.fft.rfft(speech)
+    frequencies = np.fft.rfftfreq(len(speech), 1 / rate)
+    knots = np.array([60.0, 250.0, 1000.0, 3000.0, rate / 2])
+    gains = np.clip(rng.normal(0, 3, len(knots)), -8, 8)
+    response = np.interp(np.log(np.maximum(frequencies, 1.0)), np.log(knots), gains)
+    return np.fft.irfft(spectrum * 10 ** (response / 20), len(speech)).astype(np.float32)
+
+
+def reverberate(speech: Samples, rt60: float, rng: np.random.Generator, *, rate: int) -> Samples:
+    """Put the speaker into a room whose sound falls by 60 dB in `rt60` seconds.
+
+    The response is noise under an exponential decay behind the direct sound (Moorer 1979).
+    """
+    from scipy.signal import fftconvolve
+
+    time = np.arange(int(rt60 * rate)) / rate
+    tail = rng.normal(size=len(time)) * 10 ** (-3 * time / rt60)
+    tail *= rng.uniform(0.1, 0.6) / np.sqrt(np.sum(np.square(tail)))
+    tail[0] = 1.0
+    return fftconvolve(speech, tail)[: len(speech)].astype(np.float32)
+
+
+def add_noise(clip: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
+    """Add noise `snr_db` below the clip's power, between white and pink."""
+    spectrum = np.fft.rfft(rng.normal(size=len(clip)))
+    tilt = rng.uniform(0, 0.5)  # 0 white, .5 pink: amplitude falls with frequency ** -tilt
+    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** -tilt
+    noise = np.fft.irfft(spectrum, len(clip))
+    wanted = np.mean(np.square(clip, dtype=np.float64)) / 10 ** (snr_db / 10)
+    noise *= np.sqrt(wanted / np.mean(np.square(noise)))
+    return (clip + noise).astype(np.float32)
+
+
+def place(speech: Samples, length: int, rng: np.random.Generator) -> Samples:
+    """Cut to, or lay at a random position into, exactly `length` samples."""
+    room = length - len(speech)
+    if room < 0:
+        start = int(rng.integers(0, -room + 1))
+        return speech[start : start + length]
+    before = int(rng.integers(0, room + 1))
+    return np.pad(speech, (before, room - before))

@@ -1,0 +1,288 @@
+"""A model bundle: a folder with ``model.keras`` and the ``manifest.json`` that vouches for it.
+
+A bundle may come from anyone, so nothing in it is believed before it is checked: the model must be
+the file the manifest was written for (SHA-256), may consist of Keras' own layers only, and is read
+in Keras' safe mode.  There is no pickle in it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ser
+from ser.contract import CONTRACT, Contract
+from ser.errors import BundleError
+from ser.files import atomic_path, sha256_of, write_json
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FILE = "model.keras"
+MANIFEST_FILE = "manifest.json"
+_FORMAT = 1
+_MAX_MODEL_BYTES = 100_000_000
+_MAX_MANIFEST_BYTES = 20_000_000
+
+# What `ser.model.build_cnn_lstm` uses.  Loading runs the constructors that a model file names, so
+# a file that names others is refused before Keras sees it.
+_ALLOWED_CLASSES = {
+    "Functional",
+    "InputLayer",
+    "Normalization",
+    "Permute",
+    "Reshape",
+    "Conv1D",
+    "BatchNormalization",
+    "Activation",
+    "MaxPooling1D",
+    "SpatialDropout1D",
+    "Dropout",
+    "Bidirectional",
+    "LSTM",
+    "Dense",
+    "Softmax",
+    "Dot",
+    "Flatten",
+    # Parts of layers.
+    "DTypePolicy",
+    "GlorotUniform",
+    "OrthogonalInitializer",
+    "Orthogonal",
+    "Zeros",
+    "Ones",
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says of itself.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    contract : Contract
+        What the model is fed.
+    model_sha256 : str
+        Of ``model.keras``.
+    temperature : float
+        Logits are divided by it before the softmax (Guo et al. 2017, *On calibration of modern
+        neural networks*); fitted on validation clips.
+    created : str
+        ISO 8601, UTC.
+    training : dict
+        Configuration of the run and the size of its parts.
+    heard : dict of str to list of str
+        ``ids`` and ``audio`` (`ser.audio.audio_hash`) of the training and validation clips, so
+        that no report can call them unheard.
+    versions : dict of str to str
+        Of the libraries that trained it.
+    """
+
+    name: str
+    contract: Contract
+    model_sha256: str
+    temperature: float
+    created: str
+    training: dict[str, Any] = field(default_factory=dict)
+    heard: dict[str, list[str]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def save_bundle(
+    folder: str | Path,
+    model: keras.Model,
+    *,
+    name: str,
+    temperature: float,
+    contract: Contract = CONTRACT,
+    training: dict[str, Any] | None = None,
+    heard: dict[str, list[str]] | None = None,
+    versions: dict[str, str] | None = None,
+) -> Manifest:
+    """Write a model and its manifest; the manifest last, since it makes the folder a bundle.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if missing.
+    model : keras.Model
+        Maps features to logits.
+    name, temperature, contract, training, heard, versions
+        See `Manifest`.
+
+    Returns
+    -------
+    Manifest
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    folder = Path(folder)
+    with atomic_path(folder / MODEL_FILE) as temporary:
+        model.save(temporary)
+    manifest = Manifest(
+        name=name,
+        contract=contract,
+        model_sha256=sha256_of(folder / MODEL_FILE),
+        temperature=temperature,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        training=training or {},
+        heard=heard or {},
+        versions=versions or {},
+    )
+    values = {
+        "format": _FORMAT,
+        "ser": ser.__version__,
+        **{k: getattr(manifest, k) for k in ("name", "created", "temperature")},
+        "model": {
+            "file": MODEL_FILE,
+            "sha256": manifest.model_sha256,
+            "bytes": (folder / MODEL_FILE).stat().st_size,
+            "parameters": model.count_params(),
+        },
+        "contract": contract.to_json(),
+        "training": manifest.training,
+        "versions": manifest.versions,
+        "heard": manifest.heard,
+    }
+    write_json(folder / MANIFEST_FILE, values)
+    return manifest
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """Read and check the manifest of a bundle, without loading the model.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or it is damaged or of a later format.
+    """
+    file = Path(folder) / MANIFEST_FILE
+    if not file.is_file():
+        raise BundleError(
+            f"{folder} is no model bundle: it has no {MANIFEST_FILE}. Bundles are folders such "
+            "as models/ravdess, or finished training runs."
+        )
+    try:
+        if file.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise BundleError(f"{file} is too large to be a manifest.")
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            f"{file} is damaged ({error}). Copy the bundle again, or train again."
+        ) from error
+    if not isinstance(values, dict) or values.get("format") != _FORMAT:
+        raise BundleError(
+            f"{file} has another format than this version of ser reads ({_FORMAT}). Update ser, "
+            "or train again."
+        )
+    try:
+        temperature = float(values["temperature"])
+        heard = values["heard"]
+        manifest = Manifest(
+            name=str(values["name"]),
+            contract=Contract.from_json(values["contract"]),
+            model_sha256=str(values["model"]["sha256"]),
+            temperature=temperature,
+            created=str(values["created"]),
+            training=dict(values["training"]),
+            heard={k: [str(v) for v in heard[k]] for k in ("ids", "audio")},
+            versions=dict(values["versions"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{file} lacks or garbles {error}. Copy the bundle again, or train again."
+        ) from error
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise BundleError(f"{file} has an impossible temperature: {temperature}.")
+    return manifest
+
+
+def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
+    """Load a model after checking that it is the one its manifest describes.
+
+    Returns
+    -------
+    model : keras.Model
+        Maps (batch, 32, 94, 2) features to (batch, 8) logits.
+    manifest : Manifest
+
+    Raises
+    ------
+    BundleError
+        If a file is missing, damaged, not the one described, or not made of known layers.
+    """
+    import keras
+
+    manifest = read_manifest(folder)
+    file = Path(folder) / MODEL_FILE
+    if not file.is_file():
+        raise BundleError(f"{folder} has no {MODEL_FILE}. Copy the bundle again.")
+    if sha256_of(file) != manifest.model_sha256:
+        raise BundleError(
+            f"{file} is not the model its manifest describes (its SHA-256 differs): one of the "
+            "two was changed or damaged. Copy the bundle again."
+        )
+    _check_layers(file)
+    try:
+        model = keras.models.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever the damage happens to cause
+        raise BundleError(f"{file} cannot be loaded: {_first_line(error)}") from error
+    shapes = (model.input_shape, model.output_shape)
+    expected = (
+        (None, *manifest.contract.input_shape),
+        (None, len(manifest.contract.labels)),
+    )
+    if shapes != expected:
+        raise BundleError(
+            f"{file} maps {shapes[0]} to {shapes[1]}, but its manifest promises {expected[0]} to "
+            f"{expected[1]}. Copy the bundle again, or train again."
+        )
+    return model, manifest
+
+
+def find_bundles(folder: str | Path) -> list[Path]:
+    """Return the bundles directly inside a folder, sorted by name."""
+    return sorted(file.parent for file in Path(folder).glob(f"*/{MANIFEST_FILE}"))
+
+
+def _check_layers(file: Path) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _MAX_MODEL_BYTES:
+                raise BundleError(f"{file} unpacks to more than a model of this kind can have.")
+            config = json.loads(archive.read("config.json"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{file} is no Keras model file ({_first_line(error)}).") from error
+    for module, name in _classes(config):
+        own = name in _ALLOWED_CLASSES and (module or "").split(".")[0] == "keras"
+        if not own and (module, name) != (None, "__keras_tensor__"):
+            raise BundleError(
+                f"{file} contains {module}.{name}, which no model of this project has. It is not "
+                "loaded, since loading could run foreign code."
+            )
+
+
+def _classes(config: Any) -> Iterator[tuple[str | None, str]]:
+    """Yield (module, class) of everything a Keras configuration would construct."""
+    if isinstance(config, dict):
+        if "class_name" in config:
+            yield config.get("module"), str(config["class_name"])
+        config = list(config.values())
+    if isinstance(config, list):
+        for value in config:
+            yield from _classes(value)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

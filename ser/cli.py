@@ -1,0 +1,457 @@
+"""The command line: ``python -m ser``, or ``ser`` once installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import ser
+import ser.emotions
+from ser.errors import DataError, SerError
+
+PROJECT = Path(ser.__file__).resolve().parent.parent
+DEFAULT_MODEL = PROJECT / "models" / "ravdess"
+
+_EXAMPLES = """\
+examples:
+  ser predict my-voice.wav                          which emotion is it?
+  ser predict interview.mp3 --timeline              and every second of a long recording
+  ser scan data/samples                             what is in this folder?
+  ser plot my-voice.wav --out my-voice.png          what does the model see?
+  ser train --data data/samples --out runs/first    train a model of your own
+  ser evaluate runs/first --data data/samples --json report.json
+
+'ser COMMAND --help' explains every option.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code.
+
+    0 on success, 2 on input that cannot be used (with one line on stderr), 130 when stopped.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    # `kill` asks for the same as Ctrl-C: leave a run that can be resumed.
+    signal.signal(signal.SIGTERM, _interrupt)
+    from ser.training import Stopped
+
+    try:
+        options.run(options)
+    except SerError as error:
+        print(f"ser: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(f"\n{stopped}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("\nser: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ser",
+        description="Speech emotion recognition: name the emotion in short clips of speech.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ser {ser.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    command("info", _info, "versions, models with their figures, and corpora found here")
+
+    sub = command("scan", _scan, "list the clips of a corpus, and what was left out and why")
+    _corpus(sub, "corpus")
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="write the table of clips here")
+    _jobs(sub)
+
+    sub = command("download", _download, "fetch RAVDESS (434 MB, CC BY-NC-SA 4.0) from Zenodo")
+    sub.add_argument("corpus", choices=["ravdess"], help="which corpus")
+    sub.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the clips")
+    sub.add_argument("--url", metavar="URL", help="another server with the same two archives")
+
+    sub = command("plot", _plot, "draw a clip: waveform, spectrogram, MFCCs, the model's input")
+    sub.add_argument("clip", type=Path, metavar="CLIP", help="an audio file")
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a .png, or an .html to hover over"
+    )
+
+    sub = command("features", _features, "write the model inputs of a corpus as a NumPy archive")
+    _corpus(sub, "corpus")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz file")
+    _jobs(sub)
+
+    sub = command("train", _train, "train a model, test it on unheard clips, write a report")
+    _corpus(sub, "--data", required=False)
+    sub.add_argument("--out", type=Path, metavar="RUN", help="new folder for everything it makes")
+    sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run instead")
+    _training_options(sub, "reference or speakers; see the README")
+    sub.add_argument("--folds", type=int, metavar="N", help="for speakers: number of folds (5)")
+    sub.add_argument("--fold", type=int, metavar="K", help="for speakers: which tests, from 0 (0)")
+    _jobs(sub)
+
+    sub = command("evaluate", _evaluate, "test a model on a corpus")
+    sub.add_argument("model", type=Path, metavar="BUNDLE_OR_RUN", help="a folder with a model")
+    _corpus(sub, "--data")
+    sub.add_argument(
+        "--protocol",
+        choices=["reference", "all"],
+        default="reference",
+        help="reference: the test clips of the reference split, which the model must not have "
+        "heard (default); all: every clip",
+    )
+    sub.add_argument("--seed", type=int, default=42, help="of the reference split (42)")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
+    sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
+    _jobs(sub)
+
+    sub = command("crossval", _crossval, "train and test once per fold of unheard speakers")
+    _corpus(sub, "--data")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
+    _training_options(sub, "speakers: every speaker is unheard once", ["speakers"])
+    sub.add_argument("--folds", type=int, metavar="N", help="number of folds (5)")
+    sub.add_argument("--resume", action="store_true", help="keep the folds already finished")
+    _jobs(sub)
+
+    sub = command("predict", _predict, "name the emotion in audio files")
+    sub.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files or folders")
+    sub.add_argument(
+        "--model", type=Path, default=DEFAULT_MODEL, metavar="BUNDLE", help="the shipped model"
+    )
+    sub.add_argument("--format", choices=["table", "json", "csv"], default="table")
+    sub.add_argument(
+        "--timeline", action="store_true", help="every second of a recording, 3 s at a time"
+    )
+    _jobs(sub)
+    return parser
+
+
+def _corpus(parser: argparse.ArgumentParser, name: str, *, required: bool = True) -> None:
+    settings: dict[str, Any] = {"type": Path, "metavar": "DIR"}
+    if name.startswith("-"):
+        settings["required"] = required
+    parser.add_argument(
+        name, **settings, help="folder of clips (RAVDESS, EMO-DB, a folder per emotion), or a CSV"
+    )
+
+
+def _jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs", type=int, default=-1, metavar="N", help="parallel workers (one per core)"
+    )
+
+
+def _training_options(
+    parser: argparse.ArgumentParser, protocol: str, protocols: Sequence[str] | None = None
+) -> None:
+    from ser.splits import PROTOCOLS
+    from ser.training import PRESETS
+
+    quick, full = (PRESETS[p] for p in ("quick", "full"))
+    parser.add_argument(
+        "--protocol",
+        choices=protocols or PROTOCOLS,
+        help=protocol,
+        default=protocols[0] if protocols else None,
+    )
+    parser.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        default="full",
+        help=f"quick: {quick['epochs']} epochs, {quick['copies']} augmented copies per clip; "
+        f"full (default): {full['epochs']} and {full['copies']}",
+    )
+    parser.add_argument("--seed", type=int, help="of the split and the training (42)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the preset's")
+    parser.add_argument("--copies", type=int, metavar="N", help="instead of the preset's")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="clips per step (32)")
+    parser.add_argument("--learning-rate", type=float, metavar="X", help="highest value (0.002)")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from ser import bundle, corpora, report, training
+
+    environment = training.environment()
+    print(f"ser {ser.__version__}, Python {environment['python']}, {environment['system']}")
+    versions = ((k, v) for k, v in environment["versions"].items() if k != "ser")
+    print("  " + ", ".join(f"{name} {number}" for name, number in versions))
+    print("\nModels")
+    for folder in bundle.find_bundles(PROJECT / "models"):
+        figures = report.read_report(folder)
+        found = "no report"
+        if figures:
+            low, high = figures["accuracy_interval"]
+            found = (
+                f"accuracy {figures['accuracy']:.1%} (95 %: {low:.1%} to {high:.1%}), weighted F1 "
+                f"{figures['weighted_f1']:.3f} on {figures['n_test']} test clips, protocol "
+                f"{figures['protocol']}"
+            )
+        print(f"  {_shown(folder)}: {found}")
+    print("\nCorpora")
+    for folder in sorted(p for p in (PROJECT / "data").glob("*") if p.is_dir()):
+        try:
+            clips = corpora.scan(folder).clips
+        except DataError:
+            continue
+        print(f"  {_shown(folder)}: {len(clips)} clips, {clips['speaker'].nunique()} speakers")
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _scan(options: argparse.Namespace) -> None:
+    from ser import corpora
+    from ser.files import atomic_path
+
+    corpus = corpora.inspect(corpora.scan(options.corpus), jobs=options.jobs)
+    clips = corpus.clips
+    speakers = clips.loc[clips["speaker"] != "", "speaker"].nunique()
+    hours = clips["seconds"].sum() / 3600
+    print(f"{len(clips)} clips, {hours:.2f} hours, {speakers} speakers\n")
+    counts = clips.groupby("emotion").agg(clips=("name", "size"), minutes=("seconds", "sum"))
+    counts["minutes"] = (counts["minutes"] / 60).round(1)
+    order = [e for e in ser.emotions.EMOTIONS if e in counts.index]
+    print(counts.loc[order].to_string())
+    twins = corpora.duplicates(clips)
+    if len(twins):
+        print(f"\n{len(twins)} clips with the same audio as another:")
+        print(twins[["name", "audio"]].to_string(index=False))
+    if len(corpus.skipped):
+        print(f"\n{len(corpus.skipped)} files left out:")
+        for reason, files in corpus.skipped.groupby("reason", sort=False):
+            print(f"  {len(files)} × {reason} (such as {Path(files['path'].iloc[0]).name})")
+    if options.csv:
+        with atomic_path(options.csv) as temporary:
+            clips.to_csv(temporary, index=False, float_format="%.4f")
+        print(f"\nWritten: {options.csv}")
+
+
+def _download(options: argparse.Namespace) -> None:
+    from ser import download
+
+    print(download.LICENCE, file=sys.stderr)
+    url = {"url": options.url} if options.url else {}
+    with download.progress_bars() as progress:
+        folder = download.download_ravdess(options.to, progress=progress, **url)
+    print(f"RAVDESS is in {folder}. Look at it with: ser scan {folder}")
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from ser import audio, charts
+
+    if options.out.suffix.lower() not in (".png", ".html"):
+        raise DataError(f"Cannot draw {options.out}: the name must end in .png or .html.")
+    figure = charts.clip_figure(audio.load_audio(options.clip), title=options.clip.name)
+    charts.save_chart(figure, options.out)
+    print(f"Written: {options.out}")
+
+
+def _features(options: argparse.Namespace) -> None:
+    from ser import corpora, dataset
+
+    corpus = corpora.inspect(corpora.scan(options.corpus), jobs=options.jobs)
+    clips = corpus.clips
+    inputs = dataset.compute_features(clips["path"].tolist(), jobs=options.jobs)
+    dataset.save_features(options.out, inputs, clips["emotion"].tolist(), clips["name"].tolist())
+    shape = " × ".join(map(str, inputs.clean.shape))
+    print(f"Written: {options.out} ({shape}); {len(corpus.skipped)} files left out")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from ser import training
+    from ser.runs import Run
+
+    if options.resume:
+        if options.data or options.out:
+            raise DataError("--resume knows its corpus and folder; leave out --data and --out.")
+        run = Run(options.resume)
+        run.read_config()
+    else:
+        if not (options.data and options.out):
+            raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")
+        run = training.start(options.out, _config(options))
+    _warm_up_tensorflow()
+    result = training.train(run, jobs=options.jobs)
+    _print_figures(result)
+    print(f"\nModel, report.html and MODEL_CARD.md are in {run.folder}")
+
+
+def _config(options: argparse.Namespace) -> Any:
+    """Build the configuration: the preset, and over it whatever was given."""
+    from ser import corpora, training
+
+    corpora.scan(options.data)  # refuse a wrong folder before anything is made
+    given = {f.name: getattr(options, f.name, None) for f in fields(training.TrainingConfig)}
+    given = {k: v for k, v in given.items() if v is not None} | {"data": str(options.data)}
+    return training.TrainingConfig(**{**training.PRESETS[options.preset], **given})
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ser import corpora, report, splits
+    from ser.files import atomic_path, write_json, write_text
+    from ser.runs import Run
+
+    recognizer = _load(options.model)
+    corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
+    clips = corpus.clips
+    if options.protocol == "reference":
+        _, test = splits.reference_test(clips, seed=options.seed)
+        clips = clips.iloc[test].reset_index(drop=True)
+        known = report.heard(clips, recognizer.manifest)
+        if known.any():
+            raise DataError(
+                f"{options.model} was trained on {known.sum()} of the {len(clips)} test clips of "
+                f"this split, so they are not unheard. Use the seed it was trained with, or "
+                "--protocol all, which says how many clips were heard."
+            )
+    result, predictions = report.test(
+        recognizer,
+        clips,
+        root=options.data,
+        protocol=options.protocol,
+        seed=options.seed if options.protocol == "reference" else None,
+        jobs=options.jobs,
+    )
+    _print_figures(result)
+    if options.csv:
+        with atomic_path(options.csv) as temporary:
+            predictions.to_csv(temporary, index=False, float_format="%.5f")
+    if options.html:
+        write_text(options.html, report.to_html(result, Run(options.model).read_epochs()))
+    if options.json:
+        write_json(options.json, result)
+
+
+def _crossval(options: argparse.Namespace) -> None:
+    from ser import crossval
+
+    config = replace(_config(options), fold=0)
+    _warm_up_tensorflow()
+    result = crossval.cross_validate(options.out, config, resume=options.resume, jobs=options.jobs)
+    for fold in result["folds"]:
+        print(f"fold {fold['fold']}: accuracy {fold['accuracy']:.1%}, UAR {fold['uar']:.1%}")
+    _print_figures(result)
+    print(f"\nreport.json and predictions.csv are in {options.out}")
+
+
+def _print_figures(result: dict[str, Any]) -> None:
+    print(f"\n{result['n_test']} test clips: {result['protocol_in_words']}")
+    if result.get("n_heard_in_training"):
+        print(f"WARNING: {result['n_heard_in_training']} of them were heard in training.")
+    words = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
+    for key, word in (words | {"uar": "unweighted average recall"}).items():
+        low, high = result[f"{key}_interval"]
+        print(f"  {word:26} {result[key]:6.1%}   95 %: {low:.1%} to {high:.1%}")
+    print(f"  {'calibration error (ECE)':26} {result['ece']:6.3f}")
+    print(f"\n  {'':10} precision  recall     f1  clips")
+    for label, c in result["per_class"].items():
+        print(
+            f"  {label:10} {c['precision']:9.1%} {c['recall']:7.1%} {c['f1']:6.1%} {c['support']:6}"
+        )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from ser.audio import EXTENSIONS, AudioError
+
+    files: list[Path] = []
+    for path in options.paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            if not inside:
+                raise DataError(f"{path} holds no audio file.")
+            files += inside
+        else:
+            files.append(path)
+    recognizer = _load(options.model)
+    refused: list[str] = []
+    if options.timeline:
+        tables = []
+        for file in files:
+            try:
+                tables.append(recognizer.timeline(file))
+            except AudioError as error:
+                refused.append(str(error))
+        table = pd.concat(tables, ignore_index=True) if tables else None
+    else:
+        table, bad = recognizer.predict_files(files, jobs=options.jobs)
+        refused = bad["reason"].tolist()
+    if table is not None and len(table):
+        print(_formatted(table, recognizer.labels, options.format))
+    if refused:
+        # Whatever could be used was answered above; the rest still is an error.
+        more = f" ({len(refused) - 1} more files refused)" if len(refused) > 1 else ""
+        raise DataError(f"{refused[0]}{more}")
+
+
+def _formatted(table: Any, labels: Sequence[str], form: str) -> str:
+    if form == "csv":
+        return str(table.to_csv(index=False, float_format="%.5f")).rstrip()
+    if form == "json":
+        records = []
+        for row in table.to_dict("records"):
+            spoken = row["emotion"] is not None
+            records.append(
+                {k: row[k] for k in ("file", "start", "end", "emotion")}
+                | {"probabilities": {la: row[la] for la in labels} if spoken else None}
+            )
+        return json.dumps(records, indent=2, ensure_ascii=False)
+    shown = table[["file", "start", "end"]].copy()
+    shown["emotion"] = [e or "(no speech)" for e in table["emotion"]]
+    for label in labels:
+        shown[label] = [f"{p:.0%}" if p == p else "" for p in table[label]]
+    return str(shown.to_string(index=False, float_format=lambda v: f"{v:.2f}"))
+
+
+def _load(folder: Path) -> Any:
+    _warm_up_tensorflow()
+    from ser.recognizer import Recognizer
+
+    return Recognizer.load(folder)
+
+
+def _warm_up_tensorflow() -> None:
+    """Load TensorFlow with its start-up remarks kept off the terminal, unless something fails.
+
+    It writes them to the file descriptor before any setting is read (tensorflow issue 100442).
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as remarks:
+        os.dup2(remarks.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        except BaseException:
+            remarks.seek(0)
+            os.write(terminal, remarks.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -1,0 +1,87 @@
+"""Cross-validation: one run per fold, every clip tested once by a model that never heard it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser import evaluation, report, training
+from ser.contract import CONTRACT
+from ser.errors import RunError
+from ser.files import atomic_path, write_json
+from ser.runs import Run
+from ser.training import TrainingConfig
+
+
+def cross_validate(
+    folder: str | Path, config: TrainingConfig, *, resume: bool = False, jobs: int = -1
+) -> dict[str, Any]:
+    """Train and test once per fold.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Gets one run per fold, ``report.json`` and ``predictions.csv``.
+    config : TrainingConfig
+        Of every fold; its ``fold`` is ignored.
+    resume : bool
+        Go on where an earlier call was stopped: finished folds are kept.
+    jobs : int
+        See `ser.training.train`.
+
+    Returns
+    -------
+    dict
+        The report over all clips together (`ser.evaluation.evaluate`), with ``folds``: accuracy,
+        UAR, weighted F1, calibration error and number of clips of each, and with the mean and
+        standard deviation over the folds.
+
+    Raises
+    ------
+    RunError
+        If the folder is not empty and `resume` is false, or holds another configuration.
+    DataError, Stopped
+        See `ser.training.train`.
+    """
+    folder = Path(folder)
+    study = Run(folder)
+    if resume:
+        if study.read_config() != config.to_json():
+            raise RunError(
+                f"{folder} was started with other settings. Give the same ones, or another folder."
+            )
+    else:
+        study.create(config.to_json())
+    figures, tables = [], []
+    for fold in range(config.folds):
+        run = Run(folder / f"fold-{fold + 1}")
+        if not (run.folder / "config.json").exists():
+            run.create(replace(config, fold=fold).to_json())
+        result = report.read_report(run.folder)
+        if result is None:
+            result = training.train(run, jobs=jobs)
+        figures.append({"fold": fold + 1} | {k: result[k] for k in _FIGURES})
+        table = pd.read_csv(run.folder / "predictions.csv", keep_default_na=False)
+        tables.append(table.assign(fold=fold + 1))
+    pooled = pd.concat(tables, ignore_index=True)
+    summary = {
+        "protocol": config.protocol,
+        "protocol_in_words": report.PROTOCOL_WORDS[config.protocol],
+        "seed": config.seed,
+        "corpora": sorted(pooled["corpus"].unique()),
+        "folds": figures,
+        "mean": {k: float(np.mean([f[k] for f in figures])) for k in _FIGURES[1:]},
+        "std": {k: float(np.std([f[k] for f in figures], ddof=1)) for k in _FIGURES[1:]},
+        **evaluation.evaluate(pooled, CONTRACT.labels),
+    }
+    with atomic_path(folder / "predictions.csv") as temporary:
+        pooled.to_csv(temporary, index=False, float_format="%.5f")
+    write_json(folder / "report.json", summary)
+    return summary
+
+
+_FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")

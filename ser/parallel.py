@@ -1,0 +1,69 @@
+"""The one place where work over many clips is spread over processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from tqdm.auto import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, how many are done, how many there are)."""
+
+_TOO_FEW_FOR_PROCESSES = 32
+
+
+def map_items(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    description: str,
+    *,
+    jobs: int = -1,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Apply `function` to every item, in order, and show how far it is.
+
+    Built on joblib, so the caller decides where the work runs without any code here changing:
+    ``with joblib.parallel_config(backend="dask"): ...`` sends it to a Dask cluster.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item; a function at the top level of a module (or a `functools.partial` of one),
+        so that another process can find it.
+    items : iterable
+        What to work on.
+    description : str
+        Words for the progress bar.
+    jobs : int
+        Parallel workers; -1 is one per core.
+    progress : callable, optional
+        Called after every item.  A bar is drawn as well where a terminal can show one.
+
+    Returns
+    -------
+    list
+        Results in the order of the items.
+
+    Examples
+    --------
+    >>> map_items(abs, [-2, 1], "Counting", progress=lambda what, done, total: None)
+    [2, 1]
+    """
+    import joblib
+
+    items = list(items)
+    if len(items) < _TOO_FEW_FOR_PROCESSES:
+        jobs = 1  # starting processes would take longer than the work
+    results: list[Result] = []
+    work = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size="auto")
+    # disable=None: a bar is drawn only where someone can see it move; a log file gets none.
+    with tqdm(total=len(items), desc=description, unit="clip", disable=None) as bar:
+        for result in work(joblib.delayed(function)(item) for item in items):
+            results.append(result)
+            bar.update()
+            if progress is not None:
+                progress(description, len(results), len(items))
+    return results

@@ -1,0 +1,182 @@
+"""Reports: figures as JSON, the same as a page that people can read, and the model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser import bundle, charts, evaluation
+from ser.bundle import Manifest
+from ser.errors import DataError
+from ser.files import atomic_path, write_json, write_text
+from ser.parallel import Progress
+from ser.recognizer import Recognizer
+
+PROTOCOL_WORDS = {
+    "reference": (
+        "a random fifth of the clips, stratified by emotion; the same speakers are heard in "
+        "training and test"
+    ),
+    "speakers": "clips of speakers who were never heard in training",
+    "all": "every clip of the corpus",
+}
+"""What each protocol means, for people."""
+
+_KEPT = ("speaker", "gender", "channel", "intensity", "statement", "corpus")
+
+
+def test(
+    recognizer: Recognizer,
+    clips: pd.DataFrame,
+    *,
+    root: str | Path,
+    protocol: str,
+    seed: int | None,
+    jobs: int = -1,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Ask a recogniser about clips whose emotion is known, and report.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model.
+    clips : DataFrame
+        Table of clips to test on.
+    root : str or Path
+        Folder of the corpus; the predictions name files relative to it.
+    protocol : str
+        How these clips were chosen, see `PROTOCOL_WORDS`.
+    seed : int or None
+        Of the split, if there was one.
+    jobs, progress
+        See `ser.parallel.map_items`.
+
+    Returns
+    -------
+    report : dict
+        See `ser.evaluation.evaluate`, with the protocol, the corpora, how many of the clips the
+        model had heard in training, the temperature, and the SHA-256 of the model.
+    predictions : DataFrame
+        One row per clip: the table of the recogniser with ``truth`` and what is known of the
+        clip.
+
+    Raises
+    ------
+    DataError
+        If a clip has an emotion the model has no label for, or cannot be decoded.
+    """
+    labels = recognizer.labels
+    foreign = sorted(set(clips["emotion"]) - set(labels))
+    if foreign:
+        raise DataError(
+            f"The model has no label for: {', '.join(foreign)}. It knows: {', '.join(labels)}."
+        )
+    found, refused = recognizer.predict_files(clips["path"].tolist(), jobs=jobs, progress=progress)
+    if len(refused):
+        raise DataError(f"{refused.iloc[0]['path']}: {refused.iloc[0]['reason']}")
+    known = clips[["emotion", *_KEPT]].rename(columns={"emotion": "truth"})
+    predictions = found.join(known.reset_index(drop=True))
+    base = Path(root) if Path(root).is_dir() else Path(root).parent
+    predictions["file"] = [
+        Path(f).relative_to(base).as_posix() if Path(f).is_relative_to(base) else Path(f).name
+        for f in predictions["file"]
+    ]
+    manifest = recognizer.manifest
+    report = {
+        "protocol": protocol,
+        "protocol_in_words": PROTOCOL_WORDS[protocol],
+        "seed": seed,
+        "corpora": sorted(clips["corpus"].unique()),
+        "model": manifest.name,
+        "model_sha256": manifest.model_sha256,
+        "temperature": manifest.temperature,
+        "n_heard_in_training": int(heard(clips, manifest).sum()),
+        "n_train": manifest.training.get("n_train"),
+        "n_validation": manifest.training.get("n_validation"),
+        **evaluation.evaluate(predictions, labels),
+    }
+    return report, predictions
+
+
+def heard(clips: pd.DataFrame, manifest: Manifest) -> pd.Series:
+    """Say for each clip whether the model was trained or calibrated on it, by name or by sound."""
+    by_name = clips["clip_id"].isin(set(manifest.heard["ids"]) - {""})
+    return by_name | clips["audio"].isin(manifest.heard["audio"])
+
+
+def write_all(
+    folder: str | Path,
+    report: dict[str, Any],
+    predictions: pd.DataFrame,
+    epochs: Sequence[dict[str, Any]],
+) -> None:
+    """Write ``predictions.csv``, ``report.html``, ``MODEL_CARD.md`` and ``report.json`` (last).
+
+    Parameters
+    ----------
+    folder : str or Path
+        A bundle.
+    report, predictions
+        As `test` returns them.
+    epochs : sequence of dict
+        The run's epochs, for its curves.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    folder = Path(folder)
+    with atomic_path(folder / "predictions.csv") as temporary:
+        predictions.to_csv(temporary, index=False, float_format="%.5f")
+    write_text(folder / "report.html", to_html(report, epochs))
+    write_text(folder / "MODEL_CARD.md", model_card(bundle.read_manifest(folder), report))
+    write_json(folder / "report.json", report)
+
+
+def read_report(folder: str | Path) -> dict[str, Any] | None:
+    """Return the report of a bundle, or None if it has none that can be read."""
+    try:
+        report = json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) and "accuracy" in report else None
+
+
+def to_html(report: dict[str, Any], epochs: Sequence[dict[str, Any]]) -> str:
+    """Return a report as a page that stands alone: no script, nothing loaded from elsewhere."""
+    return _render(
+        "report.html",
+        report=report,
+        confusion=charts.to_svg(charts.confusion(report["confusion_matrix"], report["labels"])),
+        curves=charts.to_svg(charts.curves(epochs)) if epochs else "",
+        epochs=len(epochs),
+        seconds=sum(e["seconds"] for e in epochs),
+    )
+
+
+def model_card(manifest: Manifest, report: dict[str, Any]) -> str:
+    """Return the model card (Mitchell et al. 2019, *Model cards for model reporting*)."""
+    config = manifest.training.get("config", {})
+    return _render(
+        "MODEL_CARD.md", manifest=manifest, config=config, model=config.get("model", {}), r=report
+    )
+
+
+def _render(template: str, **values: Any) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ser"),
+        autoescape=template.endswith(".html"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    return environment.get_template(template).render(**values)

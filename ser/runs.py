@@ -1,0 +1,160 @@
+"""Run directories: what a training leaves behind, and what can be read of it while it runs.
+
+    config.json       what was asked for
+    environment.json  versions of everything that has a say
+    split.json        which clips trained, validated and tested
+    status.json       state and progress, replaced a few times a second
+    epochs.jsonl      one line per finished epoch
+    checkpoint.npz    everything needed to go on after the last finished epoch
+    model.keras, manifest.json, report.json, report.html, predictions.csv, MODEL_CARD.md
+
+A finished run is a model bundle as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ser.errors import RunError
+from ser.files import write_json, write_text
+
+BUSY_STATES = ("preparing", "training", "evaluating")
+"""States of a run that a process is working on."""
+STATES = (*BUSY_STATES, "finished", "stopped", "failed", "interrupted")
+"""``interrupted`` is never written: it is a busy state whose process is gone."""
+
+
+class Run:
+    """One run directory.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made by `create`; need not exist yet.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._lock = FileLock(self.folder / ".lock")
+        self._last_status = 0.0
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Make the folder with its configuration.
+
+        Raises
+        ------
+        RunError
+            If there is already something in the folder: results are never overwritten.
+        """
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise RunError(
+                f"{self.folder} is not empty. Choose another folder for the run, or go on with "
+                f"the one there: ser train --resume {self.folder}"
+            )
+        write_json(self.folder / "config.json", config)
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the configuration.
+
+        Raises
+        ------
+        RunError
+            If the folder is no run.
+        """
+        try:
+            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(
+                f"{self.folder} is no training run: it has no config.json. Check the name."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.folder / 'config.json'} is damaged: {error}.") from error
+        if not isinstance(config, dict):
+            raise RunError(f"{self.folder / 'config.json'} is damaged: it holds no table.")
+        return config
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run, so that no second process works on it.
+
+        Raises
+        ------
+        RunError
+            If another process holds it.
+        """
+        try:
+            with self._lock.acquire(timeout=0):
+                yield
+        except Timeout:
+            raise RunError(
+                f"{self.folder} is being worked on by another process. Wait for it or stop it."
+            ) from None
+
+    def is_held(self) -> bool:
+        """Return whether a process is working on the run now."""
+        if not self.folder.is_dir():
+            return False
+        try:
+            with FileLock(self.folder / ".lock").acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def write_status(self, state: str, message: str, done: int = 0, total: int = 0) -> None:
+        """Say what is going on; progress within one state is written at most 4 times a second."""
+        now = time.monotonic()
+        same = getattr(self, "_state", None) == (state, message)
+        if same and done < total and now - self._last_status < 0.25:
+            return
+        self._state, self._last_status = (state, message), now
+        write_json(
+            self.folder / "status.json",
+            {
+                "state": state,
+                "message": message,
+                "done": done,
+                "total": total,
+                "updated": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            },
+        )
+
+    def read_status(self) -> dict[str, Any]:
+        """Return state, message, progress and time of the last change.
+
+        A run whose process was killed reads ``interrupted``, whatever it wrote last.
+        """
+        try:
+            status = json.loads((self.folder / "status.json").read_text(encoding="utf-8"))
+            state = status["state"]
+        except (OSError, ValueError, KeyError, TypeError):
+            status = {"state": "preparing", "message": "Starting", "done": 0, "total": 0}
+            state = "preparing"
+        if state in BUSY_STATES and not self.is_held():
+            status["state"] = "interrupted"
+            status["message"] = "The process was killed. Resume the run to go on."
+        return status
+
+    def read_epochs(self) -> list[dict[str, Any]]:
+        """Return one record per finished epoch."""
+        try:
+            lines = (self.folder / "epochs.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines]
+
+    def write_epochs(self, epochs: list[dict[str, Any]]) -> None:
+        """Replace the record of epochs; whole, so that no reader meets half a line."""
+        write_text(self.folder / "epochs.jsonl", "".join(json.dumps(e) + "\n" for e in epochs))
+
+
+def find_runs(folder: str | Path) -> list[Run]:
+    """Return the runs directly inside a folder, sorted by name."""
+    return [Run(file.parent) for file in sorted(Path(folder).glob("*/config.json"))]

@@ -1,0 +1,450 @@
+"""A configuration in, a finished run directory out.
+
+The steps are those of any other project; what is taken care of here is that a run can be watched,
+stopped and resumed at any moment, and that the function that trains never sees a test clip.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from ser import __version__, bundle, corpora, dataset, evaluation, report, splits
+from ser.contract import CONTRACT
+from ser.dataset import Features
+from ser.errors import RunError
+from ser.files import atomic_path, write_json
+from ser.model import ModelConfig, build_cnn_lstm
+from ser.recognizer import Recognizer, logits_function, softmax
+from ser.runs import Run
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"epochs": 40, "copies": 4},
+    "full": {"epochs": 150, "copies": 12},
+}
+"""What the command line and the pages offer: a first look, and the shipped model's recipe."""
+
+LIBRARIES = ("keras", "librosa", "numpy", "pandas", "scikit-learn", "soundfile", "tensorflow")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides how a run turns out.
+
+    Attributes
+    ----------
+    data : str
+        Folder or CSV file of the corpus.
+    protocol : {'reference', 'speakers'}
+        Which clips are kept for testing, see `ser.splits.make_split`.
+    seed : int
+        Of the split, the augmentation, the initial weights and the order of the clips.
+    folds, fold : int
+        For ``speakers``: how many folds and which one tests.
+    epochs : int
+        Passes over the training clips.
+    batch_size : int
+        Clips per step.
+    learning_rate : float
+        Highest value; reached after `warmup` epochs, then falling to 0 along a cosine.
+    warmup : int
+        Epochs of linear rise.
+    weight_decay : float
+        Of AdamW (Loshchilov & Hutter 2019).
+    label_smoothing : float
+        Part of each label spread over all classes, in [0, 1).
+    copies : int
+        Augmented copies per training clip; each epoch draws one of them or the clip itself.
+    averaging : float
+        Decay per step of the running average of the weights, which is what is kept
+        (Polyak & Juditsky 1992), in [0, 1).
+    validation : float
+        Part of the training clips or speakers held out to watch and to calibrate.
+    model : ModelConfig
+        Size of the network.
+    """
+
+    data: str
+    protocol: str = "reference"
+    seed: int = 42
+    folds: int = 5
+    fold: int = 0
+    epochs: int = PRESETS["full"]["epochs"]
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    warmup: int = 4
+    weight_decay: float = 1e-3
+    label_smoothing: float = 0.05
+    copies: int = PRESETS["full"]["copies"]
+    averaging: float = 0.998
+    validation: float = 0.1
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises
+        ------
+        RunError
+            Naming the value and what is possible.
+        """
+        checks = [
+            ("protocol", self.protocol in splits.PROTOCOLS, " or ".join(splits.PROTOCOLS)),
+            ("seed", 0 <= self.seed < 2**32, "0 to 4294967295"),
+            ("folds", 2 <= self.folds <= 1000, "2 or more"),
+            ("fold", 0 <= self.fold < self.folds, "0 to folds - 1"),
+            ("epochs", 1 <= self.epochs <= 10_000, "1 to 10000"),
+            ("batch_size", 1 <= self.batch_size <= 1024, "1 to 1024"),
+            ("learning_rate", 0 < self.learning_rate <= 1, "above 0, at most 1"),
+            ("warmup", self.warmup >= 0, "0 or more"),
+            ("weight_decay", 0 <= self.weight_decay <= 1, "0 to 1"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "0 to below 1"),
+            ("copies", 0 <= self.copies <= 100, "0 to 100"),
+            ("averaging", 0 <= self.averaging < 1, "0 to below 1"),
+            ("validation", 0 < self.validation < 0.5, "above 0, below 0.5"),
+        ]
+        for name, good, possible in checks:
+            if not good:
+                raise RunError(f"{name} {getattr(self, name)!r} is impossible; use {possible}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values as what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainingConfig:
+        """Read a configuration back.
+
+        Raises
+        ------
+        RunError
+            If a value is missing, unknown or impossible.
+        """
+        known = {f.name for f in fields(cls)}
+        try:
+            if set(values) != known:
+                raise ValueError(f"differs in {sorted(set(values) ^ known)}")
+            model = dict(values["model"])
+            size = ModelConfig(**{**model, "filters": tuple(model["filters"])})
+            return cls(**{**values, "model": size})
+        except (TypeError, ValueError, KeyError) as error:
+            raise RunError(
+                f"The run's config.json does not fit this version of ser: {error}. Start a new run."
+            ) from error
+
+
+class Stopped(Exception):  # noqa: N818 - no error: someone asked for it
+    """The run was asked to stop; it says so in its status and can be resumed."""
+
+
+def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
+    """Train, test and report; or go on where the run was stopped or killed.
+
+    Parameters
+    ----------
+    run : Run
+        With its configuration, see `start` and `ser.runs.Run.create`.
+    jobs : int
+        Parallel workers for the features; -1 is one per core.
+
+    Returns
+    -------
+    dict
+        The report, see `ser.evaluation.evaluate`.
+
+    Raises
+    ------
+    SerError
+        If the corpus cannot be used, or another process works on the run.
+    Stopped
+        If interrupted (Ctrl-C, SIGTERM).
+    """
+    config = TrainingConfig.from_json(run.read_config())
+    with run.locked():
+        try:
+            result = _train(run, config, jobs)
+        except KeyboardInterrupt:
+            epochs = len(run.read_epochs())
+            run.write_status("stopped", f"Stopped after {epochs} of {config.epochs} epochs")
+            raise Stopped(
+                f"Stopped after {epochs} of {config.epochs} epochs. Go on with: "
+                f"ser train --resume {run.folder}"
+            ) from None
+        except BaseException as error:
+            run.write_status("failed", str(error) or type(error).__name__)
+            raise
+        run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unheard clips")
+        return result
+
+
+def start(folder: str | Path, config: TrainingConfig) -> Run:
+    """Make a new run directory for a configuration.
+
+    Raises
+    ------
+    RunError
+        If the folder is not empty.
+    """
+    run = Run(folder)
+    run.create(config.to_json())
+    return run
+
+
+def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
+    write_json(run.folder / "environment.json", environment())
+
+    def progress(what: str, done: int, total: int) -> None:
+        run.write_status("preparing", what, done, total)
+
+    corpus = corpora.inspect(corpora.scan(config.data), jobs=jobs, progress=progress)
+    clips = corpus.clips
+    split = splits.make_split(
+        clips,
+        config.protocol,
+        seed=config.seed,
+        folds=config.folds,
+        fold=config.fold,
+        validation=config.validation,
+    )
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    names = {part: clips["name"].iloc[rows].tolist() for part, rows in parts.items()}
+    _write_or_compare_split(run, names)
+
+    training = dataset.compute_features(
+        clips["path"].iloc[split.train].tolist(),
+        copies=config.copies,
+        seed=config.seed,
+        jobs=jobs,
+        progress=progress,
+    )
+    held_out = dataset.compute_features(
+        clips["path"].iloc[split.validation].tolist(), jobs=jobs, progress=progress
+    ).clean
+    codes = {label: i for i, label in enumerate(CONTRACT.labels)}
+    truth = clips["emotion"].map(codes).to_numpy()
+    validation_truth = truth[split.validation]
+    model = fit(training, truth[split.train], held_out, validation_truth, config=config, run=run)
+
+    run.write_status("evaluating", "Calibrating")
+    logits = logits_function(model)(held_out)
+    heard = clips.iloc[np.concatenate([split.train, split.validation])]
+    bundle.save_bundle(
+        run.folder,
+        model,
+        name=run.folder.resolve().name,
+        temperature=evaluation.fit_temperature(logits, validation_truth),
+        training={
+            "config": config.to_json(),
+            "corpora": sorted(clips["corpus"].unique()),
+            "n_train": len(split.train),
+            "n_validation": len(split.validation),
+            "n_test": len(split.test),
+        },
+        heard={
+            "ids": sorted(set(heard["clip_id"]) - {""}),
+            "audio": sorted(set(heard["audio"])),
+        },
+        versions=environment()["versions"],
+    )
+
+    def tested(what: str, done: int, total: int) -> None:
+        run.write_status("evaluating", what, done, total)
+
+    recognizer = Recognizer.load(run.folder)  # tested as it will be used: from its files
+    result, predictions = report.test(
+        recognizer,
+        clips.iloc[split.test],
+        root=config.data,
+        protocol=config.protocol,
+        seed=config.seed,
+        jobs=jobs,
+        progress=tested,
+    )
+    report.write_all(run.folder, result, predictions, run.read_epochs())
+    (run.folder / "checkpoint.npz").unlink(missing_ok=True)
+    return result
+
+
+def fit(
+    training: Features,
+    truth: npt.NDArray[np.integer],
+    validation: npt.NDArray[np.float32],
+    validation_truth: npt.NDArray[np.integer],
+    *,
+    config: TrainingConfig,
+    run: Run,
+) -> Any:
+    """Train a network on training clips, watching validation clips. There are no test clips here.
+
+    Every epoch is a pure function of the state before it and its number, so a resumed run ends
+    exactly where an undisturbed one does.
+
+    Parameters
+    ----------
+    training : Features
+        Clean features and augmented copies of the training clips.
+    truth : ndarray of int, shape (clips,)
+        Their labels.
+    validation : ndarray of float32, shape (n, 32, 94, 2)
+        Features of the validation clips.
+    validation_truth : ndarray of int, shape (n,)
+        Their labels.
+    config : TrainingConfig
+        How to train.
+    run : Run
+        Where epochs and checkpoints are written; an existing checkpoint is continued.
+
+    Returns
+    -------
+    keras.Model
+        The network with its averaged weights.
+    """
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.seed)
+    model = build_cnn_lstm(config.model)
+    model.get_layer("rows").adapt(training.clean)
+    average = keras.models.clone_model(model)
+    average.set_weights(model.get_weights())
+    average.get_layer("rows").finalize_state()  # set_weights alone leaves its mean at zero
+
+    clips = len(truth)
+    size = min(config.batch_size, clips)
+    steps = clips // size
+    warmup = min(config.warmup, config.epochs - 1) * steps
+    rate = keras.optimizers.schedules.CosineDecay(
+        config.learning_rate if warmup == 0 else 0.0,
+        config.epochs * steps - warmup,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    optimizer.build(model.trainable_variables)
+    loss_of = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=config.label_smoothing
+    )
+    pairs = list(zip(average.weights, model.weights, strict=True))
+
+    @tf.function
+    def step(inputs: Any, labels: Any, decay: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            logits = model(inputs, training=True)
+            loss = loss_of(labels, logits)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        for slow, fast in pairs:
+            slow.assign(slow + (fast - slow) * tf.cast(1.0 - decay, slow.dtype))
+        right = tf.equal(tf.argmax(logits, axis=1), tf.argmax(labels, axis=1))
+        return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+
+    watch = logits_function(average)
+    state = [*model.variables, *average.variables, *optimizer.variables]
+    epochs = run.read_epochs()
+    done = _restore(run.folder / "checkpoint.npz", state)
+    run.write_epochs(epochs[:done])
+    one_hot = np.eye(len(CONTRACT.labels), dtype=np.float32)
+
+    bar = tqdm(total=config.epochs, initial=done, desc="Training", unit="epoch", disable=None)
+    for epoch in range(done, config.epochs):
+        run.write_status("training", "Training", epoch, config.epochs)
+        began = time.monotonic()
+        rng = np.random.default_rng([config.seed, epoch])
+        figures = []
+        for number, rows in enumerate(_batches(clips, size, rng)):
+            inputs = _draw(training, rows, rng)
+            # The average forgets its random beginning faster than its final decay would.
+            count = epoch * steps + number + 1
+            decay = min(config.averaging, (1 + count) / (10 + count))
+            result = step(inputs, one_hot[truth[rows]], tf.constant(decay))
+            figures.append([float(value) for value in result])
+        loss, accuracy = np.mean(figures, axis=0)
+        probabilities = softmax(watch(validation))
+        chosen = probabilities[np.arange(len(validation)), validation_truth]
+        record = {
+            "epoch": epoch + 1,
+            "loss": float(loss),
+            "accuracy": float(accuracy),
+            "val_loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
+            "val_accuracy": float((probabilities.argmax(axis=1) == validation_truth).mean()),
+            "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
+            "seconds": time.monotonic() - began,
+        }
+        # First the checkpoint: an epoch that is on record can always be continued.
+        _save(run.folder / "checkpoint.npz", state, epoch + 1)
+        run.write_epochs([*run.read_epochs(), record])
+        bar.set_postfix(loss=f"{loss:.3f}", validation=f"{record['val_accuracy']:.1%}")
+        bar.update()
+    bar.close()
+    return average
+
+
+def environment() -> dict[str, Any]:
+    """Return what a run's figures may depend on: versions and the kind of machine."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "versions": {"ser": __version__, **{lib: version(lib) for lib in LIBRARIES}},
+    }
+
+
+def _batches(clips: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield shuffled row numbers, `size` at a time; the rest of an epoch is left to the next."""
+    order = rng.permutation(clips)
+    for begin in range(0, clips - size + 1, size):
+        yield order[begin : begin + size]
+
+
+def _draw(
+    training: Features, rows: npt.NDArray[np.int64], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Return for each row the clip itself or one of its copies, all equally likely."""
+    which = rng.integers(0, training.copies.shape[1] + 1, len(rows))
+    inputs = training.clean[rows].copy()
+    copied = which > 0
+    inputs[copied] = training.copies[rows[copied], which[copied] - 1]
+    return inputs
+
+
+def _save(path: Path, state: list[Any], epoch: int) -> None:
+    arrays: dict[str, Any] = {f"v{i}": np.asarray(variable) for i, variable in enumerate(state)}
+    with atomic_path(path) as temporary:
+        np.savez(temporary, epoch=np.array(epoch), **arrays)
+
+
+def _restore(path: Path, state: list[Any]) -> int:
+    """Set the variables from a checkpoint; returns the epochs done, 0 without a checkpoint."""
+    if not path.exists():
+        return 0
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for i, variable in enumerate(state):
+                variable.assign(arrays[f"v{i}"])
+            return int(arrays["epoch"])
+    except Exception as error:
+        raise RunError(
+            f"{path} is damaged or of another version ({error}). Start a new run."
+        ) from error
+
+
+def _write_or_compare_split(run: Run, names: dict[str, list[str]]) -> None:
+    """Keep the split of a run; a resumed run must still find the same clips."""
+    file = run.folder / "split.json"
+    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != names:
+        raise RunError(
+            "The corpus has changed since the run was started: other clips would train and test "
+            "now. Restore the corpus, or start a new run."
+        )
+    write_json(file, names)
