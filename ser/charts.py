@@ -155,13 +155,23 @@ def heatmap(
     return _sized(alt.layer(chart), title, height)
 
 
-def clip_figure(
-    samples: npt.NDArray[np.float32], *, title: str, contract: Contract = CONTRACT
-) -> Chart:
+def clip_charts(
+    samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT
+) -> dict[str, Chart]:
     """Draw a recording as people and as the model see it.
 
-    From top to bottom: the waveform with the part that is heard, its spectrogram, its MFCCs, and
-    the two channels of the model's input.
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+        Mono audio at the contract's rate, as `ser.audio.load_audio` returns it.
+    contract : Contract
+        Of the model.
+
+    Returns
+    -------
+    dict of str to chart
+        ``waveform`` with the part that is heard, ``spectrogram``, ``mfcc``, and the two channels
+        of the model's input, ``channel 1`` and ``channel 2``.
 
     Raises
     ------
@@ -173,21 +183,20 @@ def clip_figure(
     clip = audio.prepare_clip(samples, contract=contract)
     inputs = features.model_input(clip.samples, contract=contract)
     frequencies, decibels = spectrogram_db(clip.samples, contract=contract)
-    mel = _mel_frequencies(contract)
-    channel = inputs[:, :, 1]
-    spread = np.maximum(channel.std(axis=1, keepdims=True), 1e-6)
-    return alt.vconcat(
-        waveform(samples, kept=(clip.start, clip.end), contract=contract),
-        heatmap(
+    second = inputs[:, :, 1]
+    spread = np.maximum(second.std(axis=1, keepdims=True), 1e-6)
+    return {
+        "waveform": waveform(samples, kept=(clip.start, clip.end), contract=contract),
+        "spectrogram": heatmap(
             decibels,
-            title="Spectrogram of what is heard",
+            title="Spectrogram of the 3 s the model hears",
             rows="Frequency (Hz)",
             unit="dB",
             row_values=[f"{f:.0f}" for f in frequencies],
             contract=contract,
         ),
-        heatmap(
-            inputs[: contract.n_mfcc, :, 1],
+        "mfcc": heatmap(
+            second[: contract.n_mfcc],
             title="MFCCs",
             rows="Coefficient",
             unit="value",
@@ -195,16 +204,16 @@ def clip_figure(
             height=130,
             diverging=True,
         ),
-        heatmap(
+        "channel 1": heatmap(
             inputs[:, :, 0],
             title="Channel 1 of the model: 32-band log-mel",
             rows="Mel band (Hz)",
             unit="dB",
-            row_values=[f"{f:.0f}" for f in mel],
+            row_values=[f"{f:.0f}" for f in _mel_frequencies(contract)],
             contract=contract,
         ),
-        heatmap(
-            (channel - channel.mean(axis=1, keepdims=True)) / spread,
+        "channel 2": heatmap(
+            (second - second.mean(axis=1, keepdims=True)) / spread,
             title="Channel 2 of the model: MFCC, chroma, contrast (each row standardised)",
             rows="Row",
             unit="std. dev.",
@@ -212,8 +221,20 @@ def clip_figure(
             contract=contract,
             diverging=True,
         ),
-        title=title,
-    ).resolve_scale(color="independent")
+    }
+
+
+def clip_figure(samples: npt.NDArray[np.float32], *, title: str) -> Chart:
+    """Return all of `clip_charts` under each other, as one figure to save.
+
+    Raises
+    ------
+    SilentAudioError
+        If there is nothing to hear.
+    """
+    return alt.vconcat(*clip_charts(samples).values(), title=title).resolve_scale(
+        color="independent"
+    )
 
 
 def spectrogram_db(

@@ -1,0 +1,83 @@
+"""What the pages share: the model loaded once, and how a prediction is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ser import charts, corpora
+from ser.audio import load_audio
+from ser.errors import SerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ser.recognizer import Recognizer
+
+PROJECT = Path(__file__).parent
+MODEL = PROJECT / "models" / "ravdess"
+SAMPLES = PROJECT / "data" / "samples"
+
+
+@st.cache_resource(show_spinner="Loading the model, a few seconds once …")
+def recognizer(folder: Path = MODEL) -> Recognizer:
+    """Load a model once for everybody."""
+    from ser.recognizer import Recognizer
+
+    return Recognizer.load(folder)
+
+
+@st.cache_data(show_spinner=False)
+def samples() -> pd.DataFrame:
+    """Return the table of the clips that ship with the app."""
+    return corpora.scan(SAMPLES).clips
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Show what the user can mend as a message, not as a traceback."""
+    try:
+        yield
+    except SerError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def sample_label(name: str) -> str:
+    """Say what a sample is: its emotion, voice and sentence."""
+    clip = samples().set_index("name").loc[name]
+    strong = ", strong" if clip["intensity"] == "strong" else ""
+    return f"{clip['emotion']}{strong} · {clip['speaker']} ({clip['gender']}) · {clip['statement']}"
+
+
+def show_prediction(data: bytes, name: str, truth: str = "") -> None:
+    """Show the answer for one recording: the emotion, all probabilities, and what was heard."""
+    model = recognizer()
+    with st.spinner("Listening …"):
+        row = model.predict(data, name=name).iloc[0]
+        recording = load_audio(data, sample_rate=model.contract.sample_rate)
+    seconds = len(recording) / model.contract.sample_rate
+    answer, chart = st.columns([1, 2])
+    with answer:
+        st.metric("Emotion", row["emotion"], border=True)
+        st.metric("Probability", f"{row[row['emotion']]:.0%}", border=True)
+        if truth:
+            right = "as meant" if truth == row["emotion"] else f"meant as {truth}"
+            st.caption(f"This clip was {right}." if truth != row["emotion"] else "Right, as meant.")
+        st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {seconds:.1f} s.")
+    with chart:
+        st.altair_chart(charts.probabilities(row, model.labels), width="stretch")
+    if seconds > model.contract.clip_seconds + 1:
+        st.subheader("Over time")
+        st.caption("Windows of 3 s, one each second; gaps are pauses.")
+        table = model.timeline(data, name=name)
+        st.altair_chart(charts.timeline(table, model.labels), width="stretch")
+        st.download_button(
+            "Table as CSV", table.to_csv(index=False), "timeline.csv", icon=":material/download:"
+        )
+    with st.expander("What the model heard", icon=":material/graphic_eq:"):
+        for figure in charts.clip_charts(recording, contract=model.contract).values():
+            st.altair_chart(figure, width="stretch")
