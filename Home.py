@@ -6,7 +6,9 @@ import ui
 from ser import report
 from ser.emotions import EMOTIONS
 
-st.set_page_config(page_title="Speech emotion", page_icon=":material/graphic_eq:", layout="centered")
+st.set_page_config(
+    page_title="Speech emotion", page_icon=":material/graphic_eq:", layout="centered"
+)
 
 st.title("Speech emotion recognition")
 st.write(

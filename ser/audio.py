@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +46,14 @@ SILENCE_PEAK = 2.0**-15
 _FFMPEG_FORMATS = "aac,ac3,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,wav,w64,webm"
 # How files of known formats begin (MP4 after four bytes): such a file is damaged, not foreign.
 _MAGIC = (b"RIFF", b"fLaC", b"FORM", b"OggS", b"ID3", b"ftyp", b"\x1aE\xdf\xa3")
-_BLOCK_FRAMES = 1 << 18
+_BLOCK_VALUES = 1 << 18
+# Where a writer could not know the length: libsndfile announces as many frames of a streamed FLAC.
+_UNKNOWN_FRAMES = (1 << 63) - 1
+# Streamed WAV files announce 0xFFFFFFFF bytes or something just below or above 2 GiB.
+_UNKNOWN_BYTES = 0x7FFFF000
+_HEADER_BYTES = 256
+# Squares of larger samples would overflow further on.
+_LARGEST_SAMPLE = 1e18
 
 
 class AudioError(SerError):
@@ -149,7 +157,7 @@ def load_audio(source: str | Path | bytes, *, sample_rate: int = CONTRACT.sample
         raise EmptyAudioError(f"{name} is empty (0 bytes). Record or export it again.")
     if len(data) > MAX_BYTES:
         raise TooLargeAudioError(
-            f"{name} has {len(data) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read. "
+            f"{name} has more than {MAX_BYTES / 1e6:.0f} MB, the most that is read. "
             "Cut it into parts, or save it as FLAC, Opus or MP3."
         )
     _refuse_truncated_wav(data, name)
@@ -174,15 +182,15 @@ def read_bytes(path: str | Path) -> bytes:
         If there is no such file, or it cannot be read.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UnreadableAudioError(f"{path} is a folder. Give an audio file.")
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)  # one more, so that load_audio can refuse it
     except FileNotFoundError:
         raise UnreadableAudioError(f"{path} does not exist. Check the name.") from None
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableAudioError(f"{path} cannot be read: {reason}.") from error
 
 
@@ -191,8 +199,7 @@ def _refuse_truncated_wav(data: bytes, name: str) -> None:
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return
     (declared,) = struct.unpack("<I", data[4:8])
-    # Streaming writers leave 0 or the largest number where they did not know the length.
-    if declared not in (0, 0xFFFFFFFF) and declared > len(data):
+    if len(data) < declared < _UNKNOWN_BYTES:
         raise UnreadableAudioError(
             f"{name} is cut off: its header announces {declared + 8} bytes and {len(data)} are "
             "there. Copy or download it again."
@@ -208,12 +215,16 @@ def _decode(data: bytes, name: str, sample_rate: int) -> Samples:
     except soundfile.LibsndfileError:
         return _decode_ffmpeg(data, name, sample_rate)
     with file:
-        _check_length(file.frames / file.samplerate, name)
+        if file.frames == 0 and len(data) > _HEADER_BYTES:
+            # FFmpeg also plays a WAV file whose writer never came to fill in the length.
+            return _decode_ffmpeg(data, name, sample_rate)
+        announced = 0 if file.frames == _UNKNOWN_FRAMES else file.frames
+        _check_length(announced / file.samplerate, name)
         try:
             samples, frames = _collect(_sndfile_blocks(file), file.samplerate, name, sample_rate)
         except soundfile.LibsndfileError as error:
             raise _damaged(name) from error
-        if frames < 0.99 * file.frames:
+        if frames < 0.99 * announced:
             raise _damaged(name)
     return samples
 
@@ -221,6 +232,7 @@ def _decode(data: bytes, name: str, sample_rate: int) -> Samples:
 def _decode_ffmpeg(data: bytes, name: str, sample_rate: int) -> Samples:
     import av
 
+    stream = None
     try:
         with av.open(
             io.BytesIO(data), mode="r", options={"format_whitelist": _FFMPEG_FORMATS}
@@ -228,18 +240,22 @@ def _decode_ffmpeg(data: bytes, name: str, sample_rate: int) -> Samples:
             if not container.streams.audio:
                 raise UnsupportedAudioError(f"{name} has no sound track. Give an audio file.")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise UnsupportedAudioError(
+                    f"{name} holds sound in a coding that is not known here. Save it as WAV, "
+                    "FLAC, MP3, OGG or M4A."
+                )
             announced = float((stream.duration or 0) * (stream.time_base or 0))
             _check_length(announced, name)
-            samples, frames = _collect(
-                _ffmpeg_blocks(container, stream), int(stream.rate), name, sample_rate
-            )
+            rate = int(stream.rate)
+            samples, frames = _collect(_ffmpeg_blocks(container, stream), rate, name, sample_rate)
     except (av.FFmpegError, ValueError) as error:
-        if any(data[:12].find(magic) in (0, 4) for magic in _MAGIC):
+        if stream is not None or any(data[:12].find(magic) in (0, 4) for magic in _MAGIC):
             raise _damaged(name) from error
         raise UnsupportedAudioError(
             f"{name} is no audio this program can decode. Save it as WAV, FLAC, MP3, OGG or M4A."
         ) from error
-    if frames / stream.rate < 0.9 * announced - 0.5:  # announcements are rounded and padded
+    if frames / rate < 0.9 * announced - 0.5:  # announcements are rounded and padded
         raise _damaged(name)
     return samples
 
@@ -251,7 +267,8 @@ def _damaged(name: str) -> UnreadableAudioError:
 
 
 def _sndfile_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
-    while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
+    frames = max(_BLOCK_VALUES // file.channels, 1)
+    while len(block := file.read(frames, dtype="float32", always_2d=True)):
         yield block
 
 
@@ -288,9 +305,10 @@ def _collect(
                 "Cut it into parts, or mix it down to one channel."
             )
         mono = block.mean(axis=1, dtype=np.float32)
-        if not np.isfinite(mono).all():
+        if not (np.abs(mono) < _LARGEST_SAMPLE).all():
             raise NotFiniteAudioError(
-                f"{name} holds samples that are no numbers (NaN or infinite). Export it again."
+                f"{name} holds samples that are no numbers (NaN or infinite), or near infinity. "
+                "Export it again."
             )
         parts.append(mono if rate == sample_rate else converter.resample_chunk(mono))
     if rate != sample_rate:
@@ -360,13 +378,15 @@ def find_speech(samples: Samples, *, contract: Contract = CONTRACT) -> tuple[int
     """
     import librosa
 
-    peak = float(np.max(np.abs(samples - samples.mean()), initial=0.0))
+    centred = samples - samples.mean()  # an offset would keep every frame above the threshold
+    peak = float(np.max(np.abs(centred), initial=0.0))
     if peak < SILENCE_PEAK:
         raise SilentAudioError(
             "The recording is silent. Check that the microphone is on and not muted, and record "
             "again."
         )
-    _, (start, end) = librosa.effects.trim(samples, top_db=contract.trim_db)
+    # librosa's floor of -100 dBFS would cut quiet recordings elsewhere than loud ones.
+    _, (start, end) = librosa.effects.trim(centred / peak, top_db=contract.trim_db)
     return int(start), int(end)
 
 

@@ -50,7 +50,8 @@ def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = C
     clip = place(speech, contract.clip_samples, rng)
     if rng.random() < 0.5:
         clip = add_noise(clip, rng.uniform(10, 40), rng)
-    rms = np.sqrt(np.mean(np.square(clip[clip != 0.0], dtype=np.float64)))
+    heard = clip[clip != 0.0]  # empty if a pause of digital silence longer than a clip was cut out
+    rms = np.sqrt(np.mean(np.square(heard, dtype=np.float64))) if len(heard) else 1.0
     return (clip * (10 ** (contract.level_dbfs / 20) / max(rms, 1e-12))).astype(np.float32)
 
 

@@ -133,7 +133,8 @@ def heatmap(
     label = " : ".join(f"datum.value == {t} ? '{names[t]}'" for t in ticks) + " : ''"
     chart = (
         alt.Chart(table)
-        .mark_rect()
+        # A little overlap hides the seams that browsers draw between neighbours.
+        .mark_rect(x2Offset=0.6, y2Offset=-0.6)
         .encode(
             x=alt.X("start:Q", title="Time (s)", scale=alt.Scale(nice=False)),
             x2="end:Q",
@@ -196,10 +197,11 @@ def clip_charts(
             contract=contract,
         ),
         "mfcc": heatmap(
-            second[: contract.n_mfcc],
-            title="MFCCs",
+            second[1 : contract.n_mfcc],
+            title="MFCCs (without the first, which is the level and dwarfs the others)",
             rows="Coefficient",
             unit="value",
+            row_values=range(2, contract.n_mfcc + 1),
             contract=contract,
             height=130,
             diverging=True,
@@ -354,7 +356,8 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Chart:
         text="count:Q",
         color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("#1b2430")),
     )
-    return _sized(alt.layer(cells, numbers), "Confusion matrix", 36 * len(labels))
+    side = 46 * len(labels)
+    return alt.layer(cells, numbers).properties(width=side, height=0.75 * side)
 
 
 def curves(epochs: Sequence[dict[str, Any]]) -> Chart:

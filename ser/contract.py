@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -80,7 +81,7 @@ class Contract:
         Raises
         ------
         BundleError
-            If a value is missing, unknown, or of the wrong kind.
+            If a value is missing, unknown, of the wrong kind, or does not fit the others.
 
         Examples
         --------
@@ -99,15 +100,24 @@ class Contract:
             value, like = values[name], field.default
             if name == "labels":
                 good = isinstance(value, list) and all(isinstance(v, str) for v in value)
+                good = good and len(value) == len(set(value)) > 1
                 value = tuple(value) if good else value
             else:
                 numbers = (int, float) if isinstance(like, float) else (int,)
                 good = isinstance(value, numbers) and not isinstance(value, bool)
+                good = good and math.isfinite(value)
                 good = good and (name == "level_dbfs" or value > 0)
             if not good:
                 raise BundleError(f"The manifest's contract has an impossible {name}: {value!r}.")
             read[name] = value
-        return cls(**read)
+        contract = cls(**read)
+        rows = contract.n_mfcc + contract.n_chroma + contract.n_contrast + 1
+        if rows != contract.n_mels:
+            raise BundleError(
+                f"The manifest's contract has {contract.n_mels} mel bands and {rows} rows in the "
+                "second channel; both channels need as many rows."
+            )
+        return contract
 
 
 CONTRACT = Contract()

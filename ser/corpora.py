@@ -155,7 +155,7 @@ def parse_emodb(stem: str) -> dict[str, str] | None:
     >>> parse_emodb("03a01Fa")["emotion"], parse_emodb("holiday")
     ('happy', None)
     """
-    match = re.fullmatch(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z]?)", stem)
+    match = re.fullmatch(r"([0-9]{2})([ab][0-9]{2})([WLEAFTN])([a-z]?)", stem)
     if match is None:
         return None
     speaker, text, letter, version = match.groups()
@@ -200,11 +200,12 @@ def scan(location: str | Path) -> Corpus:
         If the location does not exist, cannot be read, or holds no clip at all.
     """
     location = Path(location)
-    if location.is_dir():
+    # os.path, since pathlib raises where a name is too long or a parent may not be searched.
+    if os.path.isdir(location):
         corpus = _scan_folder(location)
-    elif location.is_file() and location.suffix.lower() == ".csv":
+    elif os.path.isfile(location) and location.suffix.lower() == ".csv":
         corpus = _scan_csv(location)
-    elif location.exists():
+    elif os.path.exists(location):
         raise DataError(f"{location} is neither a folder nor a .csv file. Give a corpus.")
     else:
         raise DataError(f"{location} does not exist. Check the name of the corpus folder.")
@@ -220,22 +221,36 @@ def scan(location: str | Path) -> Corpus:
 
 def _scan_folder(folder: Path) -> Corpus:
     clips, skipped = [], []
-    for parent, subfolders, names in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        skipped.append({"path": _shown(error.filename), "reason": f"folder: {error.strerror}"})
+
+    for parent, subfolders, names in os.walk(folder, onerror=unreadable):
         subfolders.sort()
+        for name in subfolders:
+            if os.path.islink(path := Path(parent) / name):
+                skipped.append({"path": _shown(path), "reason": "link to a folder"})
         for name in sorted(names):
             path = Path(parent) / name
             fields, reason = _describe(path, folder)
             if fields is None:
-                skipped.append({"path": str(path), "reason": reason})
+                skipped.append({"path": _shown(path), "reason": reason})
             else:
                 clips.append(_row(path, fields))
     return _corpus(clips, skipped)
+
+
+def _shown(path: str | Path) -> str:
+    """Return a path as text that any table or file can hold, also if its bytes are no UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
     """Return the fields of a clip, or None and the reason why the file is none."""
     if path.name.startswith("."):
         return None, "hidden file"
+    if _shown(path) != str(path):
+        return None, "name is not UTF-8, so no table can hold it; rename the file"
     if path.suffix.lower() not in audio.EXTENSIONS:
         return None, "no audio file"
     try:
@@ -253,7 +268,8 @@ def _describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
 
 def _scan_csv(file: Path) -> Corpus:
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        # index_col: commas at the ends of lines must not turn the first column into an index.
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} cannot be read as a CSV table: {reason}.") from error
@@ -267,7 +283,7 @@ def _scan_csv(file: Path) -> Corpus:
     for record in table.to_dict("records"):
         path = file.parent / record["path"]
         emotion = emotion_of(record["emotion"])
-        if not path.is_file():
+        if not os.path.isfile(path):
             skipped.append({"path": str(path), "reason": "no such file"})
         elif emotion is None:
             reason = f"{record['emotion']!r} is none of the eight emotions"
@@ -316,7 +332,7 @@ def inspect(corpus: Corpus, *, jobs: int = -1, progress: Progress | None = None)
     )
     bad = [isinstance(m, str) for m in measured]
     good = [m for m in measured if not isinstance(m, str)]
-    clips = corpus.clips[[not b for b in bad]].reset_index(drop=True)
+    clips = corpus.clips.loc[[not b for b in bad]].reset_index(drop=True)
     columns = ["seconds", "speech_seconds", "level_dbfs", "audio"]
     clips = clips.join(pd.DataFrame(good, columns=columns))
     refused = pd.DataFrame(

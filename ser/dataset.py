@@ -2,7 +2,7 @@
 
 An entry is named by the file's bytes and everything that shaped the features, so a changed file or
 parameter can never read an old entry.  Entries are replaced atomically (two processes may write
-the same one) and checked by CRC when read (a torn one is made again).
+the same one) and checked by CRC before they are read (a torn one is made again).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +28,7 @@ from ser.files import atomic_path
 from ser.parallel import Progress, map_items
 
 # Raise when code changes what the same parameters give.
-_RECIPE = 1
+_RECIPE = 2
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,8 @@ def compute_features(
     copies : int
         Augmented copies per clip; 0 for validation and test clips.
     seed : int
-        Of the augmentation.  A clip's copies depend on its content and the seed alone.
+        Of the augmentation.  A clip's copies depend on its content, the seed, how many there are
+        and the contract; never on the other clips.
     cache : Path, optional
         Folder of the cache; by default `cache_folder`.
     jobs : int
@@ -111,12 +111,13 @@ def _cached(
     name = _entry_name(data, contract, copies, seed)
     entry = cache / name[:2] / f"{name}.npz"
     try:
-        with np.load(entry, allow_pickle=False) as arrays:
-            return arrays["clean"], arrays["copies"]
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # torn by a crash or a bad disk: made again below
+        with zipfile.ZipFile(entry) as archive:
+            whole = archive.testzip() is None  # NumPy may stop reading before the CRC is looked at
+        if whole:
+            with np.load(entry, allow_pickle=False) as arrays:
+                return arrays["clean"], arrays["copies"]
+    except Exception:
+        pass  # none yet, or torn by a crash or a bad disk, which can raise anything: made below
     clean, more = _compute(data, name, path, contract, copies)
     with atomic_path(entry) as temporary:
         np.savez(temporary, clean=clean, copies=more)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.errors import DataError
-from ser.recognizer import softmax
 
 _RESAMPLES = 1000
 _GROUPS = ("channel", "gender", "intensity", "speaker")
@@ -40,7 +39,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
     Raises
     ------
     DataError
-        If there is no clip to evaluate.
+        If there is no clip to evaluate, or the truth of one is none of the labels.
     """
     from sklearn.metrics import classification_report, confusion_matrix
 
@@ -49,6 +48,11 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
     labels = list(labels)
     truth = predictions["truth"].to_numpy(str)
     named = predictions["emotion"].to_numpy(str)
+    if unknown := sorted(set(truth) - set(labels)):
+        raise DataError(
+            f"The model knows no {', '.join(unknown)}; it names: {', '.join(labels)}. Leave those "
+            "clips out."
+        )
     present = [label for label in labels if label in set(truth)]
     report = classification_report(
         truth, named, labels=present, output_dict=True, zero_division=0.0
@@ -147,10 +151,11 @@ def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.inte
         In [.05, 20]; above 1 the model was too sure of itself.
     """
     from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
 
     def loss(log_temperature: float) -> float:
-        chosen = softmax(logits / np.exp(log_temperature))[np.arange(len(truth)), truth]
-        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+        log_probabilities = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return float(-log_probabilities[np.arange(len(truth)), truth].mean())
 
     bounds = (np.log(0.05), np.log(20.0))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))

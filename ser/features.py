@@ -122,7 +122,7 @@ def row_names(contract: Contract = CONTRACT) -> list[str]:
     >>> len(names), names[0], names[13], names[-1]
     (32, 'MFCC 1', 'chroma C', 'contrast 7')
     """
-    pitch_classes = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+    pitch_classes = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
     return [
         *(f"MFCC {i + 1}" for i in range(contract.n_mfcc)),
         *(f"chroma {pitch}" for pitch in pitch_classes),

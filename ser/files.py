@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     ('done', 1)
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise OutputError(f"Cannot write {path}: it is a folder. Give the name of a file.")
-    temporary = None
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OutputError(f"Cannot write {path}: it is a device or pipe. Give the name of a file.")
+    temporary = path.with_name(f".writing-{secrets.token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        # Not tempfile's: its mode 0600 would hide results from colleagues.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide results from colleagues
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -62,14 +62,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         reason = error.strerror or str(error)
         raise OutputError(f"Cannot write {path}: {reason}.") from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -91,7 +91,8 @@ class Run:
             If another process holds it.
         """
         try:
-            with self._lock.acquire(timeout=0):
+            # A moment of patience: `is_held` of a watcher may just be looking.
+            with self._lock.acquire(timeout=2):
                 yield
         except Timeout:
             raise RunError(

@@ -89,7 +89,7 @@ def speaker_folds(
     Raises
     ------
     DataError
-        If speakers are unknown or fewer than `folds`.
+        If speakers are unknown or fewer than `folds`, or there are too few clips.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -106,6 +106,12 @@ def speaker_folds(
             f"folds; this corpus has {speakers} speakers."
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    largest = clips["emotion"].value_counts().iloc[0]
+    if largest < folds:
+        raise DataError(
+            f"The commonest emotion has {largest} clips, too few for {folds} folds. Use fewer "
+            "folds, or add clips."
+        )
     return [
         (np.sort(rest), np.sort(test))
         for rest, test in splitter.split(clips, clips["emotion"], clips["speaker"])
@@ -132,7 +138,7 @@ def make_split(
     seed : int
         Of every random choice.
     folds, fold : int
-        For ``speakers``: how many folds, and which is for testing.
+        For ``speakers``: how many folds, and which, from 0, is for testing.
     validation : float
         Part of the remaining clips (``reference``) or speakers (``speakers``) that is held out of
         training to steer and calibrate it.
@@ -155,6 +161,8 @@ def make_split(
         _need_classes(clips.iloc[rest], each=2)
         train, held_out = _random_part(clips, rest, validation, seed)
     elif protocol == "speakers":
+        if not 0 <= fold < folds:
+            raise DataError(f"There is no fold {fold}: {folds} folds count from 0 to {folds - 1}.")
         rest, test = speaker_folds(clips, folds=folds, seed=seed)[fold]
         train, held_out = _speaker_part(clips, rest, validation, seed)
     else:
@@ -163,6 +171,11 @@ def make_split(
     held_out = held_out[~heard.iloc[held_out].isin(heard.iloc[test]).to_numpy()]
     kept = pd.concat([heard.iloc[test], heard.iloc[held_out]])
     train = train[~heard.iloc[train].isin(kept).to_numpy()]
+    if not len(train) or not len(held_out):
+        raise DataError(
+            "Nothing is left to train on or to validate with once the clips that sound the same "
+            "as a test clip are left out. Add other clips."
+        )
     split = Split(train, held_out, test)
     check_split(clips, split, speakers_apart=protocol == "speakers")
     return split

@@ -1,0 +1,85 @@
+"""A real server and a real browser: Debian's chromium, or any Chromium, Chrome or Edge found."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+PROJECT = Path(__file__).parent.parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+PATIENCE = 120_000  # ms; for a loaded machine that has just installed everything
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Start the app as the README does; returns its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "Home.py", f"--server.port={port}",
+             "--server.address=127.0.0.1"],
+            cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 120
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        yield address
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        assert not os.environ.get("CI"), "CI must install a browser"
+        pytest.skip("no Chromium, Chrome or Edge is installed here")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["light 1280", "dark 390"])
+def tab(request, browser, server):
+    """A tab at the app's front door, on a laptop and on a phone, with no error at the end."""
+    scheme, width = request.param.split()
+    page = browser.new_page(
+        color_scheme=scheme, viewport={"width": int(width), "height": 900}, base_url=server
+    )
+    page.set_default_timeout(PATIENCE)
+    yield page
+    expect(page.get_by_test_id("stException")).to_have_count(0, timeout=1000)
+    page.close()
+
+
+@pytest.fixture
+def keep(request):
+    """Keep a screenshot where SCREENSHOTS says, if it says anything."""
+
+    def keep(page, name):
+        if folder := os.environ.get("SCREENSHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            variant = request.node.callspec.params["tab"].replace(" ", "-")
+            page.screenshot(path=f"{folder}/{name}-{variant}.png", full_page=True)
+
+    return keep

@@ -1,0 +1,29 @@
+"""What all tests share. No test needs more data than the samples of this repository."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep features in a folder of this session, also in the processes that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("SER_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def samples():
+    """The folder of the 120 synthetic clips."""
+    return Path(__file__).parent.parent / "data" / "samples"
+
+
+@pytest.fixture(scope="session")
+def clips(samples):
+    """The sample clips, sorted by file name."""
+    return sorted(samples.rglob("*.flac"), key=lambda clip: clip.name)

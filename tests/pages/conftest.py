@@ -1,0 +1,18 @@
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """Open a page of the app as Streamlit would."""
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.syspath_prepend(str(PROJECT))
+
+    def open_page(name):
+        return AppTest.from_file(str(PROJECT / name), default_timeout=120).run()
+
+    return open_page

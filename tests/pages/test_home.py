@@ -1,0 +1,38 @@
+import json
+
+from tests.pages.conftest import PROJECT
+
+
+def test_home_says_what_this_is_and_how_good_the_model_is(page):
+    home = page("Home.py")
+    assert not home.exception
+    report = json.loads((PROJECT / "models" / "ravdess" / "report.json").read_text())
+    shown = {metric.label: metric.value for metric in home.metric}
+    assert shown["Accuracy"] == f"{report['accuracy']:.1%}"
+    assert shown["Weighted F1"] == f"{report['weighted_f1']:.1%}"
+
+
+def test_a_sample_is_predicted_in_one_click(page):
+    home = page("Home.py")
+    home.button[0].click().run()
+    assert not home.exception and not home.error
+    shown = {metric.label: metric.value for metric in home.metric}
+    assert shown["Emotion"] in [
+        "neutral",
+        "calm",
+        "happy",
+        "sad",
+        "angry",
+        "fearful",
+        "disgust",
+        "surprised",
+    ]
+    assert 0 < int(shown["Probability"].rstrip("%")) <= 100
+
+
+def test_the_answer_of_another_sample_is_never_shown(page):
+    home = page("Home.py")
+    home.button[0].click().run()
+    home.selectbox[0].select_index(3).run()
+    assert not home.exception
+    assert "Emotion" not in {metric.label for metric in home.metric}

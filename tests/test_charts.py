@@ -1,0 +1,132 @@
+import json
+
+import numpy as np
+import pytest
+
+from ser import audio, charts
+from ser.contract import CONTRACT
+from ser.emotions import COLORS, EMOTIONS
+from ser.errors import OutputError
+from tests.tiny import SAMPLES
+
+CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return audio.load_audio(CLIP)
+
+
+def titles(spec):
+    """Every axis title of a chart."""
+    if isinstance(spec, dict):
+        here = [spec[axis].get("title") for axis in ("x", "y") if isinstance(spec.get(axis), dict)]
+        return here + [t for value in spec.values() for t in titles(value)]
+    if isinstance(spec, list):
+        return [t for value in spec for t in titles(value)]
+    return []
+
+
+def test_a_clip_is_shown_in_five_ways_with_units(recording):
+    drawn = charts.clip_charts(recording)
+    assert list(drawn) == ["waveform", "spectrogram", "mfcc", "channel 1", "channel 2"]
+    for name, chart in drawn.items():
+        found = titles(chart.to_dict())
+        assert "Time (s)" in found, name
+    assert "Frequency (Hz)" in titles(drawn["spectrogram"].to_dict())
+    assert "Amplitude (full scale = 1)" in titles(drawn["waveform"].to_dict())
+
+
+def test_the_waveform_marks_what_is_heard(recording):
+    clip = audio.prepare_clip(recording)
+    spec = charts.waveform(recording, kept=(clip.start, clip.end)).to_dict()
+    (rows,) = spec["datasets"].values()
+    heard = [row["time"] for row in rows if row["heard"] == "yes"]
+    assert min(heard) == pytest.approx(clip.start, abs=0.01)
+    assert max(heard) == pytest.approx(clip.end, abs=0.01)
+    assert max(row["high"] for row in rows) == pytest.approx(recording.max(), abs=1e-6)
+
+
+def test_a_heatmap_shows_every_value_where_it_belongs():
+    matrix = np.arange(6.0).reshape(2, 3)
+    spec = charts.heatmap(matrix, title="t", rows="Band", unit="dB", row_values=["low", "high"])
+    (rows,) = spec.to_dict()["datasets"].values()
+    assert [(r["name"], round(r["start"] / 0.032), r["value"]) for r in rows] == [
+        ("low", 0, 0), ("low", 1, 1), ("low", 2, 2), ("high", 0, 3), ("high", 1, 4), ("high", 2, 5),
+    ]  # fmt: skip
+
+
+def test_a_tone_is_drawn_at_its_frequency():
+    time = np.arange(48_000) / 16_000
+    frequencies, decibels = charts.spectrogram_db(
+        np.sin(2 * np.pi * 1000 * time).astype(np.float32)
+    )
+    loudest = frequencies[decibels[:, 47].argmax()]
+    assert loudest <= 1000 < loudest + 8000 / len(frequencies)
+    assert decibels.max() == pytest.approx(0)
+
+
+def test_every_emotion_has_one_colour_in_every_chart():
+    scale = charts.emotion_scale(EMOTIONS).to_dict()
+    assert dict(zip(scale["domain"], scale["range"], strict=True)) == COLORS
+
+
+def test_the_confusion_matrix_shows_counts_and_shares():
+    spec = charts.confusion([[3, 1], [0, 2]], ["sad", "calm"]).to_dict()
+    (rows,) = spec["datasets"].values()
+    cell = {(r["truth"], r["predicted"]): (r["count"], r["share"]) for r in rows}
+    assert cell == {
+        ("sad", "sad"): (3, 0.75),
+        ("sad", "calm"): (1, 0.25),
+        ("calm", "sad"): (0, 0.0),
+        ("calm", "calm"): (2, 1.0),
+    }
+
+
+def test_a_class_without_clips_can_be_drawn():
+    spec = charts.confusion([[0, 0], [1, 2]], ["sad", "calm"]).to_dict()
+    json.dumps(spec, allow_nan=False)
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_curves_are_drawn_from_the_first_epoch_on(epochs):
+    records = [
+        {"epoch": i + 1, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.1, "val_accuracy": 0.4}
+        for i in range(epochs)
+    ]
+    assert "Accuracy" in charts.to_svg(charts.curves(records))
+
+
+def test_figures_are_saved_as_png_and_as_html_that_works_offline(recording, tmp_path):
+    figure = charts.clip_figure(recording, title="a clip")
+    charts.save_chart(figure, tmp_path / "clip.png")
+    assert (tmp_path / "clip.png").read_bytes().startswith(PNG)
+    charts.save_chart(figure, tmp_path / "clip.html")
+    page = (tmp_path / "clip.html").read_text()
+    assert "a clip" in page
+    assert "<script src" not in page
+
+
+def test_other_names_and_places_are_refused(recording, tmp_path):
+    chart = charts.waveform(recording)
+    with pytest.raises(OutputError, match=r"\.png or \.html"):
+        charts.save_chart(chart, tmp_path / "clip.bmp")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="Cannot write"):
+        charts.save_chart(chart, tmp_path / "file" / "clip.png")
+
+
+def test_silence_cannot_be_drawn_as_a_clip():
+    with pytest.raises(audio.SilentAudioError):
+        charts.clip_charts(np.zeros(16_000, np.float32))
+
+
+def test_a_timeline_leaves_pauses_out():
+    import pandas as pd
+
+    table = pd.DataFrame({"start": [0.0, 1.0], "end": [3.0, 4.0], "emotion": ["sad", None]})
+    for label in CONTRACT.labels:
+        table[label] = [1 / 8, np.nan]
+    (rows,) = charts.timeline(table, CONTRACT.labels).to_dict()["datasets"].values()
+    assert {row["start"] for row in rows} == {0.0}

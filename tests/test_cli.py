@@ -1,0 +1,284 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser.cli import main
+from ser.contract import CONTRACT
+from tests.tiny import SAMPLES, tiny_corpus
+
+CLIPS = sorted(SAMPLES.rglob("*.flac"))
+PROJECT = SAMPLES.parent.parent
+
+
+@pytest.fixture
+def ser(capfd):
+    """Run a command; returns its exit code and what it printed."""
+
+    def run(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as exit:  # argparse's own refusals
+            code = exit.code
+        output, errors = capfd.readouterr()
+        return code, output, errors
+
+    return run
+
+
+def refused(result, *words):
+    """Assert exit code 2 and one clear line; returns it."""
+    code, _, errors = result
+    assert code == 2
+    assert "Traceback" not in errors
+    lines = [line for line in errors.splitlines() if line.startswith("ser")]
+    assert len(lines) == 1, errors
+    for word in words:
+        assert word in lines[0]
+
+
+def test_help_explains_every_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "ser", "--help"], capture_output=True, text=True, cwd=PROJECT
+    )
+    assert done.returncode == 0
+    for command in [
+        "info",
+        "scan",
+        "download",
+        "plot",
+        "features",
+        "train",
+        "evaluate",
+        "crossval",
+        "predict",
+    ]:
+        assert f"\n    {command} " in done.stdout
+        sub = subprocess.run(
+            [sys.executable, "-m", "ser", command, "--help"],
+            capture_output=True, text=True, cwd=PROJECT,
+        )  # fmt: skip
+        assert sub.returncode == 0 and "usage: ser" in sub.stdout
+
+
+def test_no_or_unknown_command_is_refused(ser):
+    assert ser()[0] == 2
+    assert ser("sing")[0] == 2
+
+
+def test_info_names_versions_models_and_corpora(ser):
+    code, output, _ = ser("info")
+    assert code == 0
+    assert "tensorflow 2" in output
+    assert "models/ravdess: accuracy" in output
+    assert "data/samples: 120 clips, 4 speakers" in output
+
+
+def test_scan_counts_and_writes_the_table(ser, tmp_path):
+    data = tiny_corpus(tmp_path / "clips")
+    shutil.copy(next(data.iterdir()), tmp_path / "clips" / "03-01-04-01-01-02-25.flac")
+    (data / "notes.txt").write_text("")
+    (data / "03-01-09-01-01-01-01.wav").write_text("")
+    code, output, _ = ser("scan", data, "--csv", tmp_path / "out" / "clips.csv", "--jobs", 1)
+    assert code == 0
+    assert "41 clips" in output and "4 speakers" in output
+    assert "no audio file (such as notes.txt)" in output
+    assert "impossible emotion 09" in output
+    assert "2 clips with the same audio" in output
+    table = pd.read_csv(tmp_path / "out" / "clips.csv")
+    assert len(table) == 41
+    assert table["seconds"].between(1, 4).all()
+
+
+def test_scan_refuses_what_is_no_corpus(ser, tmp_path):
+    refused(ser("scan", tmp_path / "missing"), "does not exist")
+    refused(ser("scan", tmp_path), "no clip")
+    refused(ser("scan", CLIPS[0]), "neither a folder nor a .csv")
+
+
+def test_plot_draws_png_and_html(ser, tmp_path):
+    assert ser("plot", CLIPS[0], "--out", tmp_path / "clip.png")[0] == 0
+    assert (tmp_path / "clip.png").stat().st_size > 50_000
+    assert ser("plot", CLIPS[0], "--out", tmp_path / "clip.html")[0] == 0
+    assert CLIPS[0].name in (tmp_path / "clip.html").read_text()
+
+
+def test_plot_refuses_bad_input_and_leaves_nothing(ser, tmp_path):
+    (tmp_path / "text.wav").write_text("no audio")
+    (tmp_path / "file").write_text("")
+    refused(ser("plot", tmp_path / "text.wav", "--out", tmp_path / "a.png"), "text.wav")
+    refused(ser("plot", CLIPS[0], "--out", tmp_path / "a.gif"), ".png or .html")
+    refused(ser("plot", CLIPS[0], "--out", tmp_path / "file" / "a.png"), "Cannot write")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "text.wav"]
+
+
+def test_features_are_written_with_labels(ser, tmp_path):
+    data = tiny_corpus(tmp_path / "clips")
+    code, output, _ = ser("features", data, "--out", tmp_path / "f.npz", "--jobs", 1)
+    assert code == 0 and "40 × 32 × 94 × 2" in output
+    with np.load(tmp_path / "f.npz", allow_pickle=False) as arrays:
+        assert arrays["features"].shape == (40, *CONTRACT.input_shape)
+        assert sorted(set(arrays["emotions"])) == ["angry", "neutral", "sad"]
+        assert sorted(arrays["names"]) == sorted(file.name for file in data.iterdir())
+
+
+def test_predict_names_an_emotion(ser, finished_run):
+    code, output, errors = ser("predict", CLIPS[0], "--model", finished_run.folder)
+    assert code == 0 and errors == ""
+    assert CLIPS[0].name in output
+
+
+def test_predict_gives_json_and_csv_that_programs_can_read(ser, finished_run, tmp_path):
+    model = ("--model", finished_run.folder, "--jobs", 1)
+    _, output, _ = ser("predict", *CLIPS[:2], *model, "--format", "json")
+    records = json.loads(output)
+    assert [r["file"] for r in records] == [str(clip) for clip in CLIPS[:2]]
+    for record in records:
+        assert set(record) == {"file", "start", "end", "emotion", "probabilities"}
+        assert sum(record["probabilities"].values()) == pytest.approx(1)
+        assert record["emotion"] == max(record["probabilities"], key=record["probabilities"].get)
+    _, output, _ = ser("predict", *CLIPS[:2], *model, "--format", "csv")
+    (tmp_path / "out.csv").write_text(output)
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["emotion"].tolist() == [r["emotion"] for r in records]
+
+
+def test_predict_takes_folders(ser, finished_run):
+    _, output, _ = ser(
+        "predict", SAMPLES / "Actor_25", "--model", finished_run.folder, "--format", "json",
+        "--jobs", 1,
+    )  # fmt: skip
+    assert len(json.loads(output)) == 30
+
+
+def test_a_timeline_says_where_nobody_speaks(ser, finished_run, tmp_path):
+    clip, _ = soundfile.read(CLIPS[0])
+    recording = np.concatenate([clip, np.zeros(8 * 16_000), clip])
+    soundfile.write(tmp_path / "long.wav", recording, 16_000)
+    model = ("--model", finished_run.folder, "--timeline")
+    _, output, _ = ser("predict", tmp_path / "long.wav", *model, "--format", "json")
+    records = json.loads(output)
+    assert len(records) > 8
+    pauses = [r for r in records if r["emotion"] is None]
+    assert pauses and all(r["probabilities"] is None for r in pauses)
+    _, output, _ = ser("predict", tmp_path / "long.wav", *model)
+    assert "(no speech)" in output
+
+
+def test_predict_answers_for_the_good_files_and_then_names_the_bad(ser, finished_run, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio")
+    result = ser(
+        "predict", CLIPS[0], tmp_path / "bad.wav", "--model", finished_run.folder,
+        "--format", "json",
+    )  # fmt: skip
+    refused(result, "bad.wav", "no audio this program can decode")
+    assert len(json.loads(result[1])) == 1
+
+
+def test_predict_refuses_what_it_cannot_use(ser, finished_run, tmp_path):
+    model = ("--model", finished_run.folder)
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
+    soundfile.write(tmp_path / "blip.wav", np.ones(160) / 2, 16_000)
+    refused(ser("predict", tmp_path / "empty.wav", *model), "empty.wav", "empty")
+    refused(ser("predict", tmp_path / "missing.wav", *model), "missing.wav", "does not exist")
+    refused(ser("predict", tmp_path / "folder", *model), "no audio file")
+    refused(ser("predict", tmp_path / "silent.wav", *model), "silent")
+    refused(ser("predict", tmp_path / "blip.wav", *model), "10 ms")
+    refused(ser("predict", CLIPS[0], "--model", tmp_path), "no model bundle")
+
+
+def test_train_makes_a_model_that_predict_can_use(ser, tmp_path):
+    data = tiny_corpus(tmp_path / "clips", ("01", "05"))
+    run = tmp_path / "run"
+    code, output, errors = ser(
+        "train", "--data", data, "--out", run, "--epochs", 1, "--copies", 0, "--seed", 3,
+        "--jobs", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    assert "unweighted average recall" in output
+    assert json.loads((run / "config.json").read_text())["seed"] == 3
+    assert ser("predict", CLIPS[0], "--model", run)[0] == 0
+    refused(ser("train", "--data", data, "--out", run), "not empty", "--resume")
+
+
+def test_train_refuses_bad_input_before_making_anything(ser, tmp_path):
+    out = tmp_path / "run"
+    refused(ser("train", "--data", tmp_path / "gone", "--out", out), "does not exist")
+    refused(ser("train", "--out", out), "--data")
+    refused(ser("train", "--data", SAMPLES, "--out", out, "--epochs", 0), "epochs 0")
+    refused(ser("train", "--resume", out), "no training run")
+    refused(ser("train", "--resume", out, "--data", SAMPLES), "leave out")
+    assert not out.exists()
+    (tmp_path / "file").write_text("")
+    refused(ser("train", "--data", SAMPLES, "--out", tmp_path / "file" / "run"), "Cannot write")
+
+
+@pytest.mark.parametrize("kind", ["one class", "one clip per class"])
+def test_a_corpus_that_cannot_be_split_is_refused(ser, tmp_path, kind):
+    data = tmp_path / "clips"
+    data.mkdir()
+    for clip in CLIPS:
+        emotion = clip.stem.split("-")[2]
+        wanted = emotion == "05" if kind == "one class" else clip.stem[9:] == "01-01-01-25"
+        if wanted:
+            shutil.copy(clip, data)
+    word = "at least two emotions" if kind == "one class" else "Too few clips"
+    refused(ser("train", "--data", data, "--out", tmp_path / "run", "--jobs", 1), word)
+
+
+def test_evaluate_repeats_the_figures_of_the_run(ser, finished_run, tmp_path):
+    data = finished_run.read_config()["data"]
+    code, _, errors = ser(
+        "evaluate", finished_run.folder, "--data", data, "--json", tmp_path / "r.json",
+        "--html", tmp_path / "r.html", "--csv", tmp_path / "r.csv", "--jobs", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    again = json.loads((tmp_path / "r.json").read_text())
+    assert again == json.loads((finished_run.folder / "report.json").read_text())
+    assert (tmp_path / "r.csv").read_text() == (finished_run.folder / "predictions.csv").read_text()
+    assert "<svg" in (tmp_path / "r.html").read_text()
+
+
+def test_evaluate_refuses_to_call_heard_clips_unheard(ser, finished_run, tmp_path):
+    data = finished_run.read_config()["data"]
+    result = ser(
+        "evaluate", finished_run.folder, "--data", data, "--seed", 7, "--json", tmp_path / "r.json"
+    )
+    refused(result, "was trained on", "--protocol all")
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_evaluate_on_everything_says_how_much_was_heard(ser, finished_run, tmp_path):
+    data = finished_run.read_config()["data"]
+    code, output, _ = ser(
+        "evaluate", finished_run.folder, "--data", data, "--protocol", "all",
+        "--json", tmp_path / "r.json", "--jobs", 1,
+    )  # fmt: skip
+    assert code == 0 and "heard in training" in output
+    assert json.loads((tmp_path / "r.json").read_text())["n_heard_in_training"] == 32
+
+
+def test_download_needs_a_usable_address(ser, tmp_path):
+    refused(ser("download", "ravdess", "--to", tmp_path / "r", "--url", "ftp://x"), "http")
+    (tmp_path / "file").write_text("")
+    refused(ser("download", "ravdess", "--to", tmp_path / "file" / "r"), "Cannot write")
+
+
+def test_a_reader_that_leaves_early_is_no_error(finished_run):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ser", "scan", str(SAMPLES), "--jobs", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PROJECT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    process.wait()
+    assert "Traceback" not in errors

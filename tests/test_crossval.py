@@ -1,0 +1,76 @@
+import json
+
+import pandas as pd
+import pytest
+
+from ser import crossval, training
+from ser.errors import RunError
+from tests.tiny import tiny_config, tiny_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return tiny_corpus(tmp_path_factory.mktemp("corpus") / "clips")
+
+
+@pytest.fixture(scope="module")
+def config(corpus):
+    return tiny_config(corpus, protocol="speakers", folds=4, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, config):
+    folder = tmp_path_factory.mktemp("study") / "folds"
+    return folder, crossval.cross_validate(folder, config, jobs=1)
+
+
+def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(study, corpus):
+    folder, result = study
+    table = pd.read_csv(folder / "predictions.csv")
+    assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
+    assert result["n_test"] == len(table)
+    for fold, rows in table.groupby("fold"):
+        split = json.loads((folder / f"fold-{fold}" / "split.json").read_text())
+        assert sorted(rows["file"]) == sorted(split["test"])
+        heard = {name.split("-")[-1] for name in split["train"] + split["validation"]}
+        assert not heard & {name.split("-")[-1] for name in split["test"]}
+
+
+def test_the_report_pools_and_compares_the_folds(study):
+    folder, result = study
+    assert json.loads((folder / "report.json").read_text()) == result
+    assert [fold["fold"] for fold in result["folds"]] == [1, 2, 3, 4]
+    weighted = sum(f["accuracy"] * f["n_test"] for f in result["folds"]) / result["n_test"]
+    assert result["accuracy"] == pytest.approx(weighted)
+    assert result["mean"]["uar"] == pytest.approx(sum(f["uar"] for f in result["folds"]) / 4)
+
+
+def test_finished_folds_are_not_trained_again(tmp_path, config, monkeypatch):
+    trained = []
+    real = training.train
+
+    def stop_at_the_third(run, **rest):
+        if len(trained) == 2:
+            raise training.Stopped("enough")
+        trained.append(run.folder.name)
+        return real(run, **rest)
+
+    monkeypatch.setattr(training, "train", stop_at_the_third)
+    with pytest.raises(training.Stopped):
+        crossval.cross_validate(tmp_path / "study", config, jobs=1)
+    monkeypatch.setattr(
+        training, "train", lambda run, **rest: trained.append(run.folder.name) or real(run, **rest)
+    )
+    result = crossval.cross_validate(tmp_path / "study", config, resume=True, jobs=1)
+    assert trained == ["fold-1", "fold-2", "fold-3", "fold-4"]
+    assert len(result["folds"]) == 4
+
+
+def test_a_study_is_not_mixed_with_another(study, config):
+    from dataclasses import replace
+
+    folder, _ = study
+    with pytest.raises(RunError, match="not empty"):
+        crossval.cross_validate(folder, config, jobs=1)
+    with pytest.raises(RunError, match="other settings"):
+        crossval.cross_validate(folder, replace(config, seed=1), resume=True, jobs=1)

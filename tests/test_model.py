@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from ser.contract import CONTRACT
+from ser.model import ModelConfig, build_cnn_lstm
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    rng = np.random.default_rng(0)
+    return rng.normal(5, 3, (12, *CONTRACT.input_shape)).astype(np.float32)
+
+
+def test_maps_features_to_one_logit_per_label(inputs):
+    model = build_cnn_lstm(ModelConfig(filters=(8, 8), lstm=4))
+    assert model(inputs).shape == (12, 8)
+
+
+def test_is_a_cnn_and_an_lstm():
+    layers = [type(layer).__name__ for layer in build_cnn_lstm().layers]
+    assert layers.count("Conv1D") == 3
+    assert "Bidirectional" in layers
+
+
+def test_rows_are_normalised_with_training_statistics(inputs):
+    model = build_cnn_lstm(ModelConfig(filters=(8,), lstm=4))
+    rows = model.get_layer("rows")
+    rows.adapt(inputs)
+    normalised = np.asarray(rows(inputs))
+    # Every row of every channel on its own: over clips and frames.
+    np.testing.assert_allclose(normalised.mean(axis=(0, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(normalised.std(axis=(0, 2)), 1, atol=1e-3)
+
+
+def test_the_shipped_size_fits_into_five_megabytes():
+    assert build_cnn_lstm().count_params() * 4 < 5e6
+
+
+def test_the_size_follows_the_configuration():
+    small = build_cnn_lstm(ModelConfig(filters=(8,), lstm=4))
+    assert small.count_params() < build_cnn_lstm().count_params() / 50
+    assert small.get_layer("embedding").output.shape == (None, 8)

@@ -1,0 +1,80 @@
+"""What README and model card claim is what the reports and the code say."""
+
+import json
+import re
+
+import pytest
+
+from ser.bundle import load_bundle, read_manifest
+from ser.cli import main
+from tests.tiny import SAMPLES
+
+PROJECT = SAMPLES.parent.parent
+README = (PROJECT / "README.md").read_text()
+MODEL = PROJECT / "models" / "ravdess"
+
+
+@pytest.fixture(scope="module")
+def report():
+    return json.loads((MODEL / "report.json").read_text())
+
+
+def percent(share):
+    return f"{100 * share:.1f} %"
+
+
+def test_the_figures_are_those_of_the_report(report):
+    low, high = report["accuracy_interval"]
+    for claim in (
+        f"{percent(report['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})",
+        f"| {report['weighted_f1']:.3f} |",
+        f"| {percent(report['uar'])} |",
+        f"| {report['n_test']} |",
+        f"| {report['ece']:.3f} |",
+    ):
+        assert claim in README, claim
+
+
+def test_the_card_is_made_from_the_report(report):
+    from ser.report import model_card
+
+    assert (MODEL / "MODEL_CARD.md").read_text() == model_card(read_manifest(MODEL), report)
+
+
+def test_the_shipped_model_was_tested_on_clips_it_never_heard(report):
+    assert (report["protocol"], report["seed"], report["n_test"]) == ("reference", 42, 491)
+    assert report["n_heard_in_training"] == 0
+    split = json.loads((MODEL / "split.json").read_text())
+    assert not set(split["test"]) & set(split["train"] + split["validation"])
+    heard = {clip.removeprefix("ravdess:") for clip in read_manifest(MODEL).heard["ids"]}
+    assert not heard & {name.split(".")[0] for name in split["test"]}
+    recalls = [c["recall"] * c["support"] for c in report["per_class"].values()]
+    assert sum(recalls) / 491 == pytest.approx(report["accuracy"])
+
+
+def test_the_shipped_model_loads_and_is_small():
+    load_bundle(MODEL)
+    assert (MODEL / "model.keras").stat().st_size <= 5e6
+
+
+def test_every_command_of_the_readme_exists(capsys):
+    commands = set(re.findall(r"`ser ([a-z]+)", README))
+    assert len(commands) == 9
+    for command in commands:
+        with pytest.raises(SystemExit) as exit:
+            main([command, "--help"])
+        assert exit.value.code == 0
+        assert f"usage: ser {command}" in capsys.readouterr().out
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (PROJECT / target).exists(), target
+
+
+def test_the_samples_are_small_and_said_to_be_synthetic():
+    clips = list(SAMPLES.rglob("*.flac"))
+    assert len(clips) == 120
+    assert sum(clip.stat().st_size for clip in clips) < 8e6
+    assert all(int(clip.stem.split("-")[-1]) > 24 for clip in clips)
+    assert "synthetic" in (SAMPLES / "README.md").read_text().lower()

@@ -1,0 +1,99 @@
+import json
+
+import pandas as pd
+import pytest
+
+from ser import corpora, report
+from ser.errors import DataError
+from ser.recognizer import Recognizer
+
+
+@pytest.fixture(scope="module")
+def figures(finished_run):
+    return report.read_report(finished_run.folder)
+
+
+@pytest.fixture(scope="module")
+def clips(finished_run):
+    data = finished_run.read_config()["data"]
+    return corpora.inspect(corpora.scan(data), jobs=1).clips
+
+
+def test_the_report_has_what_others_build_on(figures):
+    assert {
+        "protocol", "seed", "n_test", "accuracy", "accuracy_interval", "weighted_f1", "macro_f1",
+        "uar", "ece", "per_class", "confusion_matrix", "labels", "by", "temperature",
+    } <= set(figures)  # fmt: skip
+    for values in figures["per_class"].values():
+        assert set(values) == {"precision", "recall", "f1", "support"}
+    assert sum(map(sum, figures["confusion_matrix"])) == figures["n_test"]
+    assert set(figures["by"]) == {"channel", "gender", "intensity", "speaker"}
+
+
+def test_the_page_stands_alone_and_says_the_figures(finished_run, figures):
+    page = (finished_run.folder / "report.html").read_text()
+    assert f"{100 * figures['accuracy']:.1f} %" in page
+    assert page.count("<svg") == 2, "the confusion matrix and the curves"
+    assert "<script" not in page and "src=" not in page
+    for label in figures["per_class"]:
+        assert label in page
+
+
+def test_the_model_card_says_figures_limits_and_the_command(finished_run, figures):
+    card = (finished_run.folder / "MODEL_CARD.md").read_text()
+    assert f"{100 * figures['accuracy']:.1f} %" in card
+    assert "python -m ser train" in card
+    assert "AI Act" in card
+    assert "same speakers" in card
+
+
+def test_names_cannot_break_the_page(figures):
+    page = report.to_html(figures | {"model": "<script>alert(1)</script>"}, [])
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_clips_heard_in_training_are_counted(finished_run, clips):
+    recognizer = Recognizer.load(finished_run.folder)
+    split = json.loads((finished_run.folder / "split.json").read_text())
+    result, predictions = report.test(
+        recognizer, clips, root="x", protocol="all", seed=None, jobs=1
+    )
+    assert result["n_test"] == len(clips) == len(predictions)
+    assert result["n_heard_in_training"] == len(split["train"]) + len(split["validation"])
+    assert "heard in\ntraining" in report.to_html(result, [])
+
+
+def test_a_clip_is_recognised_as_heard_by_name_or_by_sound(finished_run, clips):
+    manifest = Recognizer.load(finished_run.folder).manifest
+    heard = clips[report.heard(clips, manifest)].iloc[:1]
+    assert report.heard(heard.assign(clip_id=""), manifest).all(), "renamed"
+    assert report.heard(heard.assign(audio="0" * 32), manifest).all(), "encoded otherwise"
+    assert not report.heard(heard.assign(clip_id="", audio="0" * 32), manifest).any()
+
+
+def test_an_emotion_the_model_does_not_know_is_refused(finished_run, clips):
+    recognizer = Recognizer.load(finished_run.folder)
+    odd = clips.assign(emotion="boredom")
+    with pytest.raises(DataError, match="no label for: boredom"):
+        report.test(recognizer, odd, root="x", protocol="all", seed=None, jobs=1)
+
+
+def test_a_clip_that_vanished_is_reported_by_name(finished_run, clips, tmp_path):
+    recognizer = Recognizer.load(finished_run.folder)
+    gone = clips.iloc[:2].assign(path=str(tmp_path / "gone.flac"))
+    with pytest.raises(DataError, match=r"gone\.flac"):
+        report.test(recognizer, gone, root="x", protocol="all", seed=None, jobs=1)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}'])
+def test_a_report_that_cannot_be_read_is_none(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    assert report.read_report(tmp_path) is None
+
+
+def test_predictions_are_a_table_of_clips(finished_run, figures):
+    table = pd.read_csv(finished_run.folder / "predictions.csv")
+    assert list(table.columns[:4]) == ["file", "start", "end", "emotion"]
+    assert table[figures["labels"]].sum(axis=1).between(0.999, 1.001).all()
+    assert not table["file"].str.startswith("/").any()

@@ -1,0 +1,273 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser import training
+from ser.bundle import read_manifest
+from ser.contract import CONTRACT
+from ser.dataset import Features
+from ser.errors import DataError, RunError
+from ser.runs import Run
+from ser.training import TrainingConfig
+from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
+
+FILES = {
+    "config.json",
+    "environment.json",
+    "split.json",
+    "status.json",
+    "epochs.jsonl",
+    "model.keras",
+    "manifest.json",
+    "report.json",
+    "report.html",
+    "predictions.csv",
+    "MODEL_CARD.md",
+    ".lock",
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return tiny_corpus(tmp_path_factory.mktemp("corpus") / "clips")
+
+
+def wait_for(condition, process, what):
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, f"the process ended before {what}"
+        assert time.monotonic() < deadline, f"never saw {what}"
+        time.sleep(0.01)
+
+
+def start_process(run):
+    # Through the command line's own entry, so that its signal handling is what is tested.
+    return subprocess.Popen(
+        [sys.executable, "-m", "ser", "train", "--resume", str(run.folder), "--jobs", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SAMPLES.parent.parent)},
+    )
+
+
+def figures(run):
+    """Everything of a run that must not depend on interruptions."""
+    epochs = [{k: v for k, v in e.items() if k != "seconds"} for e in run.read_epochs()]
+    return epochs, (run.folder / "predictions.csv").read_text()
+
+
+def test_a_finished_run_holds_everything(finished_run):
+    assert {file.name for file in finished_run.folder.iterdir()} == FILES
+    assert finished_run.read_status()["state"] == "finished"
+    environment = json.loads((finished_run.folder / "environment.json").read_text())
+    assert {"ser", "tensorflow", "keras", "librosa"} <= set(environment["versions"])
+
+
+def test_every_epoch_is_on_record(finished_run):
+    epochs = finished_run.read_epochs()
+    assert [e["epoch"] for e in epochs] == [1, 2, 3]
+    for epoch in epochs:
+        assert set(epoch) == {
+            "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
+        }  # fmt: skip
+        assert 0 <= epoch["accuracy"] <= 1 and epoch["loss"] > 0 and epoch["seconds"] > 0
+    assert epochs[-1]["learning_rate"] < epochs[0]["learning_rate"]
+
+
+def test_the_manifest_lists_what_was_heard_and_no_test_clip(finished_run):
+    manifest = read_manifest(finished_run.folder)
+    split = json.loads((finished_run.folder / "split.json").read_text())
+    heard = {clip.removeprefix("ravdess-style:") for clip in manifest.heard["ids"]}
+    assert heard == {name.removesuffix(".flac") for name in split["train"] + split["validation"]}
+    assert not heard & {name.removesuffix(".flac") for name in split["test"]}
+    assert len(manifest.heard["audio"]) == len(heard)
+
+
+def test_the_report_is_about_the_test_clips(finished_run):
+    split = json.loads((finished_run.folder / "split.json").read_text())
+    report = json.loads((finished_run.folder / "report.json").read_text())
+    predictions = pd.read_csv(finished_run.folder / "predictions.csv")
+    assert report["n_test"] == len(split["test"]) == len(predictions)
+    assert {name.split("/")[-1] for name in predictions["file"]} == set(split["test"])
+    assert report["n_heard_in_training"] == 0
+    right = (predictions["truth"] == predictions["emotion"]).mean()
+    assert report["accuracy"] == pytest.approx(right)
+
+
+def test_it_learns(tmp_path, corpus):
+    """Three very different emotions of the samples are told apart after a few seconds."""
+    run = tiny_run(tmp_path / "run", corpus, epochs=40, copies=3, learning_rate=0.01, averaging=0.9)
+    epochs = run.read_epochs()
+    assert epochs[-1]["loss"] < 0.7 * epochs[0]["loss"]
+    report = json.loads((run.folder / "report.json").read_text())
+    assert report["accuracy_interval"][0] > 1 / 3
+
+
+def test_the_same_seed_gives_the_same_run(tmp_path, corpus, finished_run):
+    again = tiny_run(tmp_path / "again", corpus)
+    assert figures(again) == figures(finished_run)
+
+
+def test_another_seed_gives_another_run(tmp_path, corpus, finished_run):
+    other = tiny_run(tmp_path / "other", corpus, seed=7)
+    assert figures(other) != figures(finished_run)
+    split = json.loads((other.folder / "split.json").read_text())
+    assert split != json.loads((finished_run.folder / "split.json").read_text())
+
+
+def test_unheard_speakers_are_unheard(tmp_path, corpus):
+    run = tiny_run(tmp_path / "run", corpus, protocol="speakers", folds=4, fold=1, epochs=1)
+    split = json.loads((run.folder / "split.json").read_text())
+    actors = {part: {name.split("-")[-1] for name in names} for part, names in split.items()}
+    assert not actors["train"] & actors["test"]
+    assert not actors["validation"] & (actors["train"] | actors["test"])
+
+
+def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
+    """What reaches the function that trains is exactly the training and the validation part."""
+    seen = {}
+    real = training.fit
+
+    def watch(inputs, truth, validation, validation_truth, **rest):
+        seen.update(train=len(inputs.clean), validation=len(validation))
+        return real(inputs, truth, validation, validation_truth, **rest)
+
+    monkeypatch.setattr(training, "fit", watch)
+    run = tiny_run(tmp_path / "run", corpus, epochs=1)
+    split = json.loads((run.folder / "split.json").read_text())
+    assert seen == {"train": len(split["train"]), "validation": len(split["validation"])}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, corpus):
+    return tiny_run(tmp_path_factory.mktemp("undisturbed") / "run", corpus, epochs=30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_resumes_to_the_same_end(tmp_path, corpus, undisturbed, number):
+    """A signal between two epochs, or within one, costs at most that epoch."""
+    run = training.start(tmp_path / "killed", tiny_config(corpus, epochs=30))
+    process = start_process(run)
+    wait_for(lambda: len(run.read_epochs()) >= 3, process, "the third epoch")
+    process.send_signal(number)
+    process.communicate()
+    before = run.read_epochs()
+    assert 3 <= len(before) < 30
+    expected = "interrupted" if number == signal.SIGKILL else "stopped"
+    assert run.read_status()["state"] == expected
+
+    training.train(run, jobs=1)
+    assert run.read_status()["state"] == "finished"
+    assert run.read_epochs()[: len(before)] == before, "finished epochs were trained again"
+    assert figures(run) == figures(undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_so_and_can_be_resumed(tmp_path, corpus, number):
+    run = training.start(tmp_path / "run", tiny_config(corpus, epochs=500))
+    process = start_process(run)
+    wait_for(lambda: len(run.read_epochs()) >= 1, process, "the first epoch")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"ser train --resume {run.folder}" in errors
+    assert "Traceback" not in errors
+    status = run.read_status()
+    assert status["state"] == "stopped"
+    epochs = run.read_epochs()
+    assert f"after {len(epochs)} of 500" in status["message"]
+    assert not [file for file in run.folder.iterdir() if file.name.startswith(".writing-")]
+    with np.load(run.folder / "checkpoint.npz", allow_pickle=False) as checkpoint:
+        assert int(checkpoint["epoch"]) in (len(epochs), len(epochs) + 1)
+
+
+def test_a_process_holds_its_run_alone(tmp_path, corpus):
+    run = training.start(tmp_path / "run", tiny_config(corpus, epochs=500))
+    process = start_process(run)
+    wait_for(lambda: len(run.read_epochs()) >= 1, process, "the first epoch")
+    assert run.read_status()["state"] == "training"
+    with pytest.raises(RunError, match="another process"):
+        training.train(Run(run.folder), jobs=1)
+    process.terminate()
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+
+
+def test_a_changed_corpus_is_not_mixed_into_a_run(tmp_path, corpus):
+    run = training.start(tmp_path / "run", tiny_config(corpus))
+    (run.folder / "split.json").write_text(
+        json.dumps({"train": ["other.wav"], "validation": [], "test": []})
+    )
+    with pytest.raises(RunError, match="corpus has changed"):
+        training.train(run, jobs=1)
+    assert run.read_status()["state"] == "failed"
+
+
+def test_a_vanished_corpus_is_reported(tmp_path):
+    run = training.start(tmp_path / "run", tiny_config(tmp_path / "gone"))
+    with pytest.raises(DataError, match="does not exist"):
+        training.train(run, jobs=1)
+    status = run.read_status()
+    assert status["state"] == "failed"
+    assert "does not exist" in status["message"]
+
+
+def test_a_damaged_checkpoint_is_reported(tmp_path, corpus):
+    run = training.start(tmp_path / "run", tiny_config(corpus))
+    (run.folder / "checkpoint.npz").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(RunError, match="checkpoint"):
+        training.train(run, jobs=1)
+
+
+def test_results_are_never_overwritten(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="not empty"):
+        training.start(tmp_path / "run", tiny_config(SAMPLES))
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_configuration_survives_json():
+    config = tiny_config(SAMPLES, seed=9)
+    assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0), ("batch_size", 0), ("learning_rate", -1.0), ("copies", -1), ("fold", 5),
+        ("validation", 0.0), ("protocol", "best"), ("seed", -1), ("label_smoothing", 1.0),
+    ],
+)  # fmt: skip
+def test_impossible_values_are_refused_by_name(name, value):
+    with pytest.raises(RunError, match=f"{name}.*impossible"):
+        TrainingConfig(data="x", **{name: value})
+
+
+def test_a_configuration_of_another_version_is_refused():
+    values = TrainingConfig(data="x").to_json()
+    with pytest.raises(RunError, match="does not fit"):
+        TrainingConfig.from_json(values | {"optimizer": "sgd"})
+    with pytest.raises(RunError, match="does not fit"):
+        TrainingConfig.from_json(values | {"epochs": "many"})
+
+
+def test_an_epoch_draws_clips_and_copies_alike():
+    shape = CONTRACT.input_shape
+    clean = np.zeros((50, *shape), np.float32)
+    copies = np.ones((50, 4, *shape), np.float16) * np.arange(1, 5)[None, :, None, None, None]
+    inputs = Features(clean, copies.astype(np.float16))
+    rng = np.random.default_rng(0)
+    drawn = [training._draw(inputs, rows, rng)[:, 0, 0, 0] for _ in range(40)
+             for rows in training._batches(50, 16, rng)]  # fmt: skip
+    counts = np.bincount(np.concatenate(drawn).astype(int), minlength=5)
+    assert counts.sum() == 40 * 48
+    assert (np.abs(counts / counts.sum() - 1 / 5) < 0.03).all()

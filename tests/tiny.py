@@ -1,0 +1,42 @@
+"""Small things that several tests share: a corpus, a configuration, a finished run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ser import training
+from ser.model import ModelConfig
+from ser.runs import Run
+from ser.training import TrainingConfig
+
+SAMPLES = Path(__file__).parent.parent / "data" / "samples"
+
+
+def tiny_corpus(folder: Path, emotions: tuple[str, ...] = ("01", "04", "05")) -> Path:
+    """Copy the samples of some emotions (RAVDESS codes) into a folder."""
+    folder.mkdir(parents=True)
+    for clip in sorted(SAMPLES.rglob("*.flac")):
+        if clip.stem.split("-")[2] in emotions:
+            shutil.copy(clip, folder)
+    return folder
+
+
+def tiny_config(data: Path, **changes: object) -> TrainingConfig:
+    """Describe a training of a second or two."""
+    values: dict[str, object] = {
+        "data": str(data),
+        "epochs": 3,
+        "copies": 1,
+        "warmup": 1,
+        "batch_size": 8,
+        "model": ModelConfig(filters=(8, 8), lstm=4),
+    }
+    return TrainingConfig(**(values | changes))  # type: ignore[arg-type]
+
+
+def tiny_run(folder: Path, data: Path, **changes: object) -> Run:
+    """Train the smallest of models and return its finished run."""
+    run = training.start(folder, tiny_config(data, **changes))
+    training.train(run, jobs=1)
+    return run
