@@ -7,7 +7,7 @@ from ser import report
 from ser.emotions import EMOTIONS
 
 st.set_page_config(
-    page_title="Speech emotion", page_icon=":material/graphic_eq:", layout="centered"
+    page_title="Speech emotion", page_icon=ui.ICON, layout="centered"
 )
 
 st.title("Speech emotion recognition")

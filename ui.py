@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent
 MODEL = PROJECT / "models" / "ravdess"
+ICON = str(PROJECT / "docs" / "icon.png")
 SAMPLES = PROJECT / "data" / "samples"
 
 
@@ -46,6 +47,11 @@ def errors_for_people() -> Iterator[None]:
         st.error(str(error), icon=":material/error:")
 
 
+def show(chart: charts.Chart) -> None:
+    """Show a chart as wide as the page; Streamlit counts titles and axes into the height."""
+    st.altair_chart(chart, width="stretch", height=int(chart.height) + 100)
+
+
 def sample_label(name: str) -> str:
     """Say what a sample is: its emotion, voice and sentence."""
     clip = samples().set_index("name").loc[name]
@@ -65,19 +71,19 @@ def show_prediction(data: bytes, name: str, truth: str = "") -> None:
         st.metric("Emotion", row["emotion"], border=True)
         st.metric("Probability", f"{row[row['emotion']]:.0%}", border=True)
         if truth:
-            right = "as meant" if truth == row["emotion"] else f"meant as {truth}"
-            st.caption(f"This clip was {right}." if truth != row["emotion"] else "Right, as meant.")
+            right = truth == row["emotion"]
+            st.caption("As it was meant." if right else f"It was meant as {truth}.")
         st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {seconds:.1f} s.")
     with chart:
-        st.altair_chart(charts.probabilities(row, model.labels), width="stretch")
+        show(charts.probabilities(row, model.labels))
     if seconds > model.contract.clip_seconds + 1:
         st.subheader("Over time")
         st.caption("Windows of 3 s, one each second; gaps are pauses.")
         table = model.timeline(data, name=name)
-        st.altair_chart(charts.timeline(table, model.labels), width="stretch")
+        show(charts.timeline(table, model.labels))
         st.download_button(
             "Table as CSV", table.to_csv(index=False), "timeline.csv", icon=":material/download:"
         )
     with st.expander("What the model heard", icon=":material/graphic_eq:"):
         for figure in charts.clip_charts(recording, contract=model.contract).values():
-            st.altair_chart(figure, width="stretch")
+            show(figure)

@@ -5,7 +5,7 @@ import streamlit as st
 import ui
 from ser import audio
 
-st.set_page_config(page_title="Prediction", page_icon=":material/hearing:", layout="centered")
+st.set_page_config(page_title="Prediction", page_icon=ui.ICON, layout="centered")
 
 st.title("Prediction")
 st.write("Give the model a recording and see which emotion it hears, and what it heard.")

@@ -215,16 +215,15 @@ def _decode(data: bytes, name: str, sample_rate: int) -> Samples:
     except soundfile.LibsndfileError:
         return _decode_ffmpeg(data, name, sample_rate)
     with file:
-        if file.frames == 0 and len(data) > _HEADER_BYTES:
-            # FFmpeg also plays a WAV file whose writer never came to fill in the length.
+        if file.frames == _UNKNOWN_FRAMES or (file.frames == 0 and len(data) > _HEADER_BYTES):
+            # Written to a pipe, or the writer never came to fill in the length: FFmpeg copes.
             return _decode_ffmpeg(data, name, sample_rate)
-        announced = 0 if file.frames == _UNKNOWN_FRAMES else file.frames
-        _check_length(announced / file.samplerate, name)
+        _check_length(file.frames / file.samplerate, name)
         try:
             samples, frames = _collect(_sndfile_blocks(file), file.samplerate, name, sample_rate)
         except soundfile.LibsndfileError as error:
             raise _damaged(name) from error
-        if frames < 0.99 * announced:
+        if frames < 0.99 * file.frames:
             raise _damaged(name)
     return samples
 
@@ -238,6 +237,8 @@ def _decode_ffmpeg(data: bytes, name: str, sample_rate: int) -> Samples:
             io.BytesIO(data), mode="r", options={"format_whitelist": _FFMPEG_FORMATS}
         ) as container:
             if not container.streams.audio:
+                if not container.streams.video:  # the index that would list them is cut off
+                    raise _damaged(name)
                 raise UnsupportedAudioError(f"{name} has no sound track. Give an audio file.")
             stream = container.streams.audio[0]
             if stream.codec_context is None:
@@ -378,7 +379,8 @@ def find_speech(samples: Samples, *, contract: Contract = CONTRACT) -> tuple[int
     """
     import librosa
 
-    centred = samples - samples.mean()  # an offset would keep every frame above the threshold
+    # An offset would keep every frame above the threshold.
+    centred = samples - samples.mean() if len(samples) else samples
     peak = float(np.max(np.abs(centred), initial=0.0))
     if peak < SILENCE_PEAK:
         raise SilentAudioError(

@@ -20,6 +20,9 @@ from ser.emotions import COLORS
 from ser.errors import OutputError
 from ser.files import atomic_path
 
+# A spectrogram has 12 000 cells, and charts must also be drawn outside notebooks.
+alt.data_transformers.disable_max_rows()
+
 Chart = alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
 
 _WIDTH = 620
@@ -66,13 +69,12 @@ def waveform(
         .mark_rule(strokeWidth=1)
         .encode(
             x=alt.X("time:Q", title="Time (s)", scale=alt.Scale(nice=False)),
-            y=alt.Y("low:Q", title="Amplitude (full scale = 1)"),
+            y=alt.Y("low:Q", title="Amplitude"),
             y2="high:Q",
             color=alt.Color(
                 "heard:N",
                 scale=alt.Scale(domain=["yes", "no"], range=["#4a7fd4", "#9aa4b2"]),
-                title="Heard by the model",
-                legend=None if kept is None else alt.Legend(orient="top"),
+                legend=None,
             ),
             tooltip=[
                 alt.Tooltip("time:Q", title="Time (s)", format=".2f"),
@@ -81,7 +83,8 @@ def waveform(
             ],
         )
     )
-    return _sized(alt.layer(bars), "Waveform", 120)
+    title = "Waveform" if kept is None else "Waveform (blue: what the model hears)"
+    return _sized(alt.layer(bars), title, 150)
 
 
 def heatmap(
@@ -271,7 +274,9 @@ def probabilities(row: pd.Series, labels: Sequence[str]) -> Chart:
     """
     table = pd.DataFrame({"emotion": list(labels), "p": [float(row[la]) for la in labels]})
     base = alt.Chart(table).encode(
-        y=alt.Y("emotion:N", sort=list(labels), title=None),
+        y=alt.Y(
+            "emotion:N", sort=list(labels), title=None, axis=alt.Axis(labelOverlap=False)
+        ),
         x=alt.X(
             "p:Q",
             title="Probability",
@@ -289,7 +294,7 @@ def probabilities(row: pd.Series, labels: Sequence[str]) -> Chart:
     values = base.mark_text(align="left", dx=4, color="#7d8590").encode(
         text=alt.Text("p:Q", format=".0%")
     )
-    return _sized(alt.layer(bars, values), "", 26 * len(labels))
+    return _sized(alt.layer(bars, values), "", 28 * len(labels))
 
 
 def timeline(table: pd.DataFrame, labels: Sequence[str]) -> Chart:

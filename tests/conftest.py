@@ -27,3 +27,12 @@ def samples():
 def clips(samples):
     """The sample clips, sorted by file name."""
     return sorted(samples.rglob("*.flac"), key=lambda clip: clip.name)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """A tiny model, trained on the samples of three emotions."""
+    from tests.tiny import tiny_corpus, tiny_run
+
+    folder = tmp_path_factory.mktemp("finished")
+    return tiny_run(folder / "run", tiny_corpus(folder / "data"))

@@ -80,6 +80,12 @@ def keep(request):
         if folder := os.environ.get("SCREENSHOTS"):
             Path(folder).mkdir(parents=True, exist_ok=True)
             variant = request.node.callspec.params["tab"].replace(" ", "-")
-            page.screenshot(path=f"{folder}/{name}-{variant}.png", full_page=True)
+            # Streamlit scrolls inside the page, so the window is made as tall as its content.
+            content = page.get_by_test_id("stMainBlockContainer")
+            page.set_viewport_size(
+                {"width": page.viewport_size["width"], "height": int(content.bounding_box()["height"]) + 20}
+            )
+            expect(page.get_by_test_id("stVegaLiteChart").last.get_by_role("img").first).to_be_visible()
+            page.screenshot(path=f"{folder}/{name}-{variant}.png")
 
     return keep

@@ -1,0 +1,177 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from sklearn import metrics
+
+from ser.emotions import EMOTIONS
+from ser.errors import DataError
+from ser.evaluation import calibration_error, evaluate, fit_temperature, wilson_interval
+from ser.recognizer import softmax
+
+
+def table(counts, *, seed=0, wrong=0.3, never=()):
+    """Predictions for so many clips of each emotion, some wrong, none of them in `never`."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for emotion, count in counts.items():
+        for n in range(count):
+            logits = rng.normal(0, 1, 8)
+            logits[EMOTIONS.index(emotion)] += 4 if rng.random() > wrong else 0
+            logits[[EMOTIONS.index(name) for name in never]] = -9
+            probabilities = softmax(logits[None])[0]
+            rows.append(
+                {"truth": emotion, "emotion": EMOTIONS[int(probabilities.argmax())]}
+                | dict(zip(EMOTIONS, probabilities, strict=True))
+                | {"speaker": f"actor {n % 3}", "gender": ["male", "female", ""][n % 3],
+                   "channel": "speech"}
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+UNEVEN = {"neutral": 7, "calm": 31, "happy": 12, "sad": 2, "angry": 55, "fearful": 20}
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    """Six of eight emotions occur, and what does not occur is predicted too."""
+    found = table(UNEVEN)
+    assert set(found["emotion"]) - set(found["truth"]) == {"disgust", "surprised"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def report(predictions):
+    return evaluate(predictions, EMOTIONS)
+
+
+def test_every_figure_is_that_of_scikit_learn(predictions, report):
+    truth, named = predictions["truth"], predictions["emotion"]
+    present = list(UNEVEN)
+    average = {"labels": present, "zero_division": 0.0}
+    assert report["n_test"] == 127
+    assert report["accuracy"] == pytest.approx(metrics.accuracy_score(truth, named))
+    assert report["weighted_f1"] == pytest.approx(
+        metrics.f1_score(truth, named, average="weighted", zero_division=0.0)
+    )
+    assert report["macro_f1"] == pytest.approx(
+        metrics.f1_score(truth, named, average="macro", **average)
+    )
+    assert report["uar"] == pytest.approx(
+        metrics.recall_score(truth, named, average="macro", **average)
+    )
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        truth, named, average=None, **average
+    )
+    assert list(report["per_class"]) == present
+    for i, label in enumerate(present):
+        assert report["per_class"][label] == pytest.approx(
+            {"precision": precision[i], "recall": recall[i], "f1": f1[i], "support": support[i]}
+        )
+    assert report["labels"] == list(EMOTIONS)
+    assert report["confusion_matrix"] == (
+        metrics.confusion_matrix(truth, named, labels=EMOTIONS).tolist()
+    )
+
+
+def test_groups_are_evaluated_on_their_own(predictions, report):
+    assert set(report["by"]) == {"speaker", "gender", "channel"}
+    assert set(report["by"]["gender"]) == {"male", "female"}, "an unknown gender is no group"
+    for value, figures in report["by"]["speaker"].items():
+        rows = predictions[predictions["speaker"] == value]
+        right = (rows["truth"] == rows["emotion"]).sum()
+        assert figures["n"] == len(rows)
+        assert figures["accuracy"] == pytest.approx(right / len(rows))
+        assert figures["accuracy_interval"] == wilson_interval(right, len(rows))
+        assert figures["uar"] == pytest.approx(
+            metrics.balanced_accuracy_score(rows["truth"], rows["emotion"])
+        )
+    assert report["by"]["channel"]["speech"]["accuracy"] == report["accuracy"]
+
+
+def test_the_report_is_strict_json(report):
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+FIGURES = ("accuracy", "weighted_f1", "macro_f1", "uar")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_intervals_contain_the_figure(report, name):
+    low, high = report[f"{name}_interval"]
+    assert 0 <= low < report[name] < high <= 1
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_intervals_are_narrow_for_many_clips(report, name):
+    many = evaluate(table({emotion: 300 for emotion in EMOTIONS}, seed=1), EMOTIONS)
+    low, high = many[f"{name}_interval"]
+    assert low < many[name] < high
+    assert high - low < 0.05
+    assert high - low < np.ptp(report[f"{name}_interval"]) / 2
+
+
+def test_a_perfect_model(predictions):
+    perfect = predictions.assign(emotion=predictions["truth"])
+    report = evaluate(perfect, EMOTIONS)
+    assert [report[name] for name in FIGURES] == [1, 1, 1, 1]
+    assert report["uar_interval"] == [1, 1]
+    assert report["accuracy_interval"][0] < 1
+
+
+def test_one_clip_is_enough():
+    report = evaluate(table({"sad": 1}, wrong=0), EMOTIONS)
+    assert json.dumps(report, allow_nan=False)
+    assert list(report["per_class"]) == ["sad"]
+
+
+def test_no_clip_is_refused(predictions):
+    with pytest.raises(DataError, match=r"no clip to evaluate on\. Check the corpus"):
+        evaluate(predictions.iloc[:0], EMOTIONS)
+
+
+def test_a_truth_that_the_model_does_not_know_is_refused(predictions):
+    labels = [label for label in EMOTIONS if label not in ("sad", "calm")]
+    with pytest.raises(DataError, match="knows no calm, sad; it names: neutral, happy"):
+        evaluate(predictions, labels)
+
+
+@pytest.mark.parametrize(("right", "total"), [(398, 491), (0, 7), (7, 7), (1, 1), (50, 1000)])
+def test_the_interval_of_wilson(right, total):
+    reference = binomtest(right, total).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(right, total) == pytest.approx(list(reference), abs=1e-6)
+
+
+def test_calibration_error_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [0.3, 0.7], [1.0, 0.0]])
+    truth = np.array([0, 1, 1, 1, 0])
+    # Two bins: all five clips lie in the upper one, 4 of 5 right, mean confidence .83.
+    assert calibration_error(probabilities, truth, bins=2) == pytest.approx(0.03)
+    # Five bins: .6 and .7 together (2 of 2 right, mean .65), .9, .95 and 1.0 (2 of 3, mean .95).
+    expected = (2 * (1 - 0.65) + 3 * (0.95 - 2 / 3)) / 5
+    assert calibration_error(probabilities, truth, bins=5) == pytest.approx(expected)
+
+
+def test_calibration_error_at_its_ends():
+    sure = np.tile([1.0, 0.0], (10, 1))
+    assert calibration_error(sure, np.zeros(10, int)) == 0
+    assert calibration_error(sure, np.ones(10, int)) == 1
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5, 8.0])
+def test_the_temperature_of_synthetic_logits_is_recovered(temperature):
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 2, (20_000, 8))
+    truth = np.array([rng.choice(8, p=p) for p in softmax(honest)])
+    logits = honest * temperature
+    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(logits.astype(np.float32), truth) == pytest.approx(temperature, rel=0.05)
+    assert calibration_error(softmax(logits / fit_temperature(logits, truth)), truth) < 0.02
+
+
+def test_a_model_that_is_never_wrong_keeps_a_temperature_within_bounds():
+    logits = 1000.0 * np.eye(8)
+    assert 0.05 <= fit_temperature(logits, np.arange(8)) <= 20
+    assert fit_temperature(logits, (np.arange(8) + 1) % 8) == pytest.approx(20, rel=0.01)
