@@ -359,9 +359,7 @@ def prepare_clip(samples: Samples, *, contract: Contract = CONTRACT) -> Clip:
     if end - start > contract.clip_samples:
         start = _loudest_window(samples, start, end, contract.clip_samples)
         end = start + contract.clip_samples
-    speech = samples[start:end] - samples[start:end].mean()
-    rms = float(np.sqrt(np.mean(np.square(speech, dtype=np.float64))))
-    speech = (speech * (10 ** (contract.level_dbfs / 20) / max(rms, 1e-12))).astype(np.float32)
+    speech = to_level(samples[start:end], contract=contract)
     before = (contract.clip_samples - len(speech)) // 2
     after = contract.clip_samples - len(speech) - before
     return Clip(
@@ -390,6 +388,19 @@ def find_speech(samples: Samples, *, contract: Contract = CONTRACT) -> tuple[int
     # librosa's floor of -100 dBFS would cut quiet recordings elsewhere than loud ones.
     _, (start, end) = librosa.effects.trim(centred / peak, top_db=contract.trim_db)
     return int(start), int(end)
+
+
+def to_level(samples: Samples, *, contract: Contract = CONTRACT) -> Samples:
+    """Remove the offset and bring the RMS to the contract's level.
+
+    Examples
+    --------
+    >>> level_dbfs(to_level(np.array([0.1, -0.1] * 100, dtype=np.float32)))
+    -23.0
+    """
+    centred = samples - samples.mean()
+    rms = float(np.sqrt(np.mean(np.square(centred, dtype=np.float64))))
+    return (centred * (10 ** (contract.level_dbfs / 20) / max(rms, 1e-12))).astype(np.float32)
 
 
 def _loudest_window(samples: Samples, start: int, end: int, length: int) -> int:

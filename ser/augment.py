@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ser.audio import Samples
+from ser.audio import Samples, SilentAudioError, find_speech, to_level
 from ser.contract import CONTRACT, Contract
 
 
@@ -50,9 +50,12 @@ def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = C
     clip = place(speech, contract.clip_samples, rng)
     if rng.random() < 0.5:
         clip = add_noise(clip, rng.uniform(10, 40), rng)
-    heard = clip[clip != 0.0]  # empty if a pause of digital silence longer than a clip was cut out
-    rms = np.sqrt(np.mean(np.square(heard, dtype=np.float64))) if len(heard) else 1.0
-    return (clip * (10 ** (contract.level_dbfs / 20) / max(rms, 1e-12))).astype(np.float32)
+    # The last steps are those of any other recording, only that its place is kept.
+    try:
+        start, end = find_speech(clip, contract=contract)
+    except SilentAudioError:
+        return clip  # a pause of digital silence longer than a clip was cut out
+    return np.pad(to_level(clip[start:end], contract=contract), (start, len(clip) - end))
 
 
 def change_speed(speech: Samples, factor: float) -> Samples:

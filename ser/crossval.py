@@ -50,7 +50,7 @@ def cross_validate(
     folder = Path(folder)
     study = Run(folder)
     if resume:
-        if study.read_config() != config.to_json():
+        if TrainingConfig.from_json(study.read_config()) != config:
             raise RunError(
                 f"{folder} was started with other settings. Give the same ones, or another folder."
             )

@@ -28,7 +28,7 @@ from ser.files import atomic_path
 from ser.parallel import Progress, map_items
 
 # Raise when code changes what the same parameters give.
-_RECIPE = 2
+_RECIPE = 3
 
 
 @dataclass(frozen=True)

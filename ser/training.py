@@ -30,7 +30,7 @@ from ser.runs import Run
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 40, "copies": 4},
-    "full": {"epochs": 130, "copies": 12},
+    "full": {"epochs": 120, "copies": 12},
 }
 """What the command line and the pages offer: a first look, and the shipped model's recipe."""
 
