@@ -6,9 +6,7 @@ import ui
 from ser import report
 from ser.emotions import EMOTIONS
 
-st.set_page_config(
-    page_title="Speech emotion", page_icon=ui.ICON, layout="centered"
-)
+st.set_page_config(page_title="Speech emotion", page_icon=ui.ICON, layout="centered")
 
 st.title("Speech emotion recognition")
 st.write(

@@ -193,7 +193,7 @@ def clip_charts(
         "waveform": waveform(samples, kept=(clip.start, clip.end), contract=contract),
         "spectrogram": heatmap(
             decibels,
-            title="Spectrogram of the 3 s the model hears",
+            title="Spectrogram of the 3 s heard",
             rows="Frequency (Hz)",
             unit="dB",
             row_values=[f"{f:.0f}" for f in frequencies],
@@ -201,7 +201,7 @@ def clip_charts(
         ),
         "mfcc": heatmap(
             second[1 : contract.n_mfcc],
-            title="MFCCs (without the first, which is the level and dwarfs the others)",
+            title="MFCCs but the first (the level)",
             rows="Coefficient",
             unit="value",
             row_values=range(2, contract.n_mfcc + 1),
@@ -211,7 +211,7 @@ def clip_charts(
         ),
         "channel 1": heatmap(
             inputs[:, :, 0],
-            title="Channel 1 of the model: 32-band log-mel",
+            title="Model input 1: 32-band log-mel",
             rows="Mel band (Hz)",
             unit="dB",
             row_values=[f"{f:.0f}" for f in _mel_frequencies(contract)],
@@ -219,7 +219,7 @@ def clip_charts(
         ),
         "channel 2": heatmap(
             (second - second.mean(axis=1, keepdims=True)) / spread,
-            title="Channel 2 of the model: MFCC, chroma, contrast (each row standardised)",
+            title="Model input 2: MFCC, chroma, contrast",
             rows="Row",
             unit="std. dev.",
             row_values=features.row_names(contract),
@@ -274,9 +274,7 @@ def probabilities(row: pd.Series, labels: Sequence[str]) -> Chart:
     """
     table = pd.DataFrame({"emotion": list(labels), "p": [float(row[la]) for la in labels]})
     base = alt.Chart(table).encode(
-        y=alt.Y(
-            "emotion:N", sort=list(labels), title=None, axis=alt.Axis(labelOverlap=False)
-        ),
+        y=alt.Y("emotion:N", sort=list(labels), title=None, axis=alt.Axis(labelOverlap=False)),
         x=alt.X(
             "p:Q",
             title="Probability",
@@ -442,4 +440,5 @@ def _mel_frequencies(contract: Contract) -> npt.NDArray[np.float64]:
 
 def _sized(chart: Chart, title: str, height: int) -> Chart:
     sized = chart.properties(width=_WIDTH, height=height)
-    return sized.properties(title=title) if title else sized
+    # The description is what a screen reader says.
+    return sized.properties(title=title, description=title) if title else sized

@@ -239,14 +239,18 @@ def _scan(options: argparse.Namespace) -> None:
     if len(twins):
         print(f"\n{len(twins)} clips with the same audio as another:")
         print(twins[["name", "audio"]].to_string(index=False))
-    if len(corpus.skipped):
-        print(f"\n{len(corpus.skipped)} files left out:")
-        for reason, files in corpus.skipped.groupby("reason", sort=False):
-            print(f"  {len(files)} × {reason} (such as {Path(files['path'].iloc[0]).name})")
+    _print_skipped(corpus.skipped)
     if options.csv:
         with atomic_path(options.csv) as temporary:
             clips.to_csv(temporary, index=False, float_format="%.4f")
         print(f"\nWritten: {options.csv}")
+
+
+def _print_skipped(skipped: Any) -> None:
+    if len(skipped):
+        print(f"\n{len(skipped)} files left out:")
+        for reason, files in skipped.groupby("reason", sort=False):
+            print(f"  {len(files)} × {reason} (such as {Path(files['path'].iloc[0]).name})")
 
 
 def _download(options: argparse.Namespace) -> None:
@@ -277,10 +281,13 @@ def _features(options: argparse.Namespace) -> None:
     inputs = dataset.compute_features(clips["path"].tolist(), jobs=options.jobs)
     dataset.save_features(options.out, inputs, clips["emotion"].tolist(), clips["name"].tolist())
     shape = " × ".join(map(str, inputs.clean.shape))
-    print(f"Written: {options.out} ({shape}); {len(corpus.skipped)} files left out")
+    print(f"Written: {options.out} ({shape})")
+    _print_skipped(corpus.skipped)
 
 
 def _train(options: argparse.Namespace) -> None:
+    import pandas as pd
+
     from ser import training
     from ser.runs import Run
 
@@ -296,6 +303,7 @@ def _train(options: argparse.Namespace) -> None:
     _warm_up_tensorflow()
     result = training.train(run, jobs=options.jobs)
     _print_figures(result)
+    _print_skipped(pd.read_csv(run.folder / "skipped.csv", dtype=str))
     print(f"\nModel, report.html and MODEL_CARD.md are in {run.folder}")
 
 
@@ -336,6 +344,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         jobs=options.jobs,
     )
     _print_figures(result)
+    _print_skipped(corpus.skipped)
     if options.csv:
         with atomic_path(options.csv) as temporary:
             predictions.to_csv(temporary, index=False, float_format="%.5f")
@@ -439,6 +448,8 @@ def _warm_up_tensorflow() -> None:
 
     It writes them to the file descriptor before any setting is read (tensorflow issue 100442).
     """
+    if sys.stderr.isatty():
+        print("Loading TensorFlow …", end="\r", file=sys.stderr)
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as remarks:
@@ -455,3 +466,5 @@ def _warm_up_tensorflow() -> None:
             sys.stderr.flush()
             os.dup2(terminal, 2)
             os.close(terminal)
+    if sys.stderr.isatty():
+        print(" " * 30, end="\r", file=sys.stderr)

@@ -2,6 +2,7 @@
 
     config.json       what was asked for
     environment.json  versions of everything that has a say
+    skipped.csv       files of the corpus that are no clip, and why
     split.json        which clips trained, validated and tested
     status.json       state and progress, replaced a few times a second
     epochs.jsonl      one line per finished epoch
@@ -144,12 +145,20 @@ class Run:
         return status
 
     def read_epochs(self) -> list[dict[str, Any]]:
-        """Return one record per finished epoch."""
+        """Return one record per finished epoch.
+
+        Raises
+        ------
+        RunError
+            If the file is damaged.
+        """
+        file = self.folder / "epochs.jsonl"
         try:
-            lines = (self.folder / "epochs.jsonl").read_text(encoding="utf-8").splitlines()
+            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines]
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} is damaged: {error}. Copy the run again.") from error
 
     def write_epochs(self, epochs: list[dict[str, Any]]) -> None:
         """Replace the record of epochs; whole, so that no reader meets half a line."""

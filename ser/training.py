@@ -30,7 +30,7 @@ from ser.runs import Run
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 40, "copies": 4},
-    "full": {"epochs": 120, "copies": 12},
+    "full": {"epochs": 110, "copies": 12},
 }
 """What the command line and the pages offer: a first look, and the shipped model's recipe."""
 
@@ -165,12 +165,14 @@ def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
     Raises
     ------
     SerError
-        If the corpus cannot be used, or another process works on the run.
+        If the corpus cannot be used, the run is finished, or another process works on it.
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
     config = TrainingConfig.from_json(run.read_config())
     with run.locked():
+        if run.read_status()["state"] == "finished":
+            raise RunError(f"{run.folder} is finished. Start a new run to train again.")
         try:
             result = _train(run, config, jobs)
         except KeyboardInterrupt:
@@ -208,6 +210,8 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
 
     corpus = corpora.inspect(corpora.scan(config.data), jobs=jobs, progress=progress)
     clips = corpus.clips
+    with atomic_path(run.folder / "skipped.csv") as temporary:
+        corpus.skipped.to_csv(temporary, index=False)
     split = splits.make_split(
         clips,
         config.protocol,

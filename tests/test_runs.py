@@ -80,6 +80,12 @@ def test_epochs_are_read_back(tmp_path):
     assert [json.loads(line) for line in lines] == records
 
 
+def test_a_damaged_record_of_epochs_is_refused(tmp_path):
+    (tmp_path / "epochs.jsonl").write_text('{"epoch": 1}\n{"epo')
+    with pytest.raises(RunError, match="damaged"):
+        Run(tmp_path).read_epochs()
+
+
 def test_runs_are_found(tmp_path):
     for name in ("b", "a"):
         Run(tmp_path / name).create({})

@@ -21,6 +21,7 @@ from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
 FILES = {
     "config.json",
     "environment.json",
+    "skipped.csv",
     "split.json",
     "status.json",
     "epochs.jsonl",
@@ -187,6 +188,14 @@ def test_a_stopped_run_says_so_and_can_be_resumed(tmp_path, corpus, number):
     assert not [file for file in run.folder.iterdir() if file.name.startswith(".writing-")]
     with np.load(run.folder / "checkpoint.npz", allow_pickle=False) as checkpoint:
         assert int(checkpoint["epoch"]) in (len(epochs), len(epochs) + 1)
+
+
+def test_a_finished_run_is_not_trained_again(finished_run):
+    before = (finished_run.folder / "model.keras").read_bytes()
+    with pytest.raises(RunError, match="is finished"):
+        training.train(finished_run, jobs=1)
+    assert (finished_run.folder / "model.keras").read_bytes() == before
+    assert finished_run.read_status()["state"] == "finished"
 
 
 def test_a_process_holds_its_run_alone(tmp_path, corpus):

@@ -83,9 +83,13 @@ def keep(request):
             # Streamlit scrolls inside the page, so the window is made as tall as its content.
             content = page.get_by_test_id("stMainBlockContainer")
             page.set_viewport_size(
-                {"width": page.viewport_size["width"], "height": int(content.bounding_box()["height"]) + 20}
+                {
+                    "width": page.viewport_size["width"],
+                    "height": int(content.bounding_box()["height"]) + 20,
+                }
             )
-            expect(page.get_by_test_id("stVegaLiteChart").last.get_by_role("img").first).to_be_visible()
+            for chart in page.locator("[data-testid=stVegaLiteChart]:visible").all():
+                expect(chart.locator("canvas, svg.marks")).to_be_visible()
             page.screenshot(path=f"{folder}/{name}-{variant}.png")
 
     return keep

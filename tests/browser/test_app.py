@@ -15,7 +15,7 @@ def test_the_front_door_predicts_a_sample_in_one_click(tab, keep):
     expect(tab.get_by_text("Weighted F1")).to_be_visible()
     tab.get_by_role("button", name="Which emotion is it?").click()
     expect(tab.get_by_test_id("stMetric").filter(has_text="Probability")).to_be_visible()
-    expect(charts(tab).first.get_by_role("img").first).to_be_visible()
+    expect(charts(tab).first.locator("canvas, svg.marks")).to_be_visible()
     keep(tab, "home")
 
 
@@ -27,7 +27,7 @@ def test_an_uploaded_file_is_predicted_and_shown(tab, keep):
     tab.get_by_text("What the model heard").click()
     expect(charts(tab)).to_have_count(6)
     charts(tab).last.scroll_into_view_if_needed()
-    expect(charts(tab).last.get_by_role("img").first).to_be_visible()
+    expect(charts(tab).last.locator("canvas, svg.marks")).to_be_visible()
     keep(tab, "prediction")
 
 

@@ -1,0 +1,86 @@
+"""How long one clip takes, each step beside its plain alternative, as ratios.
+
+    python benchmarks/speed.py CLIP [--json FILE]
+
+Run it on a machine that does nothing else. Times are medians of 50 calls after a warm-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+
+from ser import audio, features
+from ser.bundle import load_bundle
+from ser.cli import DEFAULT_MODEL
+from ser.files import write_json
+from ser.recognizer import Recognizer
+
+CALLS = 50
+
+
+def milliseconds(function: Callable[[], Any]) -> float:
+    function()
+    times = []
+    for _ in range(CALLS):
+        began = time.perf_counter()
+        function()
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+def librosa_alone(samples: audio.Samples) -> np.ndarray:
+    """Compute the same two channels by librosa's public functions, one after the other."""
+    rate = 16_000
+    mel = librosa.feature.melspectrogram(y=samples, sr=rate, n_mels=32)
+    second = [
+        librosa.feature.mfcc(y=samples, sr=rate, n_mfcc=13),
+        librosa.feature.chroma_stft(y=samples, sr=rate, tuning=0.0),
+        librosa.feature.spectral_contrast(y=samples, sr=rate),
+    ]
+    return np.stack([librosa.power_to_db(mel), np.concatenate(second)], axis=-1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    model, _ = load_bundle(DEFAULT_MODEL)
+    recognizer = Recognizer.load(DEFAULT_MODEL)
+    clip = audio.prepare_clip(audio.load_audio(options.clip)).samples
+    inputs = features.model_input(clip)[None]
+    pairs = {
+        "features": (
+            lambda: features.model_input(clip),
+            "librosa's functions one by one",
+            lambda: librosa_alone(clip),
+        ),
+        "network": (
+            lambda: recognizer.probabilities(inputs),
+            "model.predict",
+            lambda: model.predict(inputs, verbose=0),
+        ),
+    }
+    result: dict[str, Any] = {"calls": CALLS}
+    for name, (ours, other_name, other) in pairs.items():
+        here, there = milliseconds(ours), milliseconds(other)
+        result[name] = {"ms": round(here, 2), other_name: round(there, 2)}
+        result[name]["ratio"] = round(there / here, 2)
+        print(f"{name}: {here:.1f} ms; {other_name}: {there:.1f} ms, {there / here:.1f} × as long")
+    whole = milliseconds(lambda: recognizer.predict(options.clip))
+    result["one prediction from a file"] = {"ms": round(whole, 2)}
+    print(f"one prediction, from the file to the answer: {whole:.1f} ms")
+    if options.json:
+        write_json(options.json, result)
+
+
+if __name__ == "__main__":
+    main()
