@@ -85,5 +85,12 @@ def show_prediction(data: bytes, name: str, truth: str = "") -> None:
             "Table as CSV", table.to_csv(index=False), "timeline.csv", icon=":material/download:"
         )
     with st.expander("What the model heard", icon=":material/graphic_eq:"):
+        st.write(
+            "Silence at both ends is cut off, the rest brought to one level and centred in 3 s. A "
+            "**mel-spectrogram** is the energy per pitch band as the ear divides it; **MFCCs** sum "
+            "up its shape, **chroma** says which notes sound, **contrast** how far peaks stand "
+            "out. The model gets two inputs of 32 rows and 94 frames; the rows of the second have "
+            "many units, so each is shown relative to its own mean and spread."
+        )
         for figure in charts.clip_charts(recording, contract=model.contract).values():
             show(figure)
