@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ser import charts, corpora
+from ser import charts, corpora, report
 from ser.audio import load_audio
 from ser.errors import SerError
 
@@ -66,6 +66,11 @@ def show_prediction(data: bytes, name: str, truth: str = "") -> None:
         row = model.predict(data, name=name).iloc[0]
         recording = load_audio(data, sample_rate=model.contract.sample_rate)
     seconds = len(recording) / model.contract.sample_rate
+    if truth and (measured := report.read_report(PROJECT / "reports", "samples.json")):
+        st.caption(
+            "The samples are synthetic voices that imitate each emotion. The model learned from "
+            f"people and is right on only {measured['accuracy']:.0%} of the samples."
+        )
     answer, chart = st.columns([1, 2])
     with answer:
         st.metric("Emotion", row["emotion"], border=True)
@@ -73,20 +78,24 @@ def show_prediction(data: bytes, name: str, truth: str = "") -> None:
         if truth:
             right = truth == row["emotion"]
             st.caption("As it was meant." if right else f"It was meant as {truth}.")
-        st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {seconds:.1f} s.")
+        part = ", the loudest 3 s" if row["end"] - row["start"] > 2.99 else ""
+        st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {seconds:.1f} s{part}.")
     with chart:
         show(charts.probabilities(row, model.labels))
     if seconds > model.contract.clip_seconds + 1:
         st.subheader("Over time")
         st.caption("Windows of 3 s, one each second; gaps are pauses.")
-        table = model.timeline(data, name=name)
+        with st.spinner(f"Listening to all {seconds:.0f} s …"):
+            table = model.timeline(data, name=name)
         show(charts.timeline(table, model.labels))
         st.download_button(
             "Table as CSV", table.to_csv(index=False), "timeline.csv", icon=":material/download:"
         )
+    st.caption("The model always names one of its emotions, even for noise or music.")
     with st.expander("What the model heard", icon=":material/graphic_eq:"):
         st.write(
-            "Silence at both ends is cut off, the rest brought to one level and centred in 3 s. A "
+            "Silence at both ends is cut off; of what is longer than 3 s, the 3 s of most energy "
+            "are kept; the rest is brought to one level and centred in 3 s. A "
             "**mel-spectrogram** is the energy per pitch band as the ear divides it; **MFCCs** sum "
             "up its shape, **chroma** says which notes sound, **contrast** how far peaks stand "
             "out. The model gets two inputs of 32 rows and 94 frames; the rows of the second have "

@@ -8,7 +8,6 @@ in Keras' safe mode.  There is no pickle in it.
 from __future__ import annotations
 
 import json
-import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ser
 from ser.contract import CONTRACT, Contract
 from ser.errors import BundleError
-from ser.files import atomic_path, sha256_of, write_json
+from ser.files import atomic_path, read_json, sha256_of, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +27,9 @@ MODEL_FILE = "model.keras"
 MANIFEST_FILE = "manifest.json"
 _FORMAT = 1
 _MAX_MODEL_BYTES = 100_000_000
+_MAX_CONFIG_BYTES = 1_000_000
 _MAX_MANIFEST_BYTES = 20_000_000
+_MAX_SIZE = 10_000  # of any number in the configuration: units, filters, frames
 
 # What `ser.model.build_cnn_lstm` uses.  Loading runs the constructors that a model file names, so
 # a file that names others is refused before Keras sees it.
@@ -176,12 +177,12 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         if file.stat().st_size > _MAX_MANIFEST_BYTES:
             raise BundleError(f"{file} is too large to be a manifest.")
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(file)
     except (OSError, ValueError) as error:
         raise BundleError(
             f"{file} is damaged ({error}). Copy the bundle again, or train again."
         ) from error
-    if not isinstance(values, dict) or values.get("format") != _FORMAT:
+    if values.get("format") != _FORMAT:
         raise BundleError(
             f"{file} has another format than this version of ser reads ({_FORMAT}). Update ser, "
             "or train again."
@@ -189,6 +190,8 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         temperature = float(values["temperature"])
         heard = values["heard"]
+        if not all(isinstance(heard[kind], list) for kind in ("ids", "audio")):
+            raise TypeError("heard")
         manifest = Manifest(
             name=str(values["name"]),
             contract=Contract.from_json(values["contract"]),
@@ -199,11 +202,11 @@ def read_manifest(folder: str | Path) -> Manifest:
             heard={k: [str(v) for v in heard[k]] for k in ("ids", "audio")},
             versions=dict(values["versions"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(
             f"{file} lacks or garbles {error}. Copy the bundle again, or train again."
         ) from error
-    if not (math.isfinite(temperature) and temperature > 0):
+    if not 0.05 <= temperature <= 20:  # what fitting can give
         raise BundleError(f"{file} has an impossible temperature: {temperature}.")
     return manifest
 
@@ -259,11 +262,20 @@ def find_bundles(folder: str | Path) -> list[Path]:
 def _check_layers(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _MAX_MODEL_BYTES:
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            if sum(sizes.values()) > _MAX_MODEL_BYTES or sizes["config.json"] > _MAX_CONFIG_BYTES:
                 raise BundleError(f"{file} unpacks to more than a model of this kind can have.")
             config = json.loads(archive.read("config.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            largest = _largest_number(config)
+    except BundleError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything
         raise BundleError(f"{file} is no Keras model file ({_first_line(error)}).") from error
+    if largest > _MAX_SIZE:
+        raise BundleError(
+            f"{file} asks for a layer of size {largest:g}, more than any model of this project "
+            "has. It is not loaded, since it could fill the memory."
+        )
     for module, name in _classes(config):
         own = name in _ALLOWED_CLASSES and (module or "").split(".")[0] == "keras"
         if not own and (module, name) != (None, "__keras_tensor__"):
@@ -282,6 +294,15 @@ def _classes(config: Any) -> Iterator[tuple[str | None, str]]:
     if isinstance(config, list):
         for value in config:
             yield from _classes(value)
+
+
+def _largest_number(config: Any) -> float:
+    """Return the largest number that could be a size; names and seeds are as large as they like."""
+    if isinstance(config, dict):
+        config = [v for k, v in config.items() if k not in ("shared_object_id", "seed")]
+    if isinstance(config, list):
+        return max(map(_largest_number, config), default=0.0)
+    return abs(config) if isinstance(config, int | float) else 0.0
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 import ser
 import ser.emotions
-from ser.errors import DataError, SerError
+from ser.errors import DataError, SerError, Stopped
 
 PROJECT = Path(ser.__file__).resolve().parent.parent
 DEFAULT_MODEL = PROJECT / "models" / "ravdess"
@@ -38,14 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 on success, 2 on input that cannot be used (with one line on stderr), 130 when stopped.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
     # `kill` asks for the same as Ctrl-C: leave a run that can be resumed.
     signal.signal(signal.SIGTERM, _interrupt)
-    from ser.training import Stopped
-
     try:
+        options = _parser().parse_args(arguments)
         options.run(options)
+        sys.stdout.flush()
     except SerError as error:
         print(f"ser: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -57,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("ser: the disk is full. Free some space and try again.", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -121,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         help="reference: the test clips of the reference split, which the model must not have "
         "heard (default); all: every clip",
     )
-    sub.add_argument("--seed", type=int, default=42, help="of the reference split (42)")
+    sub.add_argument("--seed", type=_seed, default=42, help="of the reference split (42)")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
     sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
@@ -159,8 +163,20 @@ def _corpus(parser: argparse.ArgumentParser, name: str, *, required: bool = True
 
 def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--jobs", type=int, default=-1, metavar="N", help="parallel workers (one per core)"
+        "--jobs", type=_workers, default=-1, metavar="N", help="parallel workers (one per core)"
     )
+
+
+def _workers(text: str) -> int:
+    if (count := int(text)) < 1 and count != -1:
+        raise argparse.ArgumentTypeError("use 1 or more, or -1 for one per core")
+    return count
+
+
+def _seed(text: str) -> int:
+    if not 0 <= (seed := int(text)) < 2**32:
+        raise argparse.ArgumentTypeError("use 0 to 4294967295")
+    return seed
 
 
 def _training_options(
@@ -292,8 +308,12 @@ def _train(options: argparse.Namespace) -> None:
     from ser.runs import Run
 
     if options.resume:
-        if options.data or options.out:
-            raise DataError("--resume knows its corpus and folder; leave out --data and --out.")
+        settings = {"jobs", "preset", "resume", "run"}
+        if given := [k for k, v in vars(options).items() if k not in settings and v is not None]:
+            raise DataError(
+                f"--resume knows its corpus, folder and settings; leave out "
+                f"{', '.join('--' + name.replace('_', '-') for name in given)}."
+            )
         run = Run(options.resume)
         run.read_config()
     else:
@@ -325,7 +345,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     recognizer = _load(options.model)
     corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
     clips = corpus.clips
+    in_words = None
     if options.protocol == "reference":
+        if not report.heard(clips, recognizer.manifest).any():
+            in_words = (
+                "a random fifth of the clips, stratified by emotion, of a corpus that the model "
+                "was not trained on (--protocol all tests on every clip)"
+            )
         _, test = splits.reference_test(clips, seed=options.seed)
         clips = clips.iloc[test].reset_index(drop=True)
         known = report.heard(clips, recognizer.manifest)
@@ -341,6 +367,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         root=options.data,
         protocol=options.protocol,
         seed=options.seed if options.protocol == "reference" else None,
+        in_words=in_words,
         jobs=options.jobs,
     )
     _print_figures(result)
@@ -404,17 +431,18 @@ def _predict(options: argparse.Namespace) -> None:
             try:
                 tables.append(recognizer.timeline(file))
             except AudioError as error:
-                refused.append(str(error))
+                refused.append(f"{file}: {error}")
         table = pd.concat(tables, ignore_index=True) if tables else None
     else:
         table, bad = recognizer.predict_files(files, jobs=options.jobs)
-        refused = bad["reason"].tolist()
+        refused = [f"{path}: {reason}" for path, reason in bad.to_numpy()]
     if table is not None and len(table):
         print(_formatted(table, recognizer.labels, options.format))
     if refused:
         # Whatever could be used was answered above; the rest still is an error.
-        more = f" ({len(refused) - 1} more files refused)" if len(refused) > 1 else ""
-        raise DataError(f"{refused[0]}{more}")
+        for line in refused[:-1]:
+            print(f"ser: {line}", file=sys.stderr)
+        raise DataError(refused[-1])
 
 
 def _formatted(table: Any, labels: Sequence[str], form: str) -> str:
@@ -458,6 +486,7 @@ def _warm_up_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_logical_devices()
+            tf.get_logger().setLevel("ERROR")
         except BaseException:
             remarks.seek(0)
             os.write(terminal, remarks.read())

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ser.emotions import EMOTIONS
 from ser.errors import BundleError
+
+# What librosa can work with and memory can hold; a manifest may come from anyone.
+_POSSIBLE = {
+    "sample_rate": (8_000, 48_000),
+    "clip_samples": (8_000, 480_000),
+    "trim_db": (1, 120),
+    "level_dbfs": (-80, 0),
+    "n_fft": (256, 8192),
+    "hop_length": (64, 8192),
+    "n_mels": (8, 128),
+    "n_mfcc": (1, 128),
+    "n_chroma": (12, 12),
+    "n_contrast": (1, 6),
+    "top_db": (1, 200),
+}
 
 
 @dataclass(frozen=True)
@@ -99,14 +113,14 @@ class Contract:
         for name, field in known.items():
             value, like = values[name], field.default
             if name == "labels":
-                good = isinstance(value, list) and all(isinstance(v, str) for v in value)
+                good = isinstance(value, list) and all(v in EMOTIONS for v in value)
                 good = good and len(value) == len(set(value)) > 1
                 value = tuple(value) if good else value
             else:
+                low, high = _POSSIBLE[name]
                 numbers = (int, float) if isinstance(like, float) else (int,)
                 good = isinstance(value, numbers) and not isinstance(value, bool)
-                good = good and math.isfinite(value)
-                good = good and (name == "level_dbfs" or value > 0)
+                good = good and low <= value <= high
             if not good:
                 raise BundleError(f"The manifest's contract has an impossible {name}: {value!r}.")
             read[name] = value

@@ -6,6 +6,7 @@ every clip.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -358,6 +359,27 @@ def _measure(path: str) -> dict[str, Any] | str:
         "level_dbfs": audio.level_dbfs(samples),
         "audio": audio.audio_hash(samples),
     }
+
+
+def fingerprint(clips: pd.DataFrame, root: str | Path) -> str:
+    """Return a name for exactly these clips: their places, labels, speakers and audio.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the column ``audio``, see `inspect`.
+    root : str or Path
+        The corpus; it may be moved as a whole.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    base = Path(root) if Path(root).is_dir() else Path(root).parent
+    places = [Path(os.path.relpath(path, base)).as_posix() for path in clips["path"]]
+    table = clips[["emotion", "speaker", "audio"]].assign(place=places)
+    return hashlib.sha256(table.to_csv(index=False).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def duplicates(clips: pd.DataFrame) -> pd.DataFrame:

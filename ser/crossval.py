@@ -12,7 +12,7 @@ import pandas as pd
 from ser import evaluation, report, training
 from ser.contract import CONTRACT
 from ser.errors import RunError
-from ser.files import atomic_path, write_json
+from ser.files import atomic_path, read_json, write_json
 from ser.runs import Run
 from ser.training import TrainingConfig
 
@@ -43,7 +43,8 @@ def cross_validate(
     Raises
     ------
     RunError
-        If the folder is not empty and `resume` is false, or holds another configuration.
+        If the folder is not empty and `resume` is false, or holds another configuration or
+        corpus.
     DataError, Stopped
         See `ser.training.train`.
     """
@@ -57,15 +58,26 @@ def cross_validate(
     else:
         study.create(config.to_json())
     figures, tables = [], []
+    corpora_seen: set[str] = set()
     for fold in range(config.folds):
         run = Run(folder / f"fold-{fold + 1}")
+        own = replace(config, fold=fold)
         if not (run.folder / "config.json").exists():
-            run.create(replace(config, fold=fold).to_json())
+            run.create(own.to_json())
+        if TrainingConfig.from_json(run.read_config()) != own:
+            raise RunError(f"{run.folder} holds another training. Start in a new folder.")
         result = report.read_report(run.folder)
         if result is None:
             result = training.train(run, jobs=jobs)
         figures.append({"fold": fold + 1} | {k: result[k] for k in _FIGURES})
-        table = pd.read_csv(run.folder / "predictions.csv", keep_default_na=False)
+        corpora_seen.add(read_json(run.folder / "split.json")["corpus"])
+        if len(corpora_seen) > 1:
+            raise RunError(
+                f"The corpus has changed since {folder} was started, so its folds do not belong "
+                "together. Restore the corpus, or start in a new folder."
+            )
+        text = dict.fromkeys(("file", "emotion", "truth", *report.KEPT), str)
+        table = pd.read_csv(run.folder / "predictions.csv", keep_default_na=False, dtype=text)
         tables.append(table.assign(fold=fold + 1))
     pooled = pd.concat(tables, ignore_index=True)
     summary = {

@@ -36,6 +36,10 @@ class RunError(SerError):
     code = "run"
 
 
+class Stopped(Exception):  # noqa: N818 - no error: someone asked for it
+    """Long work was asked to stop; what is done is kept, and the message says how to go on."""
+
+
 class OutputError(SerError):
     """An output file or folder cannot be written."""
 

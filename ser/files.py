@@ -91,6 +91,29 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a table of JSON from a file that may come from anyone.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no JSON, holds NaN or infinity, nests absurdly deep, or is no table.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"it holds {constant}, which is no JSON")
+
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+    if not isinstance(value, dict):
+        raise ValueError("it holds no table")
+    return value
+
+
 def sha256_of(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pandas as pd
 from ser import bundle, charts, evaluation
 from ser.bundle import Manifest
 from ser.errors import DataError
-from ser.files import atomic_path, write_json, write_text
+from ser.files import atomic_path, read_json, write_json, write_text
 from ser.parallel import Progress
 from ser.recognizer import Recognizer
 
@@ -26,7 +25,14 @@ PROTOCOL_WORDS = {
 }
 """What each protocol means, for people."""
 
-_KEPT = ("speaker", "gender", "channel", "intensity", "statement", "corpus")
+# What readers of a report rely on.
+_NEEDED = {
+    *("protocol", "protocol_in_words", "corpora", "n_test", "per_class", "confusion_matrix"),
+    *("labels", "by", "ece", "accuracy", "weighted_f1", "macro_f1", "uar", "accuracy_interval"),
+    *("weighted_f1_interval", "macro_f1_interval", "uar_interval"),
+}
+
+KEPT = ("speaker", "gender", "channel", "intensity", "statement", "corpus")
 
 
 def test(
@@ -36,6 +42,7 @@ def test(
     root: str | Path,
     protocol: str,
     seed: int | None,
+    in_words: str | None = None,
     jobs: int = -1,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -53,6 +60,8 @@ def test(
         How these clips were chosen, see `PROTOCOL_WORDS`.
     seed : int or None
         Of the split, if there was one.
+    in_words : str, optional
+        What the protocol means here, if not what `PROTOCOL_WORDS` says.
     jobs, progress
         See `ser.parallel.map_items`.
 
@@ -79,7 +88,7 @@ def test(
     found, refused = recognizer.predict_files(clips["path"].tolist(), jobs=jobs, progress=progress)
     if len(refused):
         raise DataError(f"{refused.iloc[0]['path']}: {refused.iloc[0]['reason']}")
-    known = clips[["emotion", *_KEPT]].rename(columns={"emotion": "truth"})
+    known = clips[["emotion", *KEPT]].rename(columns={"emotion": "truth"})
     predictions = found.join(known.reset_index(drop=True))
     base = Path(root) if Path(root).is_dir() else Path(root).parent
     predictions["file"] = [
@@ -89,7 +98,7 @@ def test(
     manifest = recognizer.manifest
     report = {
         "protocol": protocol,
-        "protocol_in_words": PROTOCOL_WORDS[protocol],
+        "protocol_in_words": in_words or PROTOCOL_WORDS[protocol],
         "seed": seed,
         "corpora": sorted(clips["corpus"].unique()),
         "model": manifest.name,
@@ -139,13 +148,13 @@ def write_all(
     write_json(folder / "report.json", report)
 
 
-def read_report(folder: str | Path) -> dict[str, Any] | None:
-    """Return the report of a bundle, or None if it has none that can be read."""
+def read_report(folder: str | Path, name: str = "report.json") -> dict[str, Any] | None:
+    """Return the report in a folder, such as a bundle, or None if it has none that can be read."""
     try:
-        report = json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
+        report = read_json(Path(folder) / name)
     except (OSError, ValueError):
         return None
-    return report if isinstance(report, dict) and "accuracy" in report else None
+    return report if set(report) >= _NEEDED else None
 
 
 def to_html(report: dict[str, Any], epochs: Sequence[dict[str, Any]]) -> str:

@@ -25,7 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ser.errors import RunError
-from ser.files import write_json, write_text
+from ser.files import read_json, write_json, write_text
 
 BUSY_STATES = ("preparing", "training", "evaluating")
 """States of a run that a process is working on."""
@@ -46,6 +46,7 @@ class Run:
         self.folder = Path(folder)
         self._lock = FileLock(self.folder / ".lock")
         self._last_status = 0.0
+        self._last_words: tuple[str, str] | None = None
 
     def create(self, config: dict[str, Any]) -> None:
         """Make the folder with its configuration.
@@ -55,10 +56,12 @@ class Run:
         RunError
             If there is already something in the folder: results are never overwritten.
         """
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if self.folder.exists() and (
+            not self.folder.is_dir() or any(not _is_leftover(p) for p in self.folder.iterdir())
+        ):
             raise RunError(
-                f"{self.folder} is not empty. Choose another folder for the run, or go on with "
-                f"the one there: ser train --resume {self.folder}"
+                f"{self.folder} is not empty. Choose another folder, or go on with what was "
+                f"started there (--resume)."
             )
         write_json(self.folder / "config.json", config)
 
@@ -71,16 +74,13 @@ class Run:
             If the folder is no run.
         """
         try:
-            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            return read_json(self.folder / "config.json")
         except FileNotFoundError:
             raise RunError(
                 f"{self.folder} is no training run: it has no config.json. Check the name."
             ) from None
         except (OSError, ValueError) as error:
             raise RunError(f"{self.folder / 'config.json'} is damaged: {error}.") from error
-        if not isinstance(config, dict):
-            raise RunError(f"{self.folder / 'config.json'} is damaged: it holds no table.")
-        return config
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -94,6 +94,8 @@ class Run:
         try:
             # A moment of patience: `is_held` of a watcher may just be looking.
             with self._lock.acquire(timeout=2):
+                for path in self.folder.glob(".writing-*"):  # of a process that was killed
+                    path.unlink(missing_ok=True)
                 yield
         except Timeout:
             raise RunError(
@@ -113,10 +115,10 @@ class Run:
     def write_status(self, state: str, message: str, done: int = 0, total: int = 0) -> None:
         """Say what is going on; progress within one state is written at most 4 times a second."""
         now = time.monotonic()
-        same = getattr(self, "_state", None) == (state, message)
+        same = self._last_words == (state, message)
         if same and done < total and now - self._last_status < 0.25:
             return
-        self._state, self._last_status = (state, message), now
+        self._last_words, self._last_status = (state, message), now
         write_json(
             self.folder / "status.json",
             {
@@ -134,7 +136,7 @@ class Run:
         A run whose process was killed reads ``interrupted``, whatever it wrote last.
         """
         try:
-            status = json.loads((self.folder / "status.json").read_text(encoding="utf-8"))
+            status = read_json(self.folder / "status.json")
             state = status["state"]
         except (OSError, ValueError, KeyError, TypeError):
             status = {"state": "preparing", "message": "Starting", "done": 0, "total": 0}
@@ -163,6 +165,11 @@ class Run:
     def write_epochs(self, epochs: list[dict[str, Any]]) -> None:
         """Replace the record of epochs; whole, so that no reader meets half a line."""
         write_text(self.folder / "epochs.jsonl", "".join(json.dumps(e) + "\n" for e in epochs))
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a file is what a killed process leaves: a lock, or something half-written."""
+    return path.name == ".lock" or path.name.startswith(".writing-")
 
 
 def find_runs(folder: str | Path) -> list[Run]:

@@ -22,8 +22,8 @@ from tqdm.auto import tqdm
 from ser import __version__, bundle, corpora, dataset, evaluation, report, splits
 from ser.contract import CONTRACT
 from ser.dataset import Features
-from ser.errors import RunError
-from ser.files import atomic_path, write_json
+from ser.errors import RunError, Stopped
+from ser.files import atomic_path, read_json, write_json
 from ser.model import ModelConfig, build_cnn_lstm
 from ser.recognizer import Recognizer, logits_function, softmax
 from ser.runs import Run
@@ -143,10 +143,6 @@ class TrainingConfig:
             ) from error
 
 
-class Stopped(Exception):  # noqa: N818 - no error: someone asked for it
-    """The run was asked to stop; it says so in its status and can be resumed."""
-
-
 def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
     """Train, test and report; or go on where the run was stopped or killed.
 
@@ -169,8 +165,9 @@ def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
-    config = TrainingConfig.from_json(run.read_config())
+    run.read_config()  # refuses a folder that is no run
     with run.locked():
+        config = TrainingConfig.from_json(run.read_config())
         if run.read_status()["state"] == "finished":
             raise RunError(f"{run.folder} is finished. Start a new run to train again.")
         try:
@@ -186,6 +183,8 @@ def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
             run.write_status("failed", str(error) or type(error).__name__)
             raise
         run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unheard clips")
+        # Not before: until then it is all that a killed process leaves to go on with.
+        (run.folder / "checkpoint.npz").unlink(missing_ok=True)
         return result
 
 
@@ -203,7 +202,12 @@ def start(folder: str | Path, config: TrainingConfig) -> Run:
 
 
 def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
-    write_json(run.folder / "environment.json", environment())
+    _write_or_compare(
+        run.folder / "environment.json",
+        environment(),
+        "other versions are installed now, and a run must be of one piece. Install the versions "
+        "in its environment.json again",
+    )
 
     def progress(what: str, done: int, total: int) -> None:
         run.write_status("preparing", what, done, total)
@@ -221,8 +225,12 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
         validation=config.validation,
     )
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    names = {part: clips["name"].iloc[rows].tolist() for part, rows in parts.items()}
-    _write_or_compare_split(run, names)
+    _write_or_compare(
+        run.folder / "split.json",
+        {"corpus": corpora.fingerprint(clips, config.data)}
+        | {part: clips["name"].iloc[rows].tolist() for part, rows in parts.items()},
+        "the corpus has changed, and other clips would train and test now. Restore the corpus",
+    )
 
     training = dataset.compute_features(
         clips["path"].iloc[split.train].tolist(),
@@ -275,7 +283,6 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
         progress=tested,
     )
     report.write_all(run.folder, result, predictions, run.read_epochs())
-    (run.folder / "checkpoint.npz").unlink(missing_ok=True)
     return result
 
 
@@ -355,9 +362,9 @@ def fit(
 
     watch = logits_function(average)
     state = [*model.variables, *average.variables, *optimizer.variables]
-    epochs = run.read_epochs()
-    done = _restore(run.folder / "checkpoint.npz", state)
-    run.write_epochs(epochs[:done])
+    epochs = _restore(run.folder / "checkpoint.npz", state)
+    done = len(epochs)
+    run.write_epochs(epochs)
     one_hot = np.eye(len(CONTRACT.labels), dtype=np.float32)
 
     bar = tqdm(total=config.epochs, initial=done, desc="Training", unit="epoch", disable=None)
@@ -385,9 +392,10 @@ def fit(
             "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
             "seconds": time.monotonic() - began,
         }
-        # First the checkpoint: an epoch that is on record can always be continued.
-        _save(run.folder / "checkpoint.npz", state, epoch + 1)
-        run.write_epochs([*run.read_epochs(), record])
+        epochs.append(record)
+        # The checkpoint holds the records too, so the two files can never disagree for long.
+        _save(run.folder / "checkpoint.npz", state, epochs)
+        run.write_epochs(epochs)
         bar.set_postfix(loss=f"{loss:.3f}", validation=f"{record['val_accuracy']:.1%}")
         bar.update()
     bar.close()
@@ -422,33 +430,35 @@ def _draw(
     return inputs
 
 
-def _save(path: Path, state: list[Any], epoch: int) -> None:
+def _save(path: Path, state: list[Any], epochs: list[dict[str, Any]]) -> None:
     arrays: dict[str, Any] = {f"v{i}": np.asarray(variable) for i, variable in enumerate(state)}
     with atomic_path(path) as temporary:
-        np.savez(temporary, epoch=np.array(epoch), **arrays)
+        np.savez(temporary, epochs=np.array(json.dumps(epochs)), **arrays)
 
 
-def _restore(path: Path, state: list[Any]) -> int:
-    """Set the variables from a checkpoint; returns the epochs done, 0 without a checkpoint."""
+def _restore(path: Path, state: list[Any]) -> list[dict[str, Any]]:
+    """Set the variables from a checkpoint; returns the records of the epochs done, if any."""
     if not path.exists():
-        return 0
+        return []
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for i, variable in enumerate(state):
                 variable.assign(arrays[f"v{i}"])
-            return int(arrays["epoch"])
+            return list(json.loads(str(arrays["epochs"])))
     except Exception as error:
         raise RunError(
             f"{path} is damaged or of another version ({error}). Start a new run."
         ) from error
 
 
-def _write_or_compare_split(run: Run, names: dict[str, list[str]]) -> None:
-    """Keep the split of a run; a resumed run must still find the same clips."""
-    file = run.folder / "split.json"
-    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != names:
-        raise RunError(
-            "The corpus has changed since the run was started: other clips would train and test "
-            "now. Restore the corpus, or start a new run."
-        )
-    write_json(file, names)
+def _write_or_compare(file: Path, values: dict[str, Any], what_differs: str) -> None:
+    """Keep what a run began with; a resumed run must still find the same."""
+    if not file.exists():
+        write_json(file, values)
+        return
+    try:
+        same = read_json(file) == values
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file} is damaged: {error}. Start a new run.") from error
+    if not same:
+        raise RunError(f"{file.parent} cannot be resumed: {what_differs}, or start a new run.")

@@ -135,6 +135,12 @@ def test_a_model_with_a_class_from_elsewhere_is_refused(copied, tmp_path):
         ({"contract": {}}, "contract"),
         ({"contract": {**CONTRACT.to_json(), "hop_length": "512"}}, "hop_length"),
         ({"heard": {}}, "garbles"),
+        ({"heard": {"ids": "abc", "audio": []}}, "garbles"),
+        ({"temperature": 10**400}, "garbles"),
+        ({"temperature": 1e-320}, "impossible temperature"),
+        ({"contract": {**CONTRACT.to_json(), "clip_samples": 93 * 10**9}}, "clip_samples"),
+        ({"contract": {**CONTRACT.to_json(), "n_fft": 1}}, "n_fft"),
+        ({"contract": {**CONTRACT.to_json(), "labels": ["file", "emotion"]}}, "labels"),
         ({"model": {}}, "garbles"),
     ],
 )
@@ -144,7 +150,16 @@ def test_a_manifest_that_makes_no_sense_is_refused(copied, changes, words):
         read_manifest(copied)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_model_that_would_fill_the_memory_is_refused(copied):
+    replace_config(copied, lambda text: text.replace('"filters": 8', '"filters": 300000'))
+    with pytest.raises(BundleError, match=r"300000.*memory"):
+        load_bundle(copied)
+    replace_config(copied, lambda text: text + " " * 2_000_000)
+    with pytest.raises(BundleError, match="more than a model"):
+        load_bundle(copied)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
 def test_a_torn_manifest_is_refused(copied, text):
     (copied / MANIFEST_FILE).write_text(text)
     with pytest.raises(BundleError, match=r"manifest\.json"):

@@ -1,10 +1,11 @@
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
 from ser import crossval, training
-from ser.errors import RunError
+from ser.errors import RunError, Stopped
 from tests.tiny import tiny_config, tiny_corpus
 
 
@@ -51,12 +52,12 @@ def test_finished_folds_are_not_trained_again(tmp_path, config, monkeypatch):
 
     def stop_at_the_third(run, **rest):
         if len(trained) == 2:
-            raise training.Stopped("enough")
+            raise Stopped("enough")
         trained.append(run.folder.name)
         return real(run, **rest)
 
     monkeypatch.setattr(training, "train", stop_at_the_third)
-    with pytest.raises(training.Stopped):
+    with pytest.raises(Stopped):
         crossval.cross_validate(tmp_path / "study", config, jobs=1)
     monkeypatch.setattr(
         training, "train", lambda run, **rest: trained.append(run.folder.name) or real(run, **rest)
@@ -64,6 +65,25 @@ def test_finished_folds_are_not_trained_again(tmp_path, config, monkeypatch):
     result = crossval.cross_validate(tmp_path / "study", config, resume=True, jobs=1)
     assert trained == ["fold-1", "fold-2", "fold-3", "fold-4"]
     assert len(result["folds"]) == 4
+
+
+def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch):
+    data = shutil.copytree(corpus, tmp_path / "clips")
+    config = tiny_config(data, protocol="speakers", folds=4, epochs=1)
+    real = training.train
+
+    def stop_at_the_second(run, **rest):
+        if run.folder.name == "fold-2":
+            raise Stopped("enough")
+        return real(run, **rest)
+
+    monkeypatch.setattr(training, "train", stop_at_the_second)
+    with pytest.raises(Stopped):
+        crossval.cross_validate(tmp_path / "study", config, jobs=1)
+    monkeypatch.setattr(training, "train", real)
+    sorted(data.iterdir())[0].unlink()
+    with pytest.raises(RunError, match="corpus has changed"):
+        crossval.cross_validate(tmp_path / "study", config, resume=True, jobs=1)
 
 
 def test_a_study_is_not_mixed_with_another(study, config):

@@ -35,6 +35,22 @@ def test_the_figures_are_those_of_the_report(report):
         assert claim in README, claim
 
 
+@pytest.mark.parametrize("name", ["speakers-quick", "emodb", "samples"])
+def test_the_other_figures_are_those_of_their_reports(name):
+    figures = json.loads((PROJECT / "reports" / f"{name}.json").read_text())
+    low, high = figures["accuracy_interval"]
+    claim = (
+        f"| {figures['n_test']} | {percent(figures['accuracy'])} ({100 * low:.1f} to "
+        f"{100 * high:.1f}) | {figures['weighted_f1']:.3f} | {percent(figures['uar'])} | "
+        f"{figures['ece']:.3f} | [report](reports/{name}.json) |"
+    )
+    assert claim in README
+    if name != "speakers-quick":
+        model = json.loads((MODEL / "manifest.json").read_text())["model"]
+        assert figures["model_sha256"] == model["sha256"], "made with another model"
+        assert figures["n_heard_in_training"] == 0
+
+
 def test_the_card_is_made_from_the_report(report):
     from ser.report import model_card
 

@@ -1,9 +1,11 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ import pytest
 from ser import training
 from ser.bundle import read_manifest
 from ser.contract import CONTRACT
-from ser.dataset import Features
+from ser.dataset import Features, compute_features
 from ser.errors import DataError, RunError
 from ser.runs import Run
 from ser.training import TrainingConfig
@@ -127,6 +129,7 @@ def test_another_seed_gives_another_run(tmp_path, corpus, finished_run):
 def test_unheard_speakers_are_unheard(tmp_path, corpus):
     run = tiny_run(tmp_path / "run", corpus, protocol="speakers", folds=4, fold=1, epochs=1)
     split = json.loads((run.folder / "split.json").read_text())
+    del split["corpus"]
     actors = {part: {name.split("-")[-1] for name in names} for part, names in split.items()}
     assert not actors["train"] & actors["test"]
     assert not actors["validation"] & (actors["train"] | actors["test"])
@@ -138,13 +141,15 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     real = training.fit
 
     def watch(inputs, truth, validation, validation_truth, **rest):
-        seen.update(train=len(inputs.clean), validation=len(validation))
+        seen.update(train=inputs.clean, validation=validation)
         return real(inputs, truth, validation, validation_truth, **rest)
 
     monkeypatch.setattr(training, "fit", watch)
     run = tiny_run(tmp_path / "run", corpus, epochs=1)
     split = json.loads((run.folder / "split.json").read_text())
-    assert seen == {"train": len(split["train"]), "validation": len(split["validation"])}
+    for part, arrays in seen.items():
+        paths = [str(corpus / name) for name in split[part]]
+        np.testing.assert_array_equal(arrays, compute_features(paths, jobs=1).clean)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +192,7 @@ def test_a_stopped_run_says_so_and_can_be_resumed(tmp_path, corpus, number):
     assert f"after {len(epochs)} of 500" in status["message"]
     assert not [file for file in run.folder.iterdir() if file.name.startswith(".writing-")]
     with np.load(run.folder / "checkpoint.npz", allow_pickle=False) as checkpoint:
-        assert int(checkpoint["epoch"]) in (len(epochs), len(epochs) + 1)
+        assert len(json.loads(str(checkpoint["epochs"]))) in (len(epochs), len(epochs) + 1)
 
 
 def test_a_finished_run_is_not_trained_again(finished_run):
@@ -210,14 +215,60 @@ def test_a_process_holds_its_run_alone(tmp_path, corpus):
     assert process.returncode == 130
 
 
-def test_a_changed_corpus_is_not_mixed_into_a_run(tmp_path, corpus):
+class Died(BaseException):
+    """Stands for a process that ends between two writes."""
+
+
+@pytest.mark.parametrize(
+    "file", ["split.json", "checkpoint.npz", "epochs.jsonl", "manifest.json", "report.json"]
+)
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
+    tmp_path, corpus, finished_run, monkeypatch, file, moment
+):
     run = training.start(tmp_path / "run", tiny_config(corpus))
-    (run.folder / "split.json").write_text(
-        json.dumps({"train": ["other.wav"], "validation": [], "test": []})
-    )
+    real = Path.replace
+    written = []
+
+    def dying(source, target):
+        mine = Path(target) == run.folder / file
+        written.append(mine)
+        last = mine and sum(written) == (2 if file in ("checkpoint.npz", "epochs.jsonl") else 1)
+        if last and moment == "before":
+            raise Died
+        real(source, target)
+        if last:
+            raise Died
+
+    monkeypatch.setattr(Path, "replace", dying)
+    with pytest.raises(Died):
+        training.train(run, jobs=1)
+    monkeypatch.setattr(Path, "replace", real)
+    training.train(run, jobs=1)
+    assert figures(run) == figures(finished_run)
+    assert {path.name for path in run.folder.iterdir()} == FILES
+
+
+def test_a_changed_corpus_is_not_mixed_into_a_run(tmp_path, corpus):
+    """Not even if only the sound behind a name has changed."""
+    data = shutil.copytree(corpus, tmp_path / "clips")
+    run = training.start(tmp_path / "run", tiny_config(data))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "fit", lambda *_, **__: (_ for _ in ()).throw(Died()))
+        with pytest.raises(Died):
+            training.train(run, jobs=1)
+    first, second = sorted(data.iterdir())[:2]
+    shutil.copy(first, second)
     with pytest.raises(RunError, match="corpus has changed"):
         training.train(run, jobs=1)
     assert run.read_status()["state"] == "failed"
+
+
+def test_other_versions_do_not_continue_a_run(tmp_path, corpus):
+    run = training.start(tmp_path / "run", tiny_config(corpus))
+    (run.folder / "environment.json").write_text('{"versions": {"tensorflow": "1.0"}}')
+    with pytest.raises(RunError, match="other versions"):
+        training.train(run, jobs=1)
 
 
 def test_a_vanished_corpus_is_reported(tmp_path):
