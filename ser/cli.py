@@ -244,6 +244,10 @@ def _scan(options: argparse.Namespace) -> None:
 
     corpus = corpora.inspect(corpora.scan(options.corpus), jobs=options.jobs)
     clips = corpus.clips
+    if options.csv:
+        with atomic_path(options.csv) as temporary:
+            clips.to_csv(temporary, index=False, float_format="%.4f")
+        print(f"Written: {options.csv}")
     speakers = clips.loc[clips["speaker"] != "", "speaker"].nunique()
     hours = clips["seconds"].sum() / 3600
     print(f"{len(clips)} clips, {hours:.2f} hours, {speakers} speakers\n")
@@ -256,10 +260,6 @@ def _scan(options: argparse.Namespace) -> None:
         print(f"\n{len(twins)} clips with the same audio as another:")
         print(twins[["name", "audio"]].to_string(index=False))
     _print_skipped(corpus.skipped)
-    if options.csv:
-        with atomic_path(options.csv) as temporary:
-            clips.to_csv(temporary, index=False, float_format="%.4f")
-        print(f"\nWritten: {options.csv}")
 
 
 def _print_skipped(skipped: Any) -> None:
@@ -370,8 +370,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         in_words=in_words,
         jobs=options.jobs,
     )
-    _print_figures(result)
-    _print_skipped(corpus.skipped)
+    # Files first: a reader of the output that leaves early (head) must not cost them.
     if options.csv:
         with atomic_path(options.csv) as temporary:
             predictions.to_csv(temporary, index=False, float_format="%.5f")
@@ -379,6 +378,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         write_text(options.html, report.to_html(result, Run(options.model).read_epochs()))
     if options.json:
         write_json(options.json, result)
+    _print_figures(result)
+    _print_skipped(corpus.skipped)
 
 
 def _crossval(options: argparse.Namespace) -> None:
