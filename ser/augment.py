@@ -15,7 +15,8 @@ from ser.contract import CONTRACT, Contract
 def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = CONTRACT) -> Samples:
     """Return one varied copy of a clip, of the contract's length and level.
 
-    Speed, tempo, colour, room, noise and position vary at once, each with a chance of its own.
+    Speed, tempo, colour, room, position, noise, babble and bandwidth vary at once, each with a
+    chance of its own.
 
     Parameters
     ----------
@@ -50,6 +51,10 @@ def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = C
     clip = place(speech, contract.clip_samples, rng)
     if rng.random() < 0.5:
         clip = add_noise(clip, rng.uniform(10, 40), rng)
+    if rng.random() < 0.2:
+        clip = add_babble(clip, rng.uniform(8, 30), rng)
+    if rng.random() < 0.12:
+        clip = narrow(clip, rng, rate=rate)
     # The last steps are those of any other recording, only that its place is kept.
     try:
         start, end = find_speech(clip, contract=contract)
@@ -105,6 +110,26 @@ def add_noise(clip: Samples, snr_db: float, rng: np.random.Generator) -> Samples
     wanted = np.mean(np.square(clip, dtype=np.float64)) / 10 ** (snr_db / 10)
     noise *= np.sqrt(wanted / np.mean(np.square(noise)))
     return (clip + noise).astype(np.float32)
+
+
+def add_babble(clip: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
+    """Add voices `snr_db` below the clip's power: itself, backwards and at other speeds."""
+    crowd = np.zeros(len(clip))
+    for _ in range(5):
+        voice = change_speed(clip[::-1], rng.uniform(0.75, 1.3))
+        crowd += np.roll(np.resize(voice, len(clip)), rng.integers(len(clip)))
+    wanted = np.mean(np.square(clip, dtype=np.float64)) / 10 ** (snr_db / 10)
+    loudness = max(float(np.mean(np.square(crowd))), 1e-20)
+    return (clip + crowd * np.sqrt(wanted / loudness)).astype(np.float32)
+
+
+def narrow(clip: Samples, rng: np.random.Generator, *, rate: int) -> Samples:
+    """Keep a band from 50 to 350 Hz up to 3 to 6 kHz, as telephones and cheap microphones do."""
+    spectrum = np.fft.rfft(clip)
+    frequencies = np.fft.rfftfreq(len(clip), 1 / rate)
+    low, high = rng.uniform(50, 350), rng.uniform(3000, 6000)
+    spectrum[(frequencies < low) | (frequencies > high)] = 0.0
+    return np.fft.irfft(spectrum, len(clip)).astype(np.float32)
 
 
 def place(speech: Samples, length: int, rng: np.random.Generator) -> Samples:

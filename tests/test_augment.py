@@ -120,6 +120,28 @@ def test_noise_has_the_level_that_was_asked_for(speech, snr):
     assert 10 * np.log10(ratio) == pytest.approx(snr, abs=0.1)
 
 
+@pytest.mark.parametrize("snr", [8.0, 30.0])
+def test_babble_has_the_level_that_was_asked_for_and_is_another_each_time(speech, snr):
+    first, second = (augment.add_babble(speech, snr, rng(seed)) - speech for seed in (1, 2))
+    ratio = np.mean(speech.astype(float) ** 2) / np.mean(first.astype(float) ** 2)
+    assert 10 * np.log10(ratio) == pytest.approx(snr, abs=0.1)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.5
+
+
+def test_babble_of_silence_is_silence():
+    assert not augment.add_babble(np.zeros(1000, np.float32), 10, rng()).any()
+
+
+def test_a_narrow_band_keeps_voices_and_nothing_beyond():
+    noise = rng(5).normal(0, 0.1, 48_000).astype(np.float32)
+    for seed in range(5):
+        power = np.abs(np.fft.rfft(augment.narrow(noise, rng(seed), rate=RATE))) ** 2
+        frequency = np.fft.rfftfreq(48_000, 1 / RATE)
+        inside = power[(frequency > 400) & (frequency < 2900)].mean()
+        outside = (frequency < 45) | (frequency > 6050)
+        assert power[outside].mean() < 1e-6 * inside
+
+
 def test_short_speech_is_laid_anywhere_and_long_speech_cut_anywhere():
     ramp = np.arange(1, 11, dtype=np.float32)
     places = {int(np.argmax(augment.place(ramp, 14, rng(seed)) > 0)) for seed in range(60)}
