@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,23 @@ from ser.errors import DataError
 
 Rows = npt.NDArray[np.int64]
 
-PROTOCOLS = ("reference", "speakers")
-"""``reference``: a random fifth of the clips; ``speakers``: the clips of unheard speakers."""
+FOLDS = {"speakers": 5, "luna-jimenez": 5, "kfold-speech": 10}
+"""How many folds the protocols of cross-validation have unless told otherwise."""
+
+PROTOCOLS = ("reference", *FOLDS)
+"""``reference``: a random fifth of the clips; ``speakers``: the clips of unheard speakers;
+``luna-jimenez``: speech of unheard actors of RAVDESS, in the folds of a published study;
+``kfold-speech``: random folds of the speech clips."""
+
+LUNA_JIMENEZ_FOLDS = (
+    (2, 5, 14, 15, 16),
+    (3, 6, 7, 13, 18),
+    (10, 11, 12, 19, 20),
+    (8, 17, 21, 23, 24),
+    (1, 4, 9, 22),
+)
+"""Test actors of RAVDESS in each fold of Luna-Jiménez et al. 2021, *Multimodal emotion recognition
+on RAVDESS dataset using transfer learning*, Sensors 21 (22)."""
 
 
 class LeakError(DataError):
@@ -118,6 +134,73 @@ def speaker_folds(
     ]
 
 
+def luna_jimenez_folds(clips: pd.DataFrame) -> list[tuple[Rows, Rows]]:
+    """Split the speech clips of RAVDESS by actor as Luna-Jiménez et al. 2021 did.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the columns ``corpus``, ``channel``, ``emotion`` and ``speaker``.
+
+    Returns
+    -------
+    list of (rest, test)
+        Sorted row numbers of speech clips, five pairs.
+
+    Raises
+    ------
+    DataError
+        If an actor of RAVDESS has no speech clip here, or other corpora are mixed in.
+    """
+    rows = _speech(clips)
+    actors = clips["speaker"].iloc[rows]
+    wanted = [[f"actor {actor:02}" for actor in fold] for fold in LUNA_JIMENEZ_FOLDS]
+    everyone = {actor for fold in wanted for actor in fold}
+    if set(actors) != everyone or set(clips["corpus"].iloc[rows]) != {"ravdess"}:
+        raise DataError(
+            "The folds of Luna-Jiménez et al. are those of the 24 actors of RAVDESS; the speech "
+            f"clips here are of {len(set(actors) & everyone)} of them and of "
+            f"{len(set(actors) - everyone)} other speakers. Use the protocol speakers."
+        )
+    inside = [actors.isin(fold).to_numpy() for fold in wanted]
+    return [(rows[~test], rows[test]) for test in inside]
+
+
+def random_speech_folds(
+    clips: pd.DataFrame, *, folds: int = 10, seed: int = 42
+) -> list[tuple[Rows, Rows]]:
+    """Split the speech clips (no song) into random folds, stratified by emotion.
+
+    The same actors stand on both sides.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the columns ``channel`` and ``emotion``.
+    folds : int
+        How many parts; each is the test part once.
+    seed : int
+        Shuffles the clips (`sklearn.model_selection.StratifiedKFold`).
+
+    Returns
+    -------
+    list of (rest, test)
+        Sorted row numbers; the test parts together are all speech clips.
+
+    Raises
+    ------
+    DataError
+        If there are too few clips.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    rows = _speech(clips)
+    _need_classes(clips.iloc[rows], each=max(folds, 2))
+    splitter = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
+    emotions = clips["emotion"].iloc[rows]
+    return [(rows[rest], rows[test]) for rest, test in splitter.split(rows, emotions)]
+
+
 def make_split(
     clips: pd.DataFrame,
     protocol: str,
@@ -133,15 +216,16 @@ def make_split(
     ----------
     clips : DataFrame
         Table of clips with the column ``audio`` (`ser.corpora.inspect`).
-    protocol : {'reference', 'speakers'}
+    protocol : {'reference', 'speakers', 'luna-jimenez', 'kfold-speech'}
         See `PROTOCOLS`.
     seed : int
         Of every random choice.
     folds, fold : int
-        For ``speakers``: how many folds, and which, from 0, is for testing.
+        How many folds (``reference`` has none), and which, from 0, is for testing.
     validation : float
-        Part of the remaining clips (``reference``) or speakers (``speakers``) that is held out of
-        training to steer and calibrate it.
+        Part of the remaining clips, or of the remaining speakers where the protocol keeps speakers
+        apart, that is held out of training to watch and calibrate it; at least two clips of each
+        emotion on average, or two speakers if there are more than four.
 
     Returns
     -------
@@ -156,17 +240,31 @@ def make_split(
     LeakError
         If the result breaks the protocol's promise, which would be a defect here.
     """
+    if protocol not in PROTOCOLS:
+        raise DataError(f"Unknown protocol {protocol!r}. Use one of: {', '.join(PROTOCOLS)}.")
     if protocol == "reference":
         rest, test = reference_test(clips, seed=seed)
-        _need_classes(clips.iloc[rest], each=2)
-        train, held_out = _random_part(clips, rest, validation, seed)
-    elif protocol == "speakers":
+    else:
         if not 0 <= fold < folds:
             raise DataError(f"There is no fold {fold}: {folds} folds count from 0 to {folds - 1}.")
-        rest, test = speaker_folds(clips, folds=folds, seed=seed)[fold]
+        if protocol == "speakers":
+            pairs = speaker_folds(clips, folds=folds, seed=seed)
+        elif protocol == "kfold-speech":
+            pairs = random_speech_folds(clips, folds=folds, seed=seed)
+        else:
+            pairs = luna_jimenez_folds(clips)
+            if len(pairs) != folds:
+                raise DataError(f"The protocol {protocol} has {len(pairs)} folds, not {folds}.")
+        rest, test = pairs[fold]
+    apart = protocol in ("speakers", "luna-jimenez")
+    if apart:
         train, held_out = _speaker_part(clips, rest, validation, seed)
     else:
-        raise DataError(f"Unknown protocol {protocol!r}. Use one of: {', '.join(PROTOCOLS)}.")
+        _need_classes(clips.iloc[rest], each=2)
+        # A small corpus still needs clips of every emotion to calibrate on.
+        least = 2 * clips["emotion"].iloc[rest].nunique()
+        count = max(math.ceil(validation * len(rest)), least)
+        train, held_out = _random_part(clips, rest, min(count, len(rest) // 2), seed)
     heard = clips["audio"]
     held_out = held_out[~heard.iloc[held_out].isin(heard.iloc[test]).to_numpy()]
     kept = pd.concat([heard.iloc[test], heard.iloc[held_out]])
@@ -177,7 +275,7 @@ def make_split(
             "as a test clip are left out. Add other clips."
         )
     split = Split(train, held_out, test)
-    check_split(clips, split, speakers_apart=protocol == "speakers")
+    check_split(clips, split, speakers_apart=apart)
     return split
 
 
@@ -205,7 +303,9 @@ def check_split(clips: pd.DataFrame, split: Split, *, speakers_apart: bool) -> N
                     )
 
 
-def _random_part(clips: pd.DataFrame, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
+def _random_part(
+    clips: pd.DataFrame, rows: Rows, size: float | int, seed: int
+) -> tuple[Rows, Rows]:
     from sklearn.model_selection import train_test_split
 
     emotions = clips["emotion"].iloc[rows]
@@ -213,15 +313,16 @@ def _random_part(clips: pd.DataFrame, rows: Rows, size: float, seed: int) -> tup
         rest, part = train_test_split(rows, test_size=size, stratify=emotions, random_state=seed)
     except ValueError as error:
         raise DataError(
-            f"{len(rows)} clips of {emotions.nunique()} emotions are too few to set "
-            f"{size:.0%} of them aside with every emotion in it. Add clips."
+            f"{len(rows)} clips of {emotions.nunique()} emotions are too few to set a part of "
+            "them aside with every emotion in it. Add clips."
         ) from error
     return np.sort(rest), np.sort(part)
 
 
 def _speaker_part(clips: pd.DataFrame, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
     speakers = np.array(sorted(clips["speaker"].iloc[rows].unique()))
-    count = max(1, round(size * len(speakers)))
+    # One voice alone would calibrate for itself, if there are more to spare.
+    count = max(2 if len(speakers) > 4 else 1, round(size * len(speakers)))
     if count >= len(speakers):
         raise DataError(
             f"{len(speakers)} speakers are left to train on; at least 2 are needed, one of them "
@@ -230,6 +331,16 @@ def _speaker_part(clips: pd.DataFrame, rows: Rows, size: float, seed: int) -> tu
     held_out = np.random.default_rng(seed).choice(speakers, size=count, replace=False)
     inside = clips["speaker"].iloc[rows].isin(held_out).to_numpy()
     return rows[~inside], rows[inside]
+
+
+def _speech(clips: pd.DataFrame) -> Rows:
+    rows = np.flatnonzero(clips["channel"] == "speech")
+    if not len(rows):
+        raise DataError(
+            "This protocol is about speech, and no clip here is known to be speech. Use the "
+            "protocol reference or speakers."
+        )
+    return rows
 
 
 def _need_classes(clips: pd.DataFrame, *, each: int) -> None:

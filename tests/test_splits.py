@@ -106,7 +106,7 @@ def test_a_seed_makes_the_same_split(ravdess):
         one, same = make_split(ravdess, protocol, seed=3), make_split(ravdess, protocol, seed=3)
         other = make_split(ravdess, protocol, seed=4)
         assert np.array_equal(one.validation, same.validation)
-        assert not np.array_equal(one.test, other.test)
+        assert np.array_equal(one.test, other.test) == (protocol == "luna-jimenez")
 
 
 # --- unheard speakers -------------------------------------------------------------------------
@@ -134,6 +134,53 @@ def test_three_parts_of_other_speakers(ravdess, fold):
     assert len(train | validation | test) == 24
     assert validation
     assert np.array_equal(split.test, speaker_folds(ravdess)[fold][1])
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_at_least_two_speakers_watch_a_training_of_many(ravdess, fold):
+    split = make_split(ravdess, "speakers", fold=fold, validation=0.01)
+    assert ravdess["speaker"].iloc[split.validation].nunique() == 2
+
+
+# --- protocols of others ----------------------------------------------------------------------
+
+LUNA_JIMENEZ = [
+    {2, 5, 14, 15, 16}, {3, 6, 7, 13, 18}, {10, 11, 12, 19, 20}, {8, 17, 21, 23, 24}, {1, 4, 9, 22},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_the_folds_of_luna_jimenez_are_theirs(ravdess, fold):
+    split = make_split(ravdess, "luna-jimenez", fold=fold)
+    tested = ravdess.iloc[split.test]
+    assert {int(name.split()[1]) for name in tested["speaker"]} == LUNA_JIMENEZ[fold]
+    assert len(tested) == 60 * len(LUNA_JIMENEZ[fold])
+    used = ravdess.iloc[np.concatenate([split.train, split.validation, split.test])]
+    assert set(used["channel"]) == {"speech"}
+    assert not set(ravdess["speaker"].iloc[split.train]) & set(tested["speaker"])
+
+
+def test_the_folds_of_luna_jimenez_need_all_actors(ravdess):
+    some = ravdess[ravdess["speaker"] != "actor 03"].reset_index(drop=True)
+    with pytest.raises(DataError, match="23 of them and of 0 other speakers"):
+        make_split(some, "luna-jimenez")
+    with pytest.raises(DataError, match="has 5 folds, not 4"):
+        make_split(ravdess, "luna-jimenez", folds=4)
+
+
+def test_random_folds_of_speech_test_every_speech_clip_once(ravdess):
+    found = [make_split(ravdess, "kfold-speech", folds=10, fold=fold) for fold in range(10)]
+    tested = np.concatenate([split.test for split in found])
+    assert sorted(tested) == list(np.flatnonzero(ravdess["channel"] == "speech"))
+    for split in found:
+        counts = ravdess["emotion"].iloc[split.test].value_counts()
+        assert (counts.drop("neutral").between(19, 20)).all()
+        assert set(ravdess["channel"].iloc[split.train]) == {"speech"}
+
+
+def test_a_corpus_without_speech_is_refused(ravdess):
+    with pytest.raises(DataError, match="no clip here is known to be speech"):
+        make_split(ravdess[ravdess["channel"] == "song"].reset_index(), "kfold-speech", folds=10)
 
 
 # --- the leak check ---------------------------------------------------------------------------
@@ -168,7 +215,7 @@ def test_a_speaker_on_both_sides_is_no_leak_of_the_reference_split():
 # --- what cannot be split ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", splits.PROTOCOLS)
+@pytest.mark.parametrize("protocol", ["reference", "speakers"])
 @pytest.mark.parametrize(
     ("emotions", "words"),
     [
