@@ -59,6 +59,6 @@ else:
     unheard = report.read_report(ui.PROJECT / "reports", "speakers-quick.json")
     if unheard:
         st.write(
-            f"On **speakers it never heard** a model of this kind (quick preset) is right on "
+            "On **speakers it never heard** a model of this kind (quick preset) is right on "
             f"{unheard['accuracy']:.1%} of {unheard['n_test']} clips."
         )

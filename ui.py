@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ser import charts, corpora, report
-from ser.audio import load_audio
+from ser.audio import Samples, load_audio
 from ser.errors import SerError
 
 if TYPE_CHECKING:
@@ -59,6 +59,21 @@ def sample_label(name: str) -> str:
     return f"{clip['emotion']}{strong} · {clip['speaker']} ({clip['gender']}) · {clip['statement']}"
 
 
+def show_why(model: Recognizer, recording: Samples) -> None:
+    """Show which time and which rows of the input moved the answer."""
+    from ser.explain import explain
+
+    with st.expander("Why", icon=":material/lightbulb:"):
+        why = explain(model, recording)
+        st.write(
+            f"Parts of the input were hidden one after the other. Blue parts spoke **for "
+            f"{why.emotion}**: without them it is less likely. Orange parts spoke against it. An "
+            "evidence of 1 makes it 2.7 times as likely against all others."
+        )
+        show(charts.why_time(why.time))
+        show(charts.why_rows(why.rows))
+
+
 def show_prediction(data: bytes, name: str, truth: str = "") -> None:
     """Show the answer for one recording: the emotion, all probabilities, and what was heard."""
     model = recognizer()
@@ -73,10 +88,13 @@ def show_prediction(data: bytes, name: str, truth: str = "") -> None:
         )
     answer, chart = st.columns([1, 2])
     with answer:
-        st.metric("Emotion", row["emotion"], border=True)
+        sure = row["verdict"] == "sure"
+        st.metric("Emotion", row["emotion"] if sure else row["verdict"], border=True)
         st.metric("Probability", f"{row[row['emotion']]:.0%}", border=True)
+        if not sure:
+            st.caption(row["reason"])
         if truth:
-            right = truth == row["emotion"]
+            right = sure and truth == row["emotion"]
             st.caption("As it was meant." if right else f"It was meant as {truth}.")
         part = ", the loudest 3 s" if row["end"] - row["start"] > 2.99 else ""
         st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {seconds:.1f} s{part}.")
@@ -91,7 +109,7 @@ def show_prediction(data: bytes, name: str, truth: str = "") -> None:
         st.download_button(
             "Table as CSV", table.to_csv(index=False), "timeline.csv", icon=":material/download:"
         )
-    st.caption("The model always names one of its emotions, even for noise or music.")
+    show_why(model, recording)
     with st.expander("What the model heard", icon=":material/graphic_eq:"):
         st.write(
             "Silence at both ends is cut off; of what is longer than 3 s, the 3 s of most energy "

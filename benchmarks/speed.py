@@ -20,6 +20,7 @@ import numpy as np
 from ser import audio, features
 from ser.bundle import load_bundle
 from ser.cli import DEFAULT_MODEL
+from ser.explain import explain
 from ser.files import write_json
 from ser.recognizer import Recognizer
 
@@ -64,7 +65,7 @@ def main() -> None:
             lambda: librosa_alone(clip),
         ),
         "network": (
-            lambda: recognizer.probabilities(inputs),
+            lambda: recognizer.logits(inputs),
             "model.predict",
             lambda: model.predict(inputs, verbose=0),
         ),
@@ -75,6 +76,10 @@ def main() -> None:
         result[name] = {"ms": round(here, 2), other_name: round(there, 2)}
         result[name]["ratio"] = round(there / here, 2)
         print(f"{name}: {here:.1f} ms; {other_name}: {there:.1f} ms, {there / here:.1f} × as long")
+    samples = audio.load_audio(options.clip)
+    why = milliseconds(lambda: explain(recognizer, samples))
+    result["explanation"] = {"ms": round(why, 2)}
+    print(f"one explanation: {why:.0f} ms")
     whole = milliseconds(lambda: recognizer.predict(options.clip))
     result["one prediction from a file"] = {"ms": round(whole, 2)}
     print(f"one prediction, from the file to the answer: {whole:.1f} ms")

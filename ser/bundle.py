@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.keras"
 MANIFEST_FILE = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
 _MAX_MODEL_BYTES = 100_000_000
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_MANIFEST_BYTES = 20_000_000
@@ -35,6 +35,7 @@ _MAX_SIZE = 10_000  # of any number in the configuration: units, filters, frames
 # a file that names others is refused before Keras sees it.
 _ALLOWED_CLASSES = {
     "Functional",
+    "Average",
     "InputLayer",
     "Normalization",
     "Permute",
@@ -76,6 +77,9 @@ class Manifest:
     temperature : float
         Logits are divided by it before the softmax (Guo et al. 2017, *On calibration of modern
         neural networks*); fitted on validation clips.
+    min_confidence : float
+        Answers whose largest probability is below it are called uncertain; set on validation
+        clips (`ser.evaluation.fit_min_confidence`).
     created : str
         ISO 8601, UTC.
     training : dict
@@ -91,6 +95,7 @@ class Manifest:
     contract: Contract
     model_sha256: str
     temperature: float
+    min_confidence: float
     created: str
     training: dict[str, Any] = field(default_factory=dict)
     heard: dict[str, list[str]] = field(default_factory=dict)
@@ -103,6 +108,7 @@ def save_bundle(
     *,
     name: str,
     temperature: float,
+    min_confidence: float,
     contract: Contract = CONTRACT,
     training: dict[str, Any] | None = None,
     heard: dict[str, list[str]] | None = None,
@@ -116,7 +122,7 @@ def save_bundle(
         Made if missing.
     model : keras.Model
         Maps features to logits.
-    name, temperature, contract, training, heard, versions
+    name, temperature, min_confidence, contract, training, heard, versions
         See `Manifest`.
 
     Returns
@@ -136,6 +142,7 @@ def save_bundle(
         contract=contract,
         model_sha256=sha256_of(folder / MODEL_FILE),
         temperature=temperature,
+        min_confidence=min_confidence,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         training=training or {},
         heard=heard or {},
@@ -144,7 +151,7 @@ def save_bundle(
     values = {
         "format": _FORMAT,
         "ser": ser.__version__,
-        **{k: getattr(manifest, k) for k in ("name", "created", "temperature")},
+        **{k: getattr(manifest, k) for k in ("name", "created", "temperature", "min_confidence")},
         "model": {
             "file": MODEL_FILE,
             "sha256": manifest.model_sha256,
@@ -189,6 +196,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         )
     try:
         temperature = float(values["temperature"])
+        min_confidence = float(values["min_confidence"])
         heard = values["heard"]
         if not all(isinstance(heard[kind], list) for kind in ("ids", "audio")):
             raise TypeError("heard")
@@ -197,6 +205,7 @@ def read_manifest(folder: str | Path) -> Manifest:
             contract=Contract.from_json(values["contract"]),
             model_sha256=str(values["model"]["sha256"]),
             temperature=temperature,
+            min_confidence=min_confidence,
             created=str(values["created"]),
             training=dict(values["training"]),
             heard={k: [str(v) for v in heard[k]] for k in ("ids", "audio")},
@@ -208,6 +217,8 @@ def read_manifest(folder: str | Path) -> Manifest:
         ) from error
     if not 0.05 <= temperature <= 20:  # what fitting can give
         raise BundleError(f"{file} has an impossible temperature: {temperature}.")
+    if not 0 <= min_confidence <= 1:
+        raise BundleError(f"{file} has an impossible min_confidence: {min_confidence}.")
     return manifest
 
 
@@ -250,6 +261,12 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
         raise BundleError(
             f"{file} maps {shapes[0]} to {shapes[1]}, but its manifest promises {expected[0]} to "
             f"{expected[1]}. Copy the bundle again, or train again."
+        )
+    rows, _, channels = manifest.contract.input_shape
+    statistics = {layer.name: getattr(layer, "mean", None) for layer in model.layers}.get("rows")
+    if statistics is None or tuple(statistics.shape) != (1, rows, 1, channels):
+        raise BundleError(
+            f"{file} does not normalise its rows as the models of this project do. Train again."
         )
     return model, manifest
 

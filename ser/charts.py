@@ -363,6 +363,168 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Chart:
     return alt.layer(cells, numbers).properties(width=side, height=0.75 * side)
 
 
+def reliability(rows: Sequence[dict[str, float]]) -> Chart:
+    """Draw how often answers of each confidence were right; on the diagonal they are honest.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `ser.evaluation.reliability`.
+    """
+    table = pd.DataFrame(list(rows))
+    share = alt.Scale(domain=[0, 1])
+    bars = (
+        alt.Chart(table)
+        .mark_rect(color=_TRAINING, stroke="white")
+        .encode(
+            x=alt.X("low:Q", title="Confidence", scale=share, axis=alt.Axis(format=".0%")),
+            x2="high:Q",
+            y=alt.Y("accuracy:Q", title="Accuracy", scale=share, axis=alt.Axis(format=".0%")),
+            y2=alt.datum(0),
+            opacity=alt.Opacity("n:Q", legend=None, scale=alt.Scale(range=[0.35, 1])),
+            tooltip=[
+                alt.Tooltip("confidence:Q", title="Mean confidence", format=".1%"),
+                alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+                alt.Tooltip("n:Q", title="Clips"),
+            ],
+        )
+    )
+    honest = (
+        alt.Chart(pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0]}))
+        .mark_line(color=_VALIDATION, strokeDash=[4, 4])
+        .encode(x="x:Q", y="y:Q")
+    )
+    return alt.layer(bars, honest).properties(
+        width=_WIDTH // 2 - 40, height=220, description="Accuracy against confidence"
+    )
+
+
+def coverage(rows: Sequence[dict[str, float]]) -> Chart:
+    """Draw how right the answers are if only the surest share of the clips is answered.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `ser.evaluation.coverage`.
+    """
+    chart = (
+        alt.Chart(pd.DataFrame(list(rows)))
+        .mark_line(color=_TRAINING, point=True)
+        .encode(
+            x=alt.X(
+                "coverage:Q",
+                title="Clips answered, surest first",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format=".0%"),
+            ),
+            y=alt.Y(
+                "accuracy:Q",
+                title="Accuracy on them",
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(format=".0%"),
+            ),
+            tooltip=[
+                alt.Tooltip("coverage:Q", title="Clips answered", format=".0%"),
+                alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+                alt.Tooltip("confidence:Q", title="Least confidence", format=".1%"),
+            ],
+        )
+    )
+    return alt.layer(chart).properties(
+        width=_WIDTH // 2 - 40, height=220, description="Accuracy against coverage"
+    )
+
+
+def beside(left: Chart, right: Chart) -> Chart:
+    """Draw two charts side by side."""
+    return alt.hconcat(left, right)
+
+
+def robustness(rows: Sequence[dict[str, Any]]) -> Chart:
+    """Draw the accuracy under each condition with its interval, against the clean one.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `ser.robustness.measure`; the first is the clean one.
+    """
+    table = pd.DataFrame(
+        [r | dict(zip(("low", "high"), r["accuracy_interval"], strict=True)) for r in rows]
+    )
+    base = alt.Chart(table).encode(y=alt.Y("condition:N", sort=None, title=None))
+    dots = base.mark_point(filled=True, size=60, color=_TRAINING).encode(
+        x=alt.X(
+            "accuracy:Q", title="Accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")
+        ),
+        tooltip=[
+            alt.Tooltip("condition:N", title="Condition"),
+            alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+            alt.Tooltip("uar:Q", title="UAR", format=".1%"),
+            alt.Tooltip("uncertain:Q", title="Uncertain", format=".1%"),
+        ],
+    )
+    intervals = base.mark_rule(color=_TRAINING).encode(x="low:Q", x2="high:Q")
+    clean = alt.Chart(table.head(1)).mark_rule(color=_VALIDATION, strokeDash=[4, 4])
+    return _sized(alt.layer(clean.encode(x="accuracy:Q"), intervals, dots), "", 22 * len(table))
+
+
+def why_time(time: pd.DataFrame) -> Chart:
+    """Draw which part of the clip spoke for the answer, and which against it.
+
+    Parameters
+    ----------
+    time : DataFrame
+        See `ser.explain.Explanation`.
+    """
+    table = time.assign(middle=(time["start"] + time["end"]) / 2)
+    chart = (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            x=alt.X("middle:Q", title="Time in the model's 3 s (s)", scale=alt.Scale(nice=False)),
+            y=alt.Y("effect:Q", title="Evidence (log-odds)"),
+            color=_effect_colour(),
+            tooltip=[
+                alt.Tooltip("start:Q", title="From (s)", format=".2f"),
+                alt.Tooltip("end:Q", title="To (s)", format=".2f"),
+                alt.Tooltip("effect:Q", title="Evidence", format="+.2f"),
+            ],
+        )
+    )
+    return _sized(alt.layer(chart), "Evidence over time", 140)
+
+
+def why_rows(rows: pd.DataFrame, *, most: int = 12) -> Chart:
+    """Draw the rows of the input that moved the answer most.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        See `ser.explain.Explanation`.
+    most : int
+        How many rows.
+    """
+    strongest = rows.loc[rows["effect"].abs().nlargest(most).index]
+    chart = (
+        alt.Chart(strongest.sort_values("effect", ascending=False))
+        .mark_bar()
+        .encode(
+            x=alt.X("effect:Q", title="Evidence (log-odds)"),
+            y=alt.Y("name:N", sort=None, title=None),
+            color=_effect_colour(),
+            tooltip=[
+                alt.Tooltip("name:N", title="Row"),
+                alt.Tooltip("effect:Q", title="Evidence", format="+.2f"),
+            ],
+        )
+    )
+    return _sized(alt.layer(chart), "Rows that moved the answer most", 18 * len(strongest))
+
+
+def _effect_colour() -> Any:
+    return alt.condition("datum.effect >= 0", alt.value(_TRAINING), alt.value(_VALIDATION))
+
+
 def curves(epochs: Sequence[dict[str, Any]]) -> Chart:
     """Draw accuracy and loss over the epochs, training beside validation.
 

@@ -34,6 +34,12 @@ examples:
 """
 
 
+_PROTOCOL_HELP = (
+    "speakers: every speaker is unheard once (default of crossval); luna-jimenez: speech of "
+    "unheard actors of RAVDESS in the folds of that study; kfold-speech: random folds of speech"
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
@@ -69,6 +75,8 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from ser.splits import FOLDS
+
     parser = argparse.ArgumentParser(
         prog="ser",
         description="Speech emotion recognition: name the emotion in short clips of speech.",
@@ -110,9 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     _corpus(sub, "--data", required=False)
     sub.add_argument("--out", type=Path, metavar="RUN", help="new folder for everything it makes")
     sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run instead")
-    _training_options(sub, "reference or speakers; see the README")
-    sub.add_argument("--folds", type=int, metavar="N", help="for speakers: number of folds (5)")
-    sub.add_argument("--fold", type=int, metavar="K", help="for speakers: which tests, from 0 (0)")
+    _training_options(sub, f"reference (default) or one fold of another; {_PROTOCOL_HELP}")
+    sub.add_argument("--folds", type=int, metavar="N", help="number of folds (10 or 5)")
+    sub.add_argument("--fold", type=int, metavar="K", help="which fold tests, from 0 (0)")
     _jobs(sub)
 
     sub = command("evaluate", _evaluate, "test a model on a corpus")
@@ -126,17 +134,21 @@ def _parser() -> argparse.ArgumentParser:
         "heard (default); all: every clip",
     )
     sub.add_argument("--seed", type=_seed, default=42, help="of the reference split (42)")
+    sub.add_argument(
+        "--trust", action="store_true", help="also in noise, rooms and codecs, and on non-speech"
+    )
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
     sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
     _jobs(sub)
 
-    sub = command("crossval", _crossval, "train and test once per fold of unheard speakers")
+    sub = command("crossval", _crossval, "train and test once per fold: every clip is unheard once")
     _corpus(sub, "--data")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
-    _training_options(sub, "speakers: every speaker is unheard once", ["speakers"])
-    sub.add_argument("--folds", type=int, metavar="N", help="number of folds (5)")
+    _training_options(sub, _PROTOCOL_HELP, list(FOLDS))
+    sub.add_argument("--folds", type=int, metavar="N", help="number of folds (10 or 5)")
     sub.add_argument("--resume", action="store_true", help="keep the folds already finished")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here as well")
     _jobs(sub)
 
     sub = command("predict", _predict, "name the emotion in audio files")
@@ -196,12 +208,16 @@ def _training_options(
         "--preset",
         choices=list(PRESETS),
         default="full",
-        help=f"quick: {quick['epochs']} epochs, {quick['copies']} augmented copies per clip; "
-        f"full (default): {full['epochs']} and {full['copies']}",
+        help=f"quick: {quick['epochs']} epochs, {quick['copies']} augmented copies per clip, "
+        f"{quick['model'].members} network; full (default): {full['epochs']}, {full['copies']} and "
+        f"{full['model'].members}",
     )
     parser.add_argument("--seed", type=int, help="of the split and the training (42)")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the preset's")
     parser.add_argument("--copies", type=int, metavar="N", help="instead of the preset's")
+    parser.add_argument(
+        "--members", type=int, metavar="N", help="networks to average, instead of the preset's"
+    )
     parser.add_argument("--batch-size", type=int, metavar="N", help="clips per step (32)")
     parser.add_argument("--learning-rate", type=float, metavar="X", help="highest value (0.002)")
 
@@ -320,21 +336,28 @@ def _train(options: argparse.Namespace) -> None:
         if not (options.data and options.out):
             raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")
         run = training.start(options.out, _config(options))
-    _warm_up_tensorflow()
+    config = training.TrainingConfig.from_json(run.read_config())
+    _warm_up_tensorflow(members=config.model.members)
     result = training.train(run, jobs=options.jobs)
     _print_figures(result)
+    _print_trust(result)
     _print_skipped(pd.read_csv(run.folder / "skipped.csv", dtype=str))
     print(f"\nModel, report.html and MODEL_CARD.md are in {run.folder}")
 
 
 def _config(options: argparse.Namespace) -> Any:
     """Build the configuration: the preset, and over it whatever was given."""
-    from ser import corpora, training
+    from ser import corpora, splits, training
 
     corpora.scan(options.data)  # refuse a wrong folder before anything is made
     given = {f.name: getattr(options, f.name, None) for f in fields(training.TrainingConfig)}
     given = {k: v for k, v in given.items() if v is not None} | {"data": str(options.data)}
-    return training.TrainingConfig(**{**training.PRESETS[options.preset], **given})
+    if (protocol := given.get("protocol")) in splits.FOLDS:
+        given.setdefault("folds", splits.FOLDS[protocol])
+    preset = training.PRESETS[options.preset]
+    if options.members is not None:
+        given["model"] = replace(preset["model"], members=options.members)
+    return training.TrainingConfig(**{**preset, **given})
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -361,7 +384,7 @@ def _evaluate(options: argparse.Namespace) -> None:
                 f"this split, so they are not unheard. Use the seed it was trained with, or "
                 "--protocol all, which says how many clips were heard."
             )
-    result, predictions = report.test(
+    result = report.test(
         recognizer,
         clips,
         root=options.data,
@@ -370,28 +393,34 @@ def _evaluate(options: argparse.Namespace) -> None:
         in_words=in_words,
         jobs=options.jobs,
     )
+    if options.trust:
+        result |= report.test_trust(recognizer, clips, jobs=options.jobs)
     # Files first: a reader of the output that leaves early (head) must not cost them.
     if options.csv:
         with atomic_path(options.csv) as temporary:
-            predictions.to_csv(temporary, index=False, float_format="%.5f")
+            report.predictions_of(result).to_csv(temporary, index=False, float_format="%.5f")
     if options.html:
         write_text(options.html, report.to_html(result, Run(options.model).read_epochs()))
     if options.json:
-        write_json(options.json, result)
+        write_json(options.json, result, indent=None)
     _print_figures(result)
+    _print_trust(result)
     _print_skipped(corpus.skipped)
 
 
 def _crossval(options: argparse.Namespace) -> None:
     from ser import crossval
+    from ser.files import write_json
 
     config = replace(_config(options), fold=0)
-    _warm_up_tensorflow()
+    _warm_up_tensorflow(members=config.model.members)
     result = crossval.cross_validate(options.out, config, resume=options.resume, jobs=options.jobs)
     for fold in result["folds"]:
         print(f"fold {fold['fold']}: accuracy {fold['accuracy']:.1%}, UAR {fold['uar']:.1%}")
     _print_figures(result)
-    print(f"\nreport.json and predictions.csv are in {options.out}")
+    if options.json:
+        write_json(options.json, result, indent=None)
+    print(f"\nreport.json and one run per fold are in {options.out}")
 
 
 def _print_figures(result: dict[str, Any]) -> None:
@@ -408,6 +437,20 @@ def _print_figures(result: dict[str, Any]) -> None:
         print(
             f"  {label:10} {c['precision']:9.1%} {c['recall']:7.1%} {c['f1']:6.1%} {c['support']:6}"
         )
+
+
+def _print_trust(result: dict[str, Any]) -> None:
+    if "robustness" not in result:
+        return
+    print(f"\n  {'condition':20} accuracy    UAR  uncertain")
+    for row in result["robustness"]:
+        print(
+            f"  {row['condition']:20} {row['accuracy']:8.1%} {row['uar']:6.1%} "
+            f"{row['uncertain']:10.1%}"
+        )
+    sounds = sum(row["n"] for row in result["rejection"])
+    sure = sum(row["sure"] for row in result["rejection"])
+    print(f"\n  {sure} of {sounds} sounds that are no speech got a sure answer")
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -447,6 +490,8 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _formatted(table: Any, labels: Sequence[str], form: str) -> str:
+    from ser.recognizer import NO_SPEECH, SURE, UNCERTAIN
+
     if form == "csv":
         return str(table.to_csv(index=False, float_format="%.5f")).rstrip()
     if form == "json":
@@ -454,12 +499,15 @@ def _formatted(table: Any, labels: Sequence[str], form: str) -> str:
         for row in table.to_dict("records"):
             spoken = row["emotion"] is not None
             records.append(
-                {k: row[k] for k in ("file", "start", "end", "emotion")}
+                {k: row[k] for k in ("file", "start", "end", "emotion", "verdict", "reason")}
                 | {"probabilities": {la: row[la] for la in labels} if spoken else None}
             )
         return json.dumps(records, indent=2, ensure_ascii=False)
     shown = table[["file", "start", "end"]].copy()
-    shown["emotion"] = [e or "(no speech)" for e in table["emotion"]]
+    shown["emotion"] = [
+        {SURE: e, UNCERTAIN: f"uncertain ({e}?)", NO_SPEECH: "(no speech)"}[v]
+        for e, v in zip(table["emotion"], table["verdict"], strict=True)
+    ]
     for label in labels:
         shown[label] = [f"{p:.0%}" if p == p else "" for p in table[label]]
     return str(shown.to_string(index=False, float_format=lambda v: f"{v:.2f}"))
@@ -472,7 +520,7 @@ def _load(folder: Path) -> Any:
     return Recognizer.load(folder)
 
 
-def _warm_up_tensorflow() -> None:
+def _warm_up_tensorflow(*, members: int = 1) -> None:
     """Load TensorFlow with its start-up remarks kept off the terminal, unless something fails.
 
     It writes them to the file descriptor before any setting is read (tensorflow issue 100442).
@@ -486,6 +534,9 @@ def _warm_up_tensorflow() -> None:
         try:
             import tensorflow as tf
 
+            from ser.training import share_cores
+
+            share_cores(members)
             tf.config.list_logical_devices()
             tf.get_logger().setLevel("ERROR")
         except BaseException:

@@ -12,7 +12,8 @@ import pandas as pd
 from ser import evaluation, report, training
 from ser.contract import CONTRACT
 from ser.errors import RunError
-from ser.files import atomic_path, read_json, write_json
+from ser.files import read_json, write_json
+from ser.recognizer import SURE
 from ser.runs import Run
 from ser.training import TrainingConfig
 
@@ -25,7 +26,7 @@ def cross_validate(
     Parameters
     ----------
     folder : str or Path
-        Gets one run per fold, ``report.json`` and ``predictions.csv``.
+        Gets one run per fold and ``report.json``.
     config : TrainingConfig
         Of every fold; its ``fold`` is ignored.
     resume : bool
@@ -76,9 +77,7 @@ def cross_validate(
                 f"The corpus has changed since {folder} was started, so its folds do not belong "
                 "together. Restore the corpus, or start in a new folder."
             )
-        text = dict.fromkeys(("file", "emotion", "truth", *report.KEPT), str)
-        table = pd.read_csv(run.folder / "predictions.csv", keep_default_na=False, dtype=text)
-        tables.append(table.assign(fold=fold + 1))
+        tables.append(report.predictions_of(result).assign(fold=fold + 1))
     pooled = pd.concat(tables, ignore_index=True)
     summary = {
         "protocol": config.protocol,
@@ -88,11 +87,11 @@ def cross_validate(
         "folds": figures,
         "mean": {k: float(np.mean([f[k] for f in figures])) for k in _FIGURES[1:]},
         "std": {k: float(np.std([f[k] for f in figures], ddof=1)) for k in _FIGURES[1:]},
+        "n_uncertain": int((pooled["verdict"] != SURE).sum()),
         **evaluation.evaluate(pooled, CONTRACT.labels),
+        "predictions": report.to_rows(pooled),
     }
-    with atomic_path(folder / "predictions.csv") as temporary:
-        pooled.to_csv(temporary, index=False, float_format="%.5f")
-    write_json(folder / "report.json", summary)
+    write_json(folder / "report.json", summary, indent=None)
     return summary
 
 

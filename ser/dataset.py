@@ -21,14 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from ser import audio, augment, features
+from ser import audio, augment, features, nonspeech
 from ser.contract import CONTRACT, Contract
 from ser.errors import OutputError
 from ser.files import atomic_path
 from ser.parallel import Progress, map_items
 
 # Raise when code changes what the same parameters give.
-_RECIPE = 3
+_RECIPE = 4
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ class Features:
 
     clean: npt.NDArray[np.float32]
     copies: npt.NDArray[np.float16]
+
+    def joined(self, other: Features) -> Features:
+        """Return the clips of both; each must have as many copies."""
+        return Features(
+            np.concatenate([self.clean, other.clean]), np.concatenate([self.copies, other.copies])
+        )
 
 
 def cache_folder() -> Path:
@@ -102,6 +108,45 @@ def compute_features(
         np.array([clean for clean, _ in found], np.float32).reshape(len(found), *shape),
         np.array([more for _, more in found], np.float16).reshape(len(found), copies, *shape),
     )
+
+
+def nonspeech_features(
+    count: int,
+    *,
+    contract: Contract = CONTRACT,
+    copies: int = 0,
+    seed: int = 0,
+    jobs: int = -1,
+    progress: Progress | None = None,
+) -> Features:
+    """Return the features of sounds that are no speech, see `ser.nonspeech.exposure`.
+
+    Parameters
+    ----------
+    count : int
+        How many sounds.
+    contract, seed, jobs, progress
+        See `compute_features`.
+    copies : int
+        So many further sounds stand in for the copies of each.
+
+    Returns
+    -------
+    Features
+    """
+    one = partial(_nonspeech, contract=contract, copies=copies, seed=seed)
+    found = map_items(one, range(count), "Making non-speech", jobs=jobs, progress=progress)
+    inputs = np.array(found, np.float32).reshape(count, 1 + copies, *contract.input_shape)
+    return Features(inputs[:, 0], inputs[:, 1:].astype(np.float16))
+
+
+def _nonspeech(
+    number: int, *, contract: Contract, copies: int, seed: int
+) -> list[npt.NDArray[np.float32]]:
+    rng = np.random.default_rng([seed, number])
+    sounds = [nonspeech.exposure(rng, contract=contract) for _ in range(1 + copies)]
+    clips = [audio.prepare_clip(sound, contract=contract).samples for sound in sounds]
+    return [features.model_input(clip, contract=contract) for clip in clips]
 
 
 def _cached(

@@ -11,6 +11,12 @@ import pandas as pd
 
 from ser.errors import DataError
 
+REFUSED = 0.03
+"""Share of the validation clips that a new model calls uncertain."""
+
+LEAST = 0.25
+"""Twice what non-speech is taught to mean; no answer below it is ever called sure."""
+
 _RESAMPLES = 1000
 _GROUPS = ("channel", "gender", "intensity", "speaker")
 
@@ -33,8 +39,9 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
         ``macro_f1`` and ``uar`` (unweighted average recall) with intervals from 1000 bootstrap
         resamples of the clips (resampling speakers would widen them); ``ece``; ``per_class``
         (precision, recall, f1, support); ``confusion_matrix`` (rows: truth, columns:
-        predicted); ``by`` group; ``labels``.  Averages are over the labels that occur in the
-        truth.  All figures are shares in [0, 1].
+        predicted); ``reliability`` and ``coverage`` (see the functions of those names); ``by``
+        group; ``labels``.  Averages are over the labels that occur in the truth.  All figures
+        are shares in [0, 1].
 
     Raises
     ------
@@ -59,6 +66,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
     )
     right = int((truth == named).sum())
     probabilities = predictions[labels].to_numpy(float)
+    codes = np.array([labels.index(t) for t in truth])
     f1, macro, uar = _averages(truth, named, present)
     f1_interval, macro_interval, uar_interval = _bootstrap(truth, named, present)
     return {
@@ -71,7 +79,9 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
         "macro_f1_interval": macro_interval,
         "uar": uar,
         "uar_interval": uar_interval,
-        "ece": calibration_error(probabilities, np.array([labels.index(t) for t in truth])),
+        "ece": calibration_error(probabilities, codes),
+        "reliability": reliability(probabilities, codes),
+        "coverage": coverage(probabilities, codes),
         "per_class": {
             label: {
                 "precision": report[label]["precision"],
@@ -127,11 +137,83 @@ def calibration_error(
     >>> calibration_error(np.array([[0.8, 0.2]] * 5), np.array([0, 0, 0, 0, 1])) < 1e-9
     True
     """
+    rows = reliability(probabilities, truth, bins=bins)
+    return float(sum(r["n"] * abs(r["accuracy"] - r["confidence"]) for r in rows) / len(truth))
+
+
+def reliability(
+    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer], *, bins: int = 15
+) -> list[dict[str, float]]:
+    """Return how often answers of about the same confidence were right.
+
+    Parameters
+    ----------
+    probabilities, truth, bins
+        See `calibration_error`.
+
+    Returns
+    -------
+    list of dict
+        For each bin of confidence that holds a clip: its bounds ``low`` and ``high``, the number
+        of clips ``n``, their mean ``confidence`` and their ``accuracy``.
+
+    Examples
+    --------
+    >>> rows = reliability(np.array([[0.8, 0.2]] * 4), np.array([0, 0, 0, 1]), bins=5)
+    >>> [(r["low"], r["n"], r["confidence"], r["accuracy"]) for r in rows]
+    [(0.8, 4, 0.8, 0.75)]
+    """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(right[which == b].sum() - confidence[which == b].sum()) for b in np.unique(which)]
-    return float(np.sum(gaps) / len(truth))
+    return [
+        {
+            "low": int(b) / bins,
+            "high": (int(b) + 1) / bins,
+            "n": int((which == b).sum()),
+            "confidence": float(confidence[which == b].mean()),
+            "accuracy": float(right[which == b].mean()),
+        }
+        for b in np.unique(which)
+    ]
+
+
+def coverage(
+    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer]
+) -> list[dict[str, float]]:
+    """Return how right the answers are on the clips the model is surest of.
+
+    El-Yaniv & Wiener 2010, *On the foundations of noise-free selective classification*.
+
+    Parameters
+    ----------
+    probabilities, truth
+        See `calibration_error`.
+
+    Returns
+    -------
+    list of dict
+        For every twentieth of the clips, surest first: the share answered ``coverage``, the
+        ``accuracy`` on those, and the least ``confidence`` among them.
+
+    Examples
+    --------
+    >>> rows = coverage(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]))
+    >>> rows[0]["accuracy"], rows[-1]["coverage"], rows[-1]["accuracy"]
+    (1.0, 1.0, 0.5)
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    surest = np.argsort(-confidence, kind="stable")
+    counts = np.unique(np.ceil(np.linspace(0.05, 1.0, 20) * len(truth)).astype(int))
+    return [
+        {
+            "coverage": float(n / len(truth)),
+            "accuracy": float(right[surest[:n]].mean()),
+            "confidence": float(confidence[surest[n - 1]]),
+        }
+        for n in counts
+    ]
 
 
 def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.integer]) -> float:
@@ -159,6 +241,26 @@ def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.inte
 
     bounds = (np.log(0.05), np.log(20.0))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def fit_min_confidence(probabilities: npt.NDArray[np.floating]) -> float:
+    """Return the confidence below which answers are called uncertain.
+
+    Set so that `REFUSED` of the validation clips would be, and never below `LEAST`: training
+    teaches that sounds without speech mean an eighth for every label.  Whether that suffices is
+    measured by `ser.robustness.measure_rejection`.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (n, classes)
+        Calibrated, of validation clips.
+
+    Returns
+    -------
+    float
+        In [.25, .5].
+    """
+    return float(np.clip(np.quantile(probabilities.max(axis=1), REFUSED), LEAST, 0.5))
 
 
 def _averages(

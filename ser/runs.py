@@ -7,7 +7,7 @@
     status.json       state and progress, replaced a few times a second
     epochs.jsonl      one line per finished epoch
     checkpoint.npz    everything needed to go on after the last finished epoch
-    model.keras, manifest.json, report.json, report.html, predictions.csv, MODEL_CARD.md
+    model.keras, manifest.json, report.json, report.html, MODEL_CARD.md
 
 A finished run is a model bundle as it stands.
 """

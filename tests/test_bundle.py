@@ -18,9 +18,10 @@ def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle") / "tiny"
     save_bundle(
         folder,
-        build_cnn_lstm(ModelConfig(filters=(8,), lstm=4)),
+        build_cnn_lstm(ModelConfig(filters=(8, 8, 8), lstm=4)),
         name="tiny",
         temperature=1.5,
+        min_confidence=0.4,
         training={"config": {"seed": 1}},
         heard={"ids": ["ravdess:x"], "audio": ["00"]},
         versions={"keras": "3"},
@@ -60,11 +61,35 @@ def test_what_was_saved_is_loaded(original):
     assert manifest.heard == {"ids": ["ravdess:x"], "audio": ["00"]}
 
 
+def test_a_model_that_does_not_normalise_its_rows_is_refused(tmp_path):
+    import keras
+
+    inputs = keras.Input(CONTRACT.input_shape)
+    outputs = keras.layers.Dense(8)(keras.layers.Flatten(name="rows")(inputs))
+    save_bundle(
+        tmp_path / "b",
+        keras.Model(inputs, outputs),
+        name="b",
+        temperature=1.0,
+        min_confidence=0.4,
+        heard={"ids": [], "audio": []},
+    )
+    with pytest.raises(BundleError, match="does not normalise its rows"):
+        load_bundle(tmp_path / "b")
+
+
 def test_normalisation_statistics_travel_with_the_model(tmp_path):
-    model = build_cnn_lstm(ModelConfig(filters=(8,), lstm=4))
+    model = build_cnn_lstm(ModelConfig(filters=(8, 8, 8), lstm=4))
     inputs = np.random.default_rng(0).normal(7, 3, (9, 32, 94, 2)).astype(np.float32)
     model.get_layer("rows").adapt(inputs)
-    save_bundle(tmp_path / "b", model, name="b", temperature=1.0, heard={"ids": [], "audio": []})
+    save_bundle(
+        tmp_path / "b",
+        model,
+        name="b",
+        temperature=1.0,
+        min_confidence=0.4,
+        heard={"ids": [], "audio": []},
+    )
     loaded, _ = load_bundle(tmp_path / "b")
     np.testing.assert_allclose(loaded(inputs), model(inputs), atol=1e-6)
 
@@ -132,6 +157,7 @@ def test_a_model_with_a_class_from_elsewhere_is_refused(copied, tmp_path):
         ({"format": 99}, "another format"),
         ({"temperature": 0}, "impossible temperature"),
         ({"temperature": "hot"}, "garbles"),
+        ({"min_confidence": 1.5}, "impossible min_confidence"),
         ({"contract": {}}, "contract"),
         ({"contract": {**CONTRACT.to_json(), "hop_length": "512"}}, "hop_length"),
         ({"heard": {}}, "garbles"),

@@ -140,7 +140,11 @@ def test_predict_gives_json_and_csv_that_programs_can_read(ser, finished_run, tm
     records = json.loads(output)
     assert [r["file"] for r in records] == [str(clip) for clip in CLIPS[:2]]
     for record in records:
-        assert set(record) == {"file", "start", "end", "emotion", "probabilities"}
+        assert set(record) == {
+            "file", "start", "end", "emotion", "verdict", "reason", "probabilities",
+        }  # fmt: skip
+        assert record["verdict"] in ("sure", "uncertain")
+        assert bool(record["reason"]) == (record["verdict"] == "uncertain")
         assert sum(record["probabilities"].values()) == pytest.approx(1)
         assert record["emotion"] == max(record["probabilities"], key=record["probabilities"].get)
     _, output, _ = ser("predict", *CLIPS[:2], *model, "--format", "csv")
@@ -214,6 +218,7 @@ def test_train_refuses_bad_input_before_making_anything(ser, tmp_path):
     refused(ser("train", "--data", tmp_path / "gone", "--out", out), "does not exist")
     refused(ser("train", "--out", out), "--data")
     refused(ser("train", "--data", SAMPLES, "--out", out, "--epochs", 0), "epochs 0")
+    refused(ser("train", "--data", SAMPLES, "--out", out, "--members", 0), "members 0")
     refused(ser("train", "--resume", out), "no training run")
     refused(ser("train", "--resume", out, "--data", SAMPLES), "leave out")
     assert not out.exists()
@@ -238,12 +243,15 @@ def test_evaluate_repeats_the_figures_of_the_run(ser, finished_run, tmp_path):
     data = finished_run.read_config()["data"]
     code, _, errors = ser(
         "evaluate", finished_run.folder, "--data", data, "--json", tmp_path / "r.json",
-        "--html", tmp_path / "r.html", "--csv", tmp_path / "r.csv", "--jobs", 1,
+        "--html", tmp_path / "r.html", "--csv", tmp_path / "r.csv", "--trust", "--jobs", 1,
     )  # fmt: skip
     assert code == 0, errors
     again = json.loads((tmp_path / "r.json").read_text())
-    assert again == json.loads((finished_run.folder / "report.json").read_text())
-    assert (tmp_path / "r.csv").read_text() == (finished_run.folder / "predictions.csv").read_text()
+    first = json.loads((finished_run.folder / "report.json").read_text())
+    assert first.pop("training_seconds") > 0
+    assert again == first
+    table = pd.read_csv(tmp_path / "r.csv")
+    assert (table["emotion"] == table["truth"]).mean() == pytest.approx(again["accuracy"])
     assert "<svg" in (tmp_path / "r.html").read_text()
 
 

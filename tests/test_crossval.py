@@ -1,11 +1,12 @@
 import json
 import shutil
 
-import pandas as pd
 import pytest
 
 from ser import crossval, training
 from ser.errors import RunError, Stopped
+from ser.files import read_json
+from ser.report import predictions_of
 from tests.tiny import tiny_config, tiny_corpus
 
 
@@ -27,7 +28,7 @@ def study(tmp_path_factory, config):
 
 def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(study, corpus):
     folder, result = study
-    table = pd.read_csv(folder / "predictions.csv")
+    table = predictions_of(result)
     assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
     assert result["n_test"] == len(table)
     for fold, rows in table.groupby("fold"):
@@ -44,6 +45,15 @@ def test_the_report_pools_and_compares_the_folds(study):
     weighted = sum(f["accuracy"] * f["n_test"] for f in result["folds"]) / result["n_test"]
     assert result["accuracy"] == pytest.approx(weighted)
     assert result["mean"]["uar"] == pytest.approx(sum(f["uar"] for f in result["folds"]) / 4)
+
+
+def test_random_folds_of_speech_test_every_clip_once(tmp_path, corpus):
+    config = tiny_config(corpus, protocol="kfold-speech", folds=4, epochs=1)
+    result = crossval.cross_validate(tmp_path / "study", config, jobs=1)
+    table = predictions_of(result)
+    assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
+    assert "random folds" in result["protocol_in_words"]
+    assert "robustness" not in read_json(tmp_path / "study" / "fold-1" / "report.json")
 
 
 def test_finished_folds_are_not_trained_again(tmp_path, config, monkeypatch):

@@ -8,7 +8,15 @@ from sklearn import metrics
 
 from ser.emotions import EMOTIONS
 from ser.errors import DataError
-from ser.evaluation import calibration_error, evaluate, fit_temperature, wilson_interval
+from ser.evaluation import (
+    calibration_error,
+    coverage,
+    evaluate,
+    fit_min_confidence,
+    fit_temperature,
+    reliability,
+    wilson_interval,
+)
 from ser.recognizer import softmax
 
 
@@ -175,3 +183,41 @@ def test_a_model_that_is_never_wrong_keeps_a_temperature_within_bounds():
     logits = 1000.0 * np.eye(8)
     assert 0.05 <= fit_temperature(logits, np.arange(8)) <= 20
     assert fit_temperature(logits, (np.arange(8) + 1) % 8) == pytest.approx(20, rel=0.01)
+
+
+def test_the_reliability_diagram_counts_every_clip_once(predictions, report):
+    confidence = predictions[list(EMOTIONS)].max(axis=1)
+    right = predictions["truth"] == predictions["emotion"]
+    assert sum(row["n"] for row in report["reliability"]) == len(predictions)
+    for row in report["reliability"]:
+        inside = confidence.between(row["low"], row["high"], inclusive="left")
+        assert row["n"] == inside.sum()
+        assert row["confidence"] == pytest.approx(confidence[inside].mean())
+        assert row["accuracy"] == pytest.approx(right[inside].mean())
+
+
+def test_coverage_answers_the_surest_first(predictions, report):
+    rows = report["coverage"]
+    assert [row["coverage"] for row in rows] == sorted(row["coverage"] for row in rows)
+    assert rows[-1] == {
+        "coverage": 1.0,
+        "accuracy": pytest.approx(report["accuracy"]),
+        "confidence": predictions[list(EMOTIONS)].max(axis=1).min(),
+    }
+    half = predictions[predictions[list(EMOTIONS)].max(axis=1) >= rows[9]["confidence"]]
+    assert rows[9]["coverage"] == pytest.approx(0.5, abs=0.01)
+    assert rows[9]["accuracy"] == pytest.approx((half["truth"] == half["emotion"]).mean())
+
+
+def test_one_clip_has_a_reliability_and_a_coverage():
+    probabilities, truth = np.array([[1.0, 0.0]]), np.array([0])
+    assert reliability(probabilities, truth)[0]["high"] == 1.0
+    assert coverage(probabilities, truth) == [{"coverage": 1.0, "accuracy": 1.0, "confidence": 1.0}]
+
+
+def test_few_validation_clips_are_called_uncertain():
+    probabilities = softmax(np.random.default_rng(0).normal(0, 3, (1000, 8)))
+    least = fit_min_confidence(probabilities)
+    assert (probabilities.max(axis=1) < least).mean() == pytest.approx(0.03, abs=0.001)
+    assert fit_min_confidence(np.eye(8)) == 0.5, "even if the model is always sure"
+    assert fit_min_confidence(np.full((9, 8), 1 / 8)) == 0.25, "or never"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -8,6 +10,7 @@ from ser.contract import CONTRACT
 from ser.recognizer import Recognizer, softmax
 from tests.tiny import SAMPLES
 
+COLUMNS = ["file", "start", "end", "emotion", "verdict", "reason", *CONTRACT.labels]
 CLIPS = sorted(SAMPLES.rglob("*.flac"))
 
 
@@ -30,7 +33,7 @@ def speech(*parts):
 
 def test_one_clip_gets_one_row_of_probabilities(recognizer):
     table = recognizer.predict(CLIPS[0])
-    assert list(table.columns) == ["file", "start", "end", "emotion", *CONTRACT.labels]
+    assert list(table.columns) == COLUMNS
     row = table.iloc[0]
     assert row["file"] == str(CLIPS[0])
     assert 0 < row["start"] < row["end"] < 3.5
@@ -41,8 +44,10 @@ def test_one_clip_gets_one_row_of_probabilities(recognizer):
 def test_the_answer_is_that_of_the_model_at_its_temperature(recognizer, finished_run):
     model, manifest = load_bundle(finished_run.folder)
     clip = audio.prepare_clip(audio.load_audio(CLIPS[3]))
-    logits = np.asarray(model(features.model_input(clip.samples)[None]))
-    expected = softmax(logits / manifest.temperature)[0]
+    inputs = features.model_input(clip.samples)
+    # The mean over the clip as it is and moved a little to both sides.
+    logits = [np.asarray(model(np.roll(inputs, by, axis=1)[None])) for by in (-4, -2, 0, 2, 4)]
+    expected = softmax(np.mean(logits, axis=0) / manifest.temperature)[0]
     answer = recognizer.predict(CLIPS[3]).iloc[0][list(CONTRACT.labels)].to_numpy(float)
     np.testing.assert_allclose(answer, expected, atol=1e-5)
 
@@ -87,7 +92,7 @@ def test_nothing_but_bad_clips_gives_an_empty_table(recognizer, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
     table, refused = recognizer.predict_files([tmp_path / "bad.wav"], jobs=1)
     assert len(table) == 0
-    assert list(table.columns) == ["file", "start", "end", "emotion", *CONTRACT.labels]
+    assert list(table.columns) == COLUMNS
     assert len(refused) == 1
 
 
@@ -108,6 +113,7 @@ def test_pauses_of_a_timeline_have_no_emotion(recognizer, tmp_path):
     pause = (table["start"] > 3.2) & (table["end"] < 10.5)
     assert pause.sum() >= 3
     assert table.loc[pause, "emotion"].isna().all()
+    assert (table.loc[pause, "verdict"] == "no speech").all()
     assert table.loc[pause, list(CONTRACT.labels)].isna().all(axis=None)
     assert table["emotion"].iloc[0] in CONTRACT.labels
     assert table["emotion"].iloc[-1] in CONTRACT.labels
@@ -125,6 +131,17 @@ def test_silence_is_refused(recognizer, tmp_path):
         recognizer.predict(tmp_path / "silence.wav")
     with pytest.raises(audio.SilentAudioError):
         recognizer.timeline(tmp_path / "silence.wav")
+
+
+def test_an_answer_below_the_least_confidence_is_uncertain_and_says_why(recognizer, finished_run):
+    shy = Recognizer(*load_bundle(finished_run.folder))
+    confidence = recognizer.predict(CLIPS[0])[list(CONTRACT.labels)].max(axis=1).iloc[0]
+    for least, verdict in ((confidence - 0.01, "sure"), (confidence + 0.01, "uncertain")):
+        shy.manifest = replace(recognizer.manifest, min_confidence=least)
+        row = shy.predict(CLIPS[0]).iloc[0]
+        assert row["verdict"] == verdict
+        assert row["emotion"] == recognizer.predict(CLIPS[0])["emotion"].iloc[0]
+    assert f"{row['emotion']} is likeliest with {confidence:.1%}" in row["reason"]
 
 
 def test_softmax_is_stable_for_large_logits():

@@ -1,6 +1,5 @@
 import json
 
-import pandas as pd
 import pytest
 
 from ser import corpora, report
@@ -33,7 +32,8 @@ def test_the_report_has_what_others_build_on(figures):
 def test_the_page_stands_alone_and_says_the_figures(finished_run, figures):
     page = (finished_run.folder / "report.html").read_text()
     assert f"{100 * figures['accuracy']:.1f} %" in page
-    assert page.count("<svg") == 2, "the confusion matrix and the curves"
+    # The confusion matrix, its confidence, the conditions and the curves.
+    assert page.count("<svg") == 4
     assert "<script" not in page and "src=" not in page
     for label in figures["per_class"]:
         assert label in page
@@ -56,10 +56,8 @@ def test_names_cannot_break_the_page(figures):
 def test_clips_heard_in_training_are_counted(finished_run, clips):
     recognizer = Recognizer.load(finished_run.folder)
     split = json.loads((finished_run.folder / "split.json").read_text())
-    result, predictions = report.test(
-        recognizer, clips, root="x", protocol="all", seed=None, jobs=1
-    )
-    assert result["n_test"] == len(clips) == len(predictions)
+    result = report.test(recognizer, clips, root="x", protocol="all", seed=None, jobs=1)
+    assert result["n_test"] == len(clips) == len(report.predictions_of(result))
     assert result["n_heard_in_training"] == len(split["train"]) + len(split["validation"])
     assert "heard in\ntraining" in report.to_html(result, [])
 
@@ -92,8 +90,8 @@ def test_a_report_that_cannot_be_read_is_none(tmp_path, text):
     assert report.read_report(tmp_path) is None
 
 
-def test_predictions_are_a_table_of_clips(finished_run, figures):
-    table = pd.read_csv(finished_run.folder / "predictions.csv")
-    assert list(table.columns[:4]) == ["file", "start", "end", "emotion"]
+def test_predictions_are_a_table_of_clips(figures):
+    table = report.predictions_of(figures)
+    assert list(table.columns[:5]) == ["file", "start", "end", "emotion", "verdict"]
     assert table[figures["labels"]].sum(axis=1).between(0.999, 1.001).all()
     assert not table["file"].str.startswith("/").any()

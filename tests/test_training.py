@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ser import training
@@ -16,6 +15,7 @@ from ser.bundle import read_manifest
 from ser.contract import CONTRACT
 from ser.dataset import Features, compute_features
 from ser.errors import DataError, RunError
+from ser.report import predictions_of
 from ser.runs import Run
 from ser.training import TrainingConfig
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
@@ -31,7 +31,6 @@ FILES = {
     "manifest.json",
     "report.json",
     "report.html",
-    "predictions.csv",
     "MODEL_CARD.md",
     ".lock",
 }
@@ -64,7 +63,9 @@ def start_process(run):
 def figures(run):
     """Everything of a run that must not depend on interruptions."""
     epochs = [{k: v for k, v in e.items() if k != "seconds"} for e in run.read_epochs()]
-    return epochs, (run.folder / "predictions.csv").read_text()
+    report = json.loads((run.folder / "report.json").read_text())
+    del report["model_sha256"], report["training_seconds"]  # the file holds the time it was saved
+    return epochs, report
 
 
 def test_a_finished_run_holds_everything(finished_run):
@@ -97,12 +98,14 @@ def test_the_manifest_lists_what_was_heard_and_no_test_clip(finished_run):
 def test_the_report_is_about_the_test_clips(finished_run):
     split = json.loads((finished_run.folder / "split.json").read_text())
     report = json.loads((finished_run.folder / "report.json").read_text())
-    predictions = pd.read_csv(finished_run.folder / "predictions.csv")
+    predictions = predictions_of(report)
     assert report["n_test"] == len(split["test"]) == len(predictions)
     assert {name.split("/")[-1] for name in predictions["file"]} == set(split["test"])
     assert report["n_heard_in_training"] == 0
     right = (predictions["truth"] == predictions["emotion"]).mean()
     assert report["accuracy"] == pytest.approx(right)
+    assert report["n_uncertain"] == (predictions["verdict"] != "sure").sum()
+    assert report["robustness"][0]["accuracy"] == report["accuracy"]
 
 
 def test_it_learns(tmp_path, corpus):
@@ -115,7 +118,7 @@ def test_it_learns(tmp_path, corpus):
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path, corpus, finished_run):
-    again = tiny_run(tmp_path / "again", corpus)
+    again = tiny_run(tmp_path / "run", corpus)
     assert figures(again) == figures(finished_run)
 
 
@@ -140,9 +143,12 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     seen = {}
     real = training.fit
 
-    def watch(inputs, truth, validation, validation_truth, **rest):
-        seen.update(train=inputs.clean, validation=validation)
-        return real(inputs, truth, validation, validation_truth, **rest)
+    def watch(inputs, targets, validation, validation_truth, **rest):
+        spoken = targets.max(axis=1) == 1
+        assert 0 < (~spoken).sum() < len(spoken) / 5
+        assert (targets[~spoken] == 1 / 8).all(), "what is no speech must not answer to a label"
+        seen.update(train=inputs.clean[spoken], validation=validation)
+        return real(inputs, targets, validation, validation_truth, **rest)
 
     monkeypatch.setattr(training, "fit", watch)
     run = tiny_run(tmp_path / "run", corpus, epochs=1)
@@ -160,7 +166,7 @@ def undisturbed(tmp_path_factory, corpus):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_resumes_to_the_same_end(tmp_path, corpus, undisturbed, number):
     """A signal between two epochs, or within one, costs at most that epoch."""
-    run = training.start(tmp_path / "killed", tiny_config(corpus, epochs=30))
+    run = training.start(tmp_path / "run", tiny_config(corpus, epochs=30))
     process = start_process(run)
     wait_for(lambda: len(run.read_epochs()) >= 3, process, "the third epoch")
     process.send_signal(number)
@@ -305,6 +311,7 @@ def test_the_configuration_survives_json():
     [
         ("epochs", 0), ("batch_size", 0), ("learning_rate", -1.0), ("copies", -1), ("fold", 5),
         ("validation", 0.0), ("protocol", "best"), ("seed", -1), ("label_smoothing", 1.0),
+        ("nonspeech", 2.0), ("finish", -0.1),
     ],
 )  # fmt: skip
 def test_impossible_values_are_refused_by_name(name, value):
@@ -326,8 +333,22 @@ def test_an_epoch_draws_clips_and_copies_alike():
     copies = np.ones((50, 4, *shape), np.float16) * np.arange(1, 5)[None, :, None, None, None]
     inputs = Features(clean, copies.astype(np.float16))
     rng = np.random.default_rng(0)
-    drawn = [training._draw(inputs, rows, rng)[:, 0, 0, 0] for _ in range(40)
-             for rows in training._batches(50, 16, rng)]  # fmt: skip
-    counts = np.bincount(np.concatenate(drawn).astype(int), minlength=5)
-    assert counts.sum() == 40 * 48
-    assert (np.abs(counts / counts.sum() - 1 / 5) < 0.03).all()
+
+    def drawn(clean):
+        which = [
+            training._draw(inputs, rows, rng, clean)[:, 0, 0, 0]
+            for _ in range(20)
+            for (_, rows) in training._batches(50, 16, 2, rng)
+        ]
+        counts = np.bincount(np.concatenate(which).astype(int), minlength=5)
+        assert counts.sum() == 20 * 48
+        return counts / counts.sum()
+
+    assert (np.abs(drawn(0.0) - 1 / 5) < 0.04).all()
+    assert (np.abs(drawn(0.5) - [0.6, 0.1, 0.1, 0.1, 0.1]) < 0.05).all()
+
+
+def test_members_learn_from_clips_of_their_own():
+    first, second = next(iter(training._batches(50, 50, 2, np.random.default_rng(0))))
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert (first != second).any()

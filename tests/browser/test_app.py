@@ -25,7 +25,7 @@ def test_an_uploaded_file_is_predicted_and_shown(tab, keep):
     tab.locator("input[type=file]").set_input_files(CLIP)
     expect(tab.get_by_test_id("stMetric").filter(has_text="Probability")).to_be_visible()
     tab.get_by_text("What the model heard").click()
-    expect(charts(tab)).to_have_count(6)
+    expect(charts(tab)).to_have_count(8)
     charts(tab).last.scroll_into_view_if_needed()
     expect(charts(tab).last.locator("canvas, svg.marks")).to_be_visible()
     keep(tab, "prediction")

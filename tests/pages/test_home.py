@@ -26,6 +26,7 @@ def test_a_sample_is_predicted_in_one_click(page):
         "fearful",
         "disgust",
         "surprised",
+        "uncertain",
     ]
     assert 0 < int(shown["Probability"].rstrip("%")) <= 100
 
