@@ -1,0 +1,48 @@
+"""Write the shipped model's card again from its report and the other published reports.
+
+python scripts/make_card.py
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))
+
+from ser import bundle, report  # noqa: E402
+from ser.files import write_text  # noqa: E402
+
+MODEL = PROJECT / "models" / "ravdess"
+
+OTHERS = {
+    "quick": "the quick preset (one network) on the same split",
+    "seed-7": "the same recipe on another random split (seed 7), run once",
+    "seed-2024": "the same recipe on another random split (seed 2024), run once",
+    "speakers-quick": "RAVDESS speech and song, every actor unheard once (5 folds, quick preset)",
+    "speakers": "RAVDESS speech and song, every actor unheard once (5 folds, one model each)",
+    "luna-jimenez": "RAVDESS speech, actors unheard, folds of Luna-Jiménez et al. 2021",
+    "kfold-speech": "RAVDESS speech, random stratified 10-fold, the same actors heard",
+    "emodb": "this model on EMO-DB (German, other actors and studio), six shared emotions",
+    "samples": "this model on the synthetic samples of this project",
+}
+
+
+def card() -> str:
+    """Return the card of the shipped model."""
+    own = report.read_report(MODEL)
+    if own is None:
+        raise SystemExit(f"{MODEL} has no report.")
+    others: list[dict[str, Any]] = []
+    for name, what in OTHERS.items():
+        if not (PROJECT / "reports" / f"{name}.json").exists():
+            continue
+        found = report.read_report(PROJECT / "reports", f"{name}.json")
+        if found is None:
+            raise SystemExit(f"reports/{name}.json cannot be read. Make it again.")
+        others.append(found | {"what": what})
+    return report.model_card(bundle.read_manifest(MODEL), own, others)
+
+
+if __name__ == "__main__":
+    write_text(MODEL / "MODEL_CARD.md", card())
