@@ -382,8 +382,8 @@ def find_speech(samples: Samples, *, contract: Contract = CONTRACT) -> tuple[int
     peak = float(np.max(np.abs(centred), initial=0.0))
     if peak < SILENCE_PEAK:
         raise SilentAudioError(
-            "The recording is silent. If you recorded it, check that the microphone was on and not "
-            "muted, and record again."
+            "No speech found: the recording is silent. If you recorded it, check that the "
+            "microphone was on and not muted, and record again."
         )
     # librosa's floor of -100 dBFS would cut quiet recordings elsewhere than loud ones.
     _, (start, end) = librosa.effects.trim(centred / peak, top_db=contract.trim_db)
