@@ -1,6 +1,6 @@
 """Write the shipped model's card again from its report and the other published reports.
 
-python scripts/make_card.py
+Run it as ``python scripts/make_card.py``.
 """
 
 import sys

@@ -7,6 +7,7 @@ seed makes the same copies again.  Augmented copies are made from training clips
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from ser.audio import Samples, SilentAudioError, find_speech, to_level
 from ser.contract import CONTRACT, Contract
@@ -103,13 +104,8 @@ def reverberate(speech: Samples, rt60: float, rng: np.random.Generator, *, rate:
 
 def add_noise(clip: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
     """Add noise `snr_db` below the clip's power, between white and pink."""
-    spectrum = np.fft.rfft(rng.normal(size=len(clip)))
-    tilt = rng.uniform(0, 0.5)  # 0 white, .5 pink: amplitude falls with frequency ** -tilt
-    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** -tilt
-    noise = np.fft.irfft(spectrum, len(clip))
-    wanted = np.mean(np.square(clip, dtype=np.float64)) / 10 ** (snr_db / 10)
-    noise *= np.sqrt(wanted / np.mean(np.square(noise)))
-    return (clip + noise).astype(np.float32)
+    noise = colour_noise(rng.normal(size=len(clip)), rng.uniform(0, 1))
+    return mix(clip, noise, snr_db)
 
 
 def add_babble(clip: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
@@ -118,9 +114,28 @@ def add_babble(clip: Samples, snr_db: float, rng: np.random.Generator) -> Sample
     for _ in range(5):
         voice = change_speed(clip[::-1], rng.uniform(0.75, 1.3))
         crowd += np.roll(np.resize(voice, len(clip)), rng.integers(len(clip)))
-    wanted = np.mean(np.square(clip, dtype=np.float64)) / 10 ** (snr_db / 10)
-    loudness = max(float(np.mean(np.square(crowd))), 1e-20)
-    return (clip + crowd * np.sqrt(wanted / loudness)).astype(np.float32)
+    return mix(clip, crowd, snr_db)
+
+
+def colour_noise(white: npt.NDArray[np.floating], exponent: float) -> npt.NDArray[np.float64]:
+    """Make power fall with frequency ** -exponent: white noise stays so at 0, is pink at 1."""
+    spectrum = np.fft.rfft(white)
+    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** (-exponent / 2)
+    return np.fft.irfft(spectrum, len(white))
+
+
+def mix(
+    clip: Samples,
+    noise: npt.NDArray[np.floating],
+    snr_db: float,
+    *,
+    speech: Samples | None = None,
+) -> Samples:
+    """Add a noise `snr_db` below the power of the clip, or of what in it is `speech`."""
+    speech = clip if speech is None else speech
+    wanted = np.mean(np.square(speech, dtype=np.float64)) / 10 ** (snr_db / 10)
+    loudness = max(float(np.mean(np.square(noise, dtype=np.float64))), 1e-20)
+    return (clip + noise * np.sqrt(wanted / loudness)).astype(np.float32)
 
 
 def narrow(clip: Samples, rng: np.random.Generator, *, rate: int) -> Samples:

@@ -331,7 +331,6 @@ def _train(options: argparse.Namespace) -> None:
                 f"{', '.join('--' + name.replace('_', '-') for name in given)}."
             )
         run = Run(options.resume)
-        run.read_config()
     else:
         if not (options.data and options.out):
             raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")

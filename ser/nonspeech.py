@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ser import augment
 from ser.audio import Samples
 from ser.contract import CONTRACT, Contract
 
@@ -58,9 +59,7 @@ def exposure(rng: Rng, *, contract: Contract = CONTRACT) -> Samples:
 
 def coloured_noise(rng: Rng, length: int, exponent: float) -> Samples:
     """Return noise whose power falls with frequency ** -exponent: 0 white, 1 pink, 2 brown."""
-    spectrum = np.fft.rfft(rng.normal(size=length))
-    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** (-exponent / 2)
-    noise = np.fft.irfft(spectrum, length)
+    noise = augment.colour_noise(rng.normal(size=length), exponent)
     return (noise / np.abs(noise).max()).astype(np.float32)
 
 

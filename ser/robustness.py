@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser import audio, evaluation, features, nonspeech
+from ser import audio, augment, evaluation, features, nonspeech
 from ser.audio import Samples
 from ser.contract import Contract
 from ser.errors import DataError
@@ -192,7 +192,7 @@ def test_sounds(seed: int = 0) -> Iterator[tuple[str, bool, Samples]]:
         "dial tones": (
             True,
             [
-                tune_pair(length, rate, pairs)
+                _dial(length, rate, pairs)
                 for pairs in ([(697, 1209), (852, 1477)], [(350, 440)], [(941, 1336), (770, 1633)])
             ],
         ),
@@ -254,7 +254,7 @@ def test_sounds(seed: int = 0) -> Iterator[tuple[str, bool, Samples]]:
                 yield kind, known, (np.round(loud * 32767) / 32768).astype(np.float32)
 
 
-def tune_pair(length: int, rate: int, pairs: Sequence[tuple[float, float]]) -> Samples:
+def _dial(length: int, rate: int, pairs: Sequence[tuple[float, float]]) -> Samples:
     """Return pairs of sines, .2 s each with pauses of .1 s between, as a telephone dials."""
     time = np.arange(int(0.2 * rate)) / rate
     pause = np.zeros(int(0.1 * rate))
@@ -382,6 +382,4 @@ def _all_conditions(item: tuple[str, list[str], int], *, contract: Contract) -> 
 def _mix(samples: Samples, noise: Samples, snr_db: float) -> Samples:
     """Add noise so far below the power of the speech; pauses at its ends do not count as speech."""
     start, end = audio.find_speech(samples)
-    wanted = np.mean(np.square(samples[start:end], dtype=np.float64)) / 10 ** (snr_db / 10)
-    loudness = max(float(np.mean(np.square(noise, dtype=np.float64))), 1e-20)
-    return (samples + noise * np.sqrt(wanted / loudness)).astype(np.float32)
+    return augment.mix(samples, noise, snr_db, speech=samples[start:end])
