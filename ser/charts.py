@@ -510,7 +510,8 @@ def why_rows(rows: pd.DataFrame, *, most: int = 12) -> Chart:
         .mark_bar()
         .encode(
             x=alt.X("effect:Q", title="Evidence (log-odds)"),
-            y=alt.Y("name:N", sort=None, title=None),
+            # Every row is named: Vega-Lite would leave out each second one here.
+            y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelOverlap=False)),
             color=_effect_colour(),
             tooltip=[
                 alt.Tooltip("name:N", title="Row"),
