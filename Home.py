@@ -3,8 +3,9 @@
 import streamlit as st
 
 import ui
-from ser import report
+from ser import report, workspace
 from ser.emotions import EMOTIONS
+from ui import answer
 
 st.set_page_config(page_title="Speech emotion", page_icon=ui.ICON, layout="centered")
 
@@ -35,11 +36,11 @@ if st.button("Which emotion is it?", type="primary", icon=":material/hearing:"):
     st.session_state["home"] = name
 if st.session_state.get("home") == name:  # the answer of another sample is never shown for this
     with ui.errors_for_people():
-        ui.show_prediction(data, name, clip["emotion"])
+        answer.show_prediction(data, name, clip["emotion"])
 st.page_link("pages/4_Prediction.py", label="Try your own recording", icon=":material/upload_file:")
 
 st.subheader("The model")
-figures = report.read_report(ui.MODEL)
+figures = report.read_report(workspace.active_model())
 if figures is None:
     st.warning("The shipped model has no report, so nothing can be said about its accuracy.")
 else:
@@ -56,9 +57,11 @@ else:
         f"On {figures['n_test']} clips of {', '.join(figures['corpora'])} that it never heard: "
         f"{figures['protocol_in_words']}."
     )
-    unheard = report.read_report(ui.PROJECT / "reports", "speakers-quick.json")
+    unheard = report.read_report(workspace.PROJECT / "reports", "speakers-quick.json")
     if unheard:
         st.write(
             "On **speakers it never heard** a model of this kind (quick preset) is right on "
             f"{unheard['accuracy']:.1%} of {unheard['n_test']} clips."
         )
+
+ui.finish()

@@ -19,10 +19,10 @@ import numpy as np
 
 from ser import audio, features
 from ser.bundle import load_bundle
-from ser.cli import DEFAULT_MODEL
 from ser.explain import explain
 from ser.files import write_json
 from ser.recognizer import Recognizer
+from ser.workspace import SHIPPED_MODEL
 
 CALLS = 50
 
@@ -54,8 +54,8 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    model, _ = load_bundle(DEFAULT_MODEL)
-    recognizer = Recognizer.load(DEFAULT_MODEL)
+    model, _ = load_bundle(SHIPPED_MODEL)
+    recognizer = Recognizer.load(SHIPPED_MODEL)
     clip = audio.prepare_clip(audio.load_audio(options.clip)).samples
     inputs = features.model_input(clip)[None]
     pairs = {

@@ -4,6 +4,7 @@ import streamlit as st
 
 import ui
 from ser import audio
+from ui import answer
 
 st.set_page_config(page_title="Prediction", page_icon=ui.ICON, layout="centered")
 
@@ -22,7 +23,7 @@ if source == "Sample":
         data = file.read()
     st.audio(data, format="audio/flac")
     with ui.errors_for_people():
-        ui.show_prediction(data, name, clips.loc[name, "emotion"])
+        answer.show_prediction(data, name, clips.loc[name, "emotion"])
 else:
     upload = st.file_uploader(
         "An audio file",
@@ -39,4 +40,6 @@ else:
         data = upload.getvalue()
         st.audio(data)
         with ui.errors_for_people():
-            ui.show_prediction(data, upload.name)
+            answer.show_prediction(data, upload.name)
+
+ui.finish()

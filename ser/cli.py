@@ -17,9 +17,7 @@ from typing import Any, NoReturn
 import ser
 import ser.emotions
 from ser.errors import DataError, SerError, Stopped
-
-PROJECT = Path(ser.__file__).resolve().parent.parent
-DEFAULT_MODEL = PROJECT / "models" / "ravdess"
+from ser.workspace import PROJECT, SHIPPED_MODEL
 
 _EXAMPLES = """\
 examples:
@@ -154,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("predict", _predict, "name the emotion in audio files")
     sub.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files or folders")
     sub.add_argument(
-        "--model", type=Path, default=DEFAULT_MODEL, metavar="BUNDLE", help="the shipped model"
+        "--model", type=Path, default=SHIPPED_MODEL, metavar="BUNDLE", help="the shipped model"
     )
     sub.add_argument("--format", choices=["table", "json", "csv"], default="table")
     sub.add_argument(

@@ -16,10 +16,11 @@ os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(CORES // 2, 1))
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Keep features in a folder of this session, also in the processes that tests start."""
+    """Keep what is stored in folders of this session, also in the processes that tests start."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("SER_CACHE", str(folder))
+        patch.setenv("SER_HOME", str(tmp_path_factory.mktemp("home")))
         yield folder
 
 

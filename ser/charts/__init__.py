@@ -1,0 +1,32 @@
+"""Charts of clips, corpora, models and results, as Altair objects with units on every axis.
+
+Backgrounds are transparent and colours are chosen to read on light and dark alike; an emotion has
+the same colour in every chart.  Nothing here knows where a chart will be shown.
+"""
+
+from ser.charts.answer import probabilities, timeline, why_rows, why_time
+from ser.charts.base import Chart, emotion_scale, save_chart, to_svg
+from ser.charts.clip import clip_charts, clip_figure, heatmap, spectrogram_db, waveform
+from ser.charts.results import beside, confusion, coverage, curves, reliability, robustness
+
+__all__ = [
+    "Chart",
+    "beside",
+    "clip_charts",
+    "clip_figure",
+    "confusion",
+    "coverage",
+    "curves",
+    "emotion_scale",
+    "heatmap",
+    "probabilities",
+    "reliability",
+    "robustness",
+    "save_chart",
+    "spectrogram_db",
+    "timeline",
+    "to_svg",
+    "waveform",
+    "why_rows",
+    "why_time",
+]

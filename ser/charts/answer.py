@@ -1,0 +1,133 @@
+"""Charts of an answer: its probabilities, a timeline of them, and what moved it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from ser.charts.base import TRAINING, VALIDATION, Chart, emotion_scale, sized
+
+
+def probabilities(row: pd.Series, labels: Sequence[str]) -> Chart:
+    """Draw the probabilities of one prediction as bars with their values.
+
+    Parameters
+    ----------
+    row : Series
+        A row of a table of predictions.
+    labels : sequence of str
+        The model's labels in order.
+    """
+    table = pd.DataFrame({"emotion": list(labels), "p": [float(row[la]) for la in labels]})
+    base = alt.Chart(table).encode(
+        y=alt.Y("emotion:N", sort=list(labels), title=None, axis=alt.Axis(labelOverlap=False)),
+        x=alt.X(
+            "p:Q",
+            title="Probability",
+            scale=alt.Scale(domain=[0, 1]),
+            axis=alt.Axis(format=".0%", tickCount=5),
+        ),
+        tooltip=[
+            alt.Tooltip("emotion:N", title="Emotion"),
+            alt.Tooltip("p:Q", title="Probability", format=".1%"),
+        ],
+    )
+    bars = base.mark_bar(cornerRadiusEnd=3).encode(
+        color=alt.Color("emotion:N", scale=emotion_scale(labels), legend=None)
+    )
+    values = base.mark_text(align="left", dx=4, color="#7d8590").encode(
+        text=alt.Text("p:Q", format=".0%")
+    )
+    return sized(alt.layer(bars, values), "", 28 * len(labels))
+
+
+def timeline(table: pd.DataFrame, labels: Sequence[str]) -> Chart:
+    """Draw the probabilities of every window of a recording over time.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `ser.recognizer.Recognizer.timeline` returns it.
+    labels : sequence of str
+        The model's labels in order.
+    """
+    table = table.assign(middle=(table["start"] + table["end"]) / 2)
+    long = table.melt(["start", "end", "middle"], list(labels), "label", "p").dropna(subset="p")
+    chart = (
+        alt.Chart(long)
+        .mark_area(interpolate="monotone")
+        .encode(
+            x=alt.X("middle:Q", title="Time (s)", scale=alt.Scale(nice=False)),
+            y=alt.Y("p:Q", stack="zero", title="Probability", axis=alt.Axis(format=".0%")),
+            color=alt.Color("label:N", scale=emotion_scale(labels), title="Emotion"),
+            order="label:N",
+            tooltip=[
+                alt.Tooltip("start:Q", title="From (s)", format=".1f"),
+                alt.Tooltip("end:Q", title="To (s)", format=".1f"),
+                alt.Tooltip("label:N", title="Emotion"),
+                alt.Tooltip("p:Q", title="Probability", format=".1%"),
+            ],
+        )
+    )
+    return sized(alt.layer(chart), "", 220)
+
+
+def why_time(time: pd.DataFrame) -> Chart:
+    """Draw which part of the clip spoke for the answer, and which against it.
+
+    Parameters
+    ----------
+    time : DataFrame
+        See `ser.explain.Explanation`.
+    """
+    table = time.assign(middle=(time["start"] + time["end"]) / 2)
+    chart = (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            x=alt.X("middle:Q", title="Time in the model's 3 s (s)", scale=alt.Scale(nice=False)),
+            y=alt.Y("effect:Q", title="Evidence (log-odds)"),
+            color=_effect_colour(),
+            tooltip=[
+                alt.Tooltip("start:Q", title="From (s)", format=".2f"),
+                alt.Tooltip("end:Q", title="To (s)", format=".2f"),
+                alt.Tooltip("effect:Q", title="Evidence", format="+.2f"),
+            ],
+        )
+    )
+    return sized(alt.layer(chart), "Evidence over time", 140)
+
+
+def why_rows(rows: pd.DataFrame, *, most: int = 12) -> Chart:
+    """Draw the rows of the input that moved the answer most.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        See `ser.explain.Explanation`.
+    most : int
+        How many rows.
+    """
+    strongest = rows.loc[rows["effect"].abs().nlargest(most).index]
+    chart = (
+        alt.Chart(strongest.sort_values("effect", ascending=False))
+        .mark_bar()
+        .encode(
+            x=alt.X("effect:Q", title="Evidence (log-odds)"),
+            # Every row is named: Vega-Lite would leave out each second one here.
+            y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelOverlap=False)),
+            color=_effect_colour(),
+            tooltip=[
+                alt.Tooltip("name:N", title="Row"),
+                alt.Tooltip("effect:Q", title="Evidence", format="+.2f"),
+            ],
+        )
+    )
+    return sized(alt.layer(chart), "Rows that moved the answer most", 18 * len(strongest))
+
+
+def _effect_colour() -> Any:
+    return alt.condition("datum.effect >= 0", alt.value(TRAINING), alt.value(VALIDATION))
