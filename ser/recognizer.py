@@ -22,6 +22,9 @@ from ser.parallel import Progress, map_items
 if TYPE_CHECKING:
     import keras
 
+Source = str | Path | bytes | audio.Samples
+"""A recording: its file, the content of that, or mono samples at the contract's rate."""
+
 Logits = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 SURE, UNCERTAIN, NO_SPEECH = "sure", "uncertain", "no speech"
@@ -88,13 +91,13 @@ class Recognizer:
         unsure = np.where(confidence < self.manifest.min_confidence, UNCERTAIN, SURE)
         return np.where(silent, NO_SPEECH, unsure)
 
-    def predict(self, source: str | Path | bytes, *, name: str | None = None) -> pd.DataFrame:
+    def predict(self, source: Source, *, name: str | None = None) -> pd.DataFrame:
         """Name the emotion of one clip: of the 3 s that hold most of its energy.
 
         Parameters
         ----------
-        source : str, Path or bytes
-            A recording, or the content of one.
+        source : str, Path, bytes or ndarray of float32, shape (n,)
+            See `Source`.
         name : str, optional
             What the column ``file`` says; by default the path.
 
@@ -108,10 +111,10 @@ class Recognizer:
         AudioError
             If the recording cannot be used.
         """
-        samples = audio.load_audio(source, sample_rate=self.contract.sample_rate)
+        samples = self._samples(source)
         clip = audio.prepare_clip(samples, contract=self.contract)
         inputs = features.model_input(clip.samples, contract=self.contract)
-        file = name or ("recording" if isinstance(source, bytes) else str(source))
+        file = name or _name_of(source)
         return self._table([file], [clip.start], [clip.end], self.probabilities(inputs[None]))
 
     def predict_files(
@@ -143,14 +146,14 @@ class Recognizer:
         return table, pd.DataFrame(bad, columns=["path", "reason"])
 
     def timeline(
-        self, source: str | Path | bytes, *, name: str | None = None, hop: float = HOP_SECONDS
+        self, source: Source, *, name: str | None = None, hop: float = HOP_SECONDS
     ) -> pd.DataFrame:
         """Name the emotion of every 3 s window of a recording.
 
         Parameters
         ----------
-        source : str, Path or bytes
-            A recording, or the content of one.
+        source : str, Path, bytes or ndarray of float32, shape (n,)
+            See `Source`.
         name : str, optional
             What the column ``file`` says; by default the path.
         hop : float
@@ -168,7 +171,7 @@ class Recognizer:
             If the recording cannot be used, or is silent throughout.
         """
         contract = self.contract
-        samples = audio.load_audio(source, sample_rate=contract.sample_rate)
+        samples = self._samples(source)
         audio.find_speech(samples, contract=contract)  # refuses silence
         last = max(len(samples) - contract.clip_samples, 0)
         starts = [*range(0, last, max(round(hop * contract.sample_rate), 1)), last]
@@ -186,10 +189,15 @@ class Recognizer:
         )
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         probabilities[speaking] = self.probabilities(inputs)
-        file = name or ("recording" if isinstance(source, bytes) else str(source))
+        file = name or _name_of(source)
         begin = [s / contract.sample_rate for s in starts]
         end = [b + len(w) / contract.sample_rate for b, w in zip(begin, windows, strict=True)]
         return self._table([file] * len(windows), begin, end, probabilities)
+
+    def _samples(self, source: Source) -> audio.Samples:
+        if isinstance(source, np.ndarray):
+            return source
+        return audio.load_audio(source, sample_rate=self.contract.sample_rate)
 
     def _table(
         self,
@@ -225,6 +233,10 @@ class Recognizer:
         if confidence < _LIKE_NOTHING:
             reason += " It sounds like none of the speech the model learned."
         return reason
+
+
+def _name_of(source: Source) -> str:
+    return str(source) if isinstance(source, str | Path) else "recording"
 
 
 class _Prepare:

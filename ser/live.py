@@ -1,0 +1,277 @@
+"""A microphone as it speaks: the last 3 s are asked about a few times a second.
+
+`Listener` takes sound from whatever delivers it (a WebRTC track, a file) on one thread, asks the
+recogniser on another, and can be looked at from a third.  What it hears stays in memory.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import deque
+from dataclasses import dataclass
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser import audio
+from ser.audio import Samples
+from ser.recognizer import NO_SPEECH, Recognizer
+
+HOP_SECONDS = 0.4
+"""Sound between two answers, in seconds."""
+SMOOTH_SECONDS = 2.0
+"""Answers of the last so many seconds make the verdict, which so does not flicker."""
+KEEP_SECONDS = 600.0
+"""So much is kept for the timeline and as a recording; what is older is forgotten."""
+SHOWN_SECONDS = 10.0
+"""Length of the rolling waveform."""
+
+_LEVEL_SECONDS = 0.2
+_PAUSE_DB = 40.0  # a window this far below the loudest one is a pause, as in `Recognizer.timeline`
+_CLIPPED = 0.999
+_ENVELOPE = 200
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a listener knows at one moment.
+
+    Attributes
+    ----------
+    seconds : float
+        Sound received so far.
+    level_dbfs : float
+        RMS of the last fifth of a second; -120 for digital silence.
+    clipped : bool
+        Whether that fifth of a second reached full scale.
+    muted : bool
+        Whether everything of the last 2 s was digital silence: a microphone that is switched off.
+    envelope : ndarray of float32, shape (columns, 2)
+        Lowest and highest sample in equal parts of the last `SHOWN_SECONDS`.
+    probabilities : Series or None
+        Mean of the last answers within `SMOOTH_SECONDS`, one value per label; None while nobody
+        has spoken in them.
+    verdict : str
+        See `ser.recognizer`; `NO_SPEECH` while there is no answer.
+    answers : DataFrame
+        One row per answer, as `ser.recognizer.Recognizer.predict` returns it; start and end
+        count from the first sound.
+    lag : float or None
+        Seconds from the arrival of the last sound of an answer to the answer.
+    since_sound : float
+        Seconds since anything arrived.
+    error : str
+        Why listening ended, if it failed.
+    """
+
+    seconds: float
+    level_dbfs: float
+    clipped: bool
+    muted: bool
+    envelope: npt.NDArray[np.float32]
+    probabilities: pd.Series | None
+    verdict: str
+    answers: pd.DataFrame
+    lag: float | None
+    since_sound: float
+    error: str
+
+
+class Listener:
+    """Hears sound in pieces and keeps answering; a context manager.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        May be shared with others.
+
+    Examples
+    --------
+    >>> from ser.workspace import SAMPLES, SHIPPED_MODEL
+    >>> clip = sorted(SAMPLES.rglob("*.flac"))[0]
+    >>> with Listener(Recognizer.load(SHIPPED_MODEL)) as listener:
+    ...     listener.push(audio.load_audio(clip)[None], 16_000)
+    ...     listener.finish()
+    ...     len(listener.heard().answers)
+    1
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._recognizer = recognizer
+        self._rate = recognizer.contract.sample_rate
+        self._window = recognizer.contract.clip_samples
+        self._changed = Condition()
+        self._recent = np.zeros(0, np.float32)  # the last SHOWN_SECONDS
+        self._kept: deque[npt.NDArray[np.int16]] = deque()
+        self._kept_samples = 0
+        self._received = 0
+        self._resampler: tuple[int, Any] | None = None
+        self._answers: deque[dict[str, Any]] = deque(maxlen=round(KEEP_SECONDS / HOP_SECONDS))
+        self._answered = 0
+        self._loudest = -np.inf
+        self._lag: float | None = None
+        self._arrived = time.monotonic()
+        self._ended = False
+        self._error = ""
+        self._thread = Thread(target=self._listen, name="listener", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Listener:
+        """Listen until the block ends."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening."""
+        self.stop()
+
+    def push(self, frames: npt.NDArray[Any], sample_rate: int) -> None:
+        """Take the next piece of sound; returns at once.
+
+        Parameters
+        ----------
+        frames : ndarray of int16 or float32, shape (channels, n)
+            Floats in [-1, 1]; channels are averaged.
+        sample_rate : int
+            In Hz; resampled to the model's without a seam between pieces.
+        """
+        import soxr
+
+        with self._changed:
+            if self._ended:
+                return
+            scale = 32768.0 if frames.dtype == np.int16 else 1.0
+            mono = frames.mean(axis=0, dtype=np.float32) / np.float32(scale)
+            mono = np.clip(np.nan_to_num(mono), -1.0, 1.0).astype(np.float32)
+            if sample_rate != self._rate:
+                if self._resampler is None or self._resampler[0] != sample_rate:
+                    stream = soxr.ResampleStream(sample_rate, self._rate, 1, dtype="float32")
+                    self._resampler = (sample_rate, stream)
+                mono = self._resampler[1].resample_chunk(mono)
+            self._arrived = time.monotonic()
+            self._received += len(mono)
+            shown = round(SHOWN_SECONDS * self._rate)
+            self._recent = np.concatenate([self._recent, mono])[-shown:]
+            self._kept.append((mono * 32767).astype(np.int16))
+            self._kept_samples += len(mono)
+            while self._kept_samples - len(self._kept[0]) >= KEEP_SECONDS * self._rate:
+                self._kept_samples -= len(self._kept.popleft())
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Listen no more; what was heard can still be looked at."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def finish(self) -> None:
+        """Wait until all sound received so far is answered, then stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or not self._due())
+        self.stop()
+
+    def recording(self) -> bytes:
+        """Return what was heard, at most the last `KEEP_SECONDS`, as a WAV file (16 bits)."""
+        import soundfile
+
+        with self._changed:
+            samples = np.concatenate([np.zeros(0, np.int16), *self._kept])
+        buffer = io.BytesIO()
+        soundfile.write(buffer, samples, self._rate, format="WAV", subtype="PCM_16")
+        return buffer.getvalue()
+
+    def heard(self) -> Heard:
+        """Return the state of this moment."""
+        with self._changed:
+            recent = self._recent
+            seconds = self._received / self._rate
+            answers = pd.DataFrame(list(self._answers))
+            lag, error = self._lag, self._error
+            since_sound = time.monotonic() - self._arrived
+        last = recent[-round(_LEVEL_SECONDS * self._rate) :]
+        silence = recent[-2 * self._rate :]
+        probabilities = self._smoothed(answers, seconds)
+        verdict = NO_SPEECH
+        if probabilities is not None:
+            verdict = str(self._recognizer.verdicts(probabilities.to_numpy()[None])[0])
+        return Heard(
+            seconds=seconds,
+            level_dbfs=audio.level_dbfs(last),
+            clipped=bool(len(last) and np.abs(last).max() >= _CLIPPED),
+            muted=bool(
+                len(silence) == 2 * self._rate and np.abs(silence).max() < audio.SILENCE_PEAK
+            ),
+            envelope=_envelope(recent, round(SHOWN_SECONDS * self._rate)),
+            probabilities=probabilities,
+            verdict=verdict,
+            answers=answers,
+            lag=lag,
+            since_sound=since_sound,
+            error=error,
+        )
+
+    def _smoothed(self, answers: pd.DataFrame, seconds: float) -> pd.Series | None:
+        if answers.empty:
+            return None
+        late = answers[answers["end"] > seconds - SMOOTH_SECONDS]
+        spoken = late[late["verdict"] != NO_SPEECH][list(self._recognizer.labels)]
+        return spoken.mean() if len(spoken) else None
+
+    def _due(self) -> bool:
+        return self._received - self._answered >= HOP_SECONDS * self._rate
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._ended or self._due())
+                    if self._ended:
+                        return
+                    # All that has come since, so that a slow machine skips answers, not seconds.
+                    window, end = self._recent[-self._window :], self._received
+                    arrived = self._arrived
+                answer = self._answer(window, end)
+                with self._changed:
+                    self._answers.append(answer)
+                    self._answered = end
+                    self._lag = time.monotonic() - arrived
+                    self._changed.notify_all()
+        except Exception as error:  # shown by whoever looks; a thread has nobody to raise to
+            with self._changed:
+                self._error = str(error) or type(error).__name__
+                self._ended = True
+                self._changed.notify_all()
+
+    def _answer(self, window: Samples, end: int) -> dict[str, Any]:
+        level = audio.level_dbfs(window)
+        self._loudest = max(self._loudest, level)
+        row = dict.fromkeys(self._recognizer.labels, np.nan)
+        pause = {"emotion": None, "verdict": NO_SPEECH, "reason": "Nobody speaks here."}
+        if level > self._loudest - _PAUSE_DB:
+            try:
+                found = self._recognizer.predict(window, name="microphone").iloc[0]
+                return {str(k): v for k, v in found.items()} | self._span(window, end)
+            except (audio.SilentAudioError, audio.TooShortAudioError):
+                pass
+        return {"file": "microphone"} | self._span(window, end) | pause | row
+
+    def _span(self, window: Samples, end: int) -> dict[str, float]:
+        return {"start": (end - len(window)) / self._rate, "end": end / self._rate}
+
+
+def _envelope(samples: Samples, shown: int) -> npt.NDArray[np.float32]:
+    """Return lowest and highest sample of equal parts, silence where nothing was heard yet."""
+    step = shown // _ENVELOPE
+    padded = np.concatenate([np.zeros(max(shown - len(samples), 0), np.float32), samples])
+    parts = padded[-step * _ENVELOPE :].reshape(_ENVELOPE, step)
+    return np.stack([parts.min(axis=1), parts.max(axis=1)], axis=1)
