@@ -36,7 +36,7 @@ if st.button("Which emotion is it?", type="primary", icon=":material/hearing:"):
     st.session_state["home"] = name
 if st.session_state.get("home") == name:  # the answer of another sample is never shown for this
     with ui.errors_for_people():
-        answer.show_prediction(data, name, clip["emotion"])
+        answer.show_answer(data, name, ui.recognizer(), truth=clip["emotion"])
 st.page_link("pages/4_Prediction.py", label="Try your own recording", icon=":material/upload_file:")
 
 st.subheader("The model")

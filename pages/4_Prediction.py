@@ -1,45 +1,74 @@
-"""Ask the model about a sample or an uploaded recording."""
+"""Ask a model about a sample, files, a recording, or the microphone as it speaks."""
 
 import streamlit as st
 
 import ui
-from ser import audio
-from ui import answer
+from ser import audio, workspace
+from ui import answer, live, microphone
 
-st.set_page_config(page_title="Prediction", page_icon=ui.ICON, layout="centered")
-
-st.title("Prediction")
-st.write("Give the model a recording and see which emotion it hears, and what it heard.")
-
-source = st.segmented_control(
-    "Recording", ["Upload", "Sample"], default="Upload", label_visibility="collapsed"
+ui.page("Prediction", layout="centered")
+st.write(
+    "Give the model a recording of one person speaking and see which emotion it hears, how sure "
+    "it is, and why. It hears how a feeling is portrayed, not what anyone feels."
 )
 
-if source == "Sample":
-    clips = ui.samples().set_index("name")
-    name = st.selectbox("Sample", clips.index, format_func=ui.sample_label)
-    st.caption("Samples are synthetic speech made by a script, not recordings of people.")
-    with open(clips.loc[name, "path"], "rb") as file:
-        data = file.read()
-    st.audio(data, format="audio/flac")
-    with ui.errors_for_people():
-        answer.show_prediction(data, name, clips.loc[name, "emotion"])
-else:
-    upload = st.file_uploader(
-        "An audio file",
-        type=[extension.removeprefix(".") for extension in audio.EXTENSIONS],
-        help="Mono or stereo, any rate. The file stays on this computer's server and is not kept.",
-    )
-    if upload is None:
-        st.info(
-            "Choose a recording of one person speaking, best a sentence of about three seconds. "
-            "Longer ones get a timeline.",
-            icon=":material/upload_file:",
+source = st.segmented_control(
+    "Where from?", ["Sample", "Upload", "Record", "Live"], default="Upload", required=True
+)
+with ui.errors_for_people():
+    models = workspace.models()
+    folder = workspace.active_model()
+    if len(models) > 1:
+        folder = st.selectbox(
+            "Model",
+            models,
+            index=models.index(folder) if folder in models else 0,
+            format_func=ui.model_label,
+            help="By default the active one, which the Training page sets.",
         )
+
+    if source == "Sample":
+        clips = ui.samples().set_index("name")
+        name = st.selectbox("Sample", clips.index, format_func=ui.sample_label)
+        st.caption("Samples are synthetic speech made by a script, not recordings of people.")
+        with open(clips.loc[name, "path"], "rb") as file:
+            data = file.read()
+        st.audio(data, format="audio/flac")
+        answer.show_answer(data, name, ui.recognizer(folder), truth=clips.loc[name, "emotion"])
+    elif source == "Upload":
+        uploads = st.file_uploader(
+            "Audio files",
+            type=[extension.removeprefix(".") for extension in audio.EXTENSIONS],
+            accept_multiple_files=True,
+            help="Mono or stereo, any rate, up to half an hour each. They stay in the memory of "
+            "the computer this app runs on and are not kept.",
+        )
+        if not uploads:
+            st.info(
+                "Choose a recording of one person speaking, best a sentence of about three "
+                "seconds. Longer ones get a timeline, several ones a table.",
+                icon=":material/upload_file:",
+            )
+        elif len(uploads) == 1:
+            data = uploads[0].getvalue()
+            st.audio(data)
+            answer.show_answer(data, uploads[0].name, ui.recognizer(folder))
+        else:
+            answer.show_files([(u.name, u.getvalue()) for u in uploads], ui.recognizer(folder))
+    elif source == "Record":
+        microphone.show_problem()
+        recording = st.audio_input(
+            "Record a sentence", help="Nothing of it is kept once you leave the page."
+        )
+        if recording is None:
+            st.info(
+                "Press the microphone, say a sentence the way you want it to sound, and press it "
+                "again. Two or three seconds are best.",
+                icon=":material/mic:",
+            )
+        else:
+            answer.show_answer(recording.getvalue(), "recording", ui.recognizer(folder))
     else:
-        data = upload.getvalue()
-        st.audio(data)
-        with ui.errors_for_people():
-            answer.show_prediction(data, upload.name)
+        live.show_live(ui.recognizer(folder))
 
 ui.finish()

@@ -7,12 +7,13 @@ recogniser on another, and can be looked at from a third.  What it hears stays i
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections import deque
 from dataclasses import dataclass
 from threading import Condition, Thread
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,11 @@ import pandas as pd
 
 from ser import audio
 from ser.audio import Samples
+from ser.errors import DataError
 from ser.recognizer import NO_SPEECH, Recognizer
+
+if TYPE_CHECKING:
+    import av
 
 HOP_SECONDS = 0.4
 """Sound between two answers, in seconds."""
@@ -58,9 +63,6 @@ class Heard:
         has spoken in them.
     verdict : str
         See `ser.recognizer`; `NO_SPEECH` while there is no answer.
-    answers : DataFrame
-        One row per answer, as `ser.recognizer.Recognizer.predict` returns it; start and end
-        count from the first sound.
     lag : float or None
         Seconds from the arrival of the last sound of an answer to the answer.
     since_sound : float
@@ -76,7 +78,6 @@ class Heard:
     envelope: npt.NDArray[np.float32]
     probabilities: pd.Series | None
     verdict: str
-    answers: pd.DataFrame
     lag: float | None
     since_sound: float
     error: str
@@ -97,7 +98,7 @@ class Listener:
     >>> with Listener(Recognizer.load(SHIPPED_MODEL)) as listener:
     ...     listener.push(audio.load_audio(clip)[None], 16_000)
     ...     listener.finish()
-    ...     len(listener.heard().answers)
+    ...     len(listener.answers())
     1
     """
 
@@ -168,17 +169,17 @@ class Listener:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Listen no more; what was heard can still be looked at."""
+        """Listen no more; returns at once, and what was heard can still be looked at."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        self._thread.join()
 
     def finish(self) -> None:
         """Wait until all sound received so far is answered, then stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or not self._due())
         self.stop()
+        self._thread.join()
 
     def recording(self) -> bytes:
         """Return what was heard, at most the last `KEEP_SECONDS`, as a WAV file (16 bits)."""
@@ -190,17 +191,27 @@ class Listener:
         soundfile.write(buffer, samples, self._rate, format="WAV", subtype="PCM_16")
         return buffer.getvalue()
 
+    def answers(self) -> pd.DataFrame:
+        """Return one row per answer, as `ser.recognizer.Recognizer.predict` does.
+
+        Start and end count from the first sound.
+        """
+        with self._changed:
+            rows = list(self._answers)
+        columns = ["file", "start", "end", "emotion", "verdict", "reason", *self._recognizer.labels]
+        return pd.DataFrame(rows, columns=columns)
+
     def heard(self) -> Heard:
         """Return the state of this moment."""
         with self._changed:
             recent = self._recent
             seconds = self._received / self._rate
-            answers = pd.DataFrame(list(self._answers))
+            late = [a for a in self._answers if a["end"] > seconds - SMOOTH_SECONDS]
             lag, error = self._lag, self._error
             since_sound = time.monotonic() - self._arrived
         last = recent[-round(_LEVEL_SECONDS * self._rate) :]
         silence = recent[-2 * self._rate :]
-        probabilities = self._smoothed(answers, seconds)
+        probabilities = self._mean([a for a in late if a["verdict"] != NO_SPEECH])
         verdict = NO_SPEECH
         if probabilities is not None:
             verdict = str(self._recognizer.verdicts(probabilities.to_numpy()[None])[0])
@@ -214,18 +225,16 @@ class Listener:
             envelope=_envelope(recent, round(SHOWN_SECONDS * self._rate)),
             probabilities=probabilities,
             verdict=verdict,
-            answers=answers,
             lag=lag,
             since_sound=since_sound,
             error=error,
         )
 
-    def _smoothed(self, answers: pd.DataFrame, seconds: float) -> pd.Series | None:
-        if answers.empty:
+    def _mean(self, answers: list[dict[str, Any]]) -> pd.Series | None:
+        if not answers:
             return None
-        late = answers[answers["end"] > seconds - SMOOTH_SECONDS]
-        spoken = late[late["verdict"] != NO_SPEECH][list(self._recognizer.labels)]
-        return spoken.mean() if len(spoken) else None
+        labels = self._recognizer.labels
+        return pd.Series({label: np.mean([a[label] for a in answers]) for label in labels})
 
     def _due(self) -> bool:
         return self._received - self._answered >= HOP_SECONDS * self._rate
@@ -267,6 +276,47 @@ class Listener:
 
     def _span(self, window: Samples, end: int) -> dict[str, float]:
         return {"start": (end - len(window)) / self._rate, "end": end / self._rate}
+
+
+def ice_servers(text: str) -> list[dict[str, Any]]:
+    """Read the STUN and TURN servers that WebRTC is to use.
+
+    None are needed where the browser reaches the server directly: on one computer, in one network.
+
+    Parameters
+    ----------
+    text : str
+        JSON as browsers want it (``RTCIceServer``), or nothing.
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+
+    Examples
+    --------
+    >>> ice_servers('[{"urls": "stun:stun.example.org"}]'), ice_servers("")
+    ([{'urls': 'stun:stun.example.org'}], [])
+    """
+    try:
+        servers = json.loads(text) if text.strip() else []
+        if not isinstance(servers, list) or not all(
+            isinstance(server, dict) and "urls" in server for server in servers
+        ):
+            raise ValueError("it is no list of servers with urls")
+    except ValueError as error:
+        raise DataError(
+            f"SER_ICE_SERVERS cannot be used: {error}. Set it to a JSON list such as "
+            '[{"urls": "turn:example.org", "username": "me", "credential": "secret"}].'
+        ) from error
+    return servers
+
+
+def samples_of(frame: av.AudioFrame) -> npt.NDArray[Any]:
+    """Return the samples of a decoded frame, shape (channels, n), whatever its layout."""
+    samples = frame.to_ndarray()
+    channels = len(frame.layout.channels)
+    return samples if frame.format.is_planar else samples.reshape(-1, channels).T
 
 
 def _envelope(samples: Samples, shown: int) -> npt.NDArray[np.float32]:

@@ -37,6 +37,7 @@ HOP_SECONDS = 1.0
 """Step between the windows of a timeline, in seconds."""
 # Non-speech was taught to mean an eighth for every label.
 _LIKE_NOTHING = 0.2
+_BATCH = 64  # windows of a timeline that are asked about at once
 _QUIET_DB = 40.0  # a window this far below the recording's loudest one is a pause
 
 
@@ -146,7 +147,12 @@ class Recognizer:
         return table, pd.DataFrame(bad, columns=["path", "reason"])
 
     def timeline(
-        self, source: Source, *, name: str | None = None, hop: float = HOP_SECONDS
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        hop: float = HOP_SECONDS,
+        progress: Progress | None = None,
     ) -> pd.DataFrame:
         """Name the emotion of every 3 s window of a recording.
 
@@ -158,6 +164,8 @@ class Recognizer:
             What the column ``file`` says; by default the path.
         hop : float
             Seconds from one window to the next; the last window ends with the recording.
+        progress : callable, optional
+            See `ser.parallel.map_items`; called after every minute or so of the recording.
 
         Returns
         -------
@@ -178,17 +186,14 @@ class Recognizer:
         windows = [samples[s : s + contract.clip_samples] for s in starts]
         levels = np.array([audio.level_dbfs(w) for w in windows])
         speaking = levels > levels.max() - _QUIET_DB
-        inputs = np.array(
-            [
-                features.model_input(
-                    audio.prepare_clip(w, contract=contract).samples, contract=contract
-                )
-                for w, speaks in zip(windows, speaking, strict=True)
-                if speaks
-            ]
-        )
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
-        probabilities[speaking] = self.probabilities(inputs)
+        spoken = np.flatnonzero(speaking)
+        for some in np.split(spoken, range(_BATCH, len(spoken), _BATCH)):
+            clips = [audio.prepare_clip(windows[i], contract=contract).samples for i in some]
+            inputs = np.array([features.model_input(c, contract=contract) for c in clips])
+            probabilities[some] = self.probabilities(inputs)
+            if progress is not None:
+                progress("Listening", int(some[-1]) + 1, len(windows))
         file = name or _name_of(source)
         begin = [s / contract.sample_rate for s in starts]
         end = [b + len(w) / contract.sample_rate for b, w in zip(begin, windows, strict=True)]

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pylibsrtp  # noqa: F401 - before TensorFlow, see ui/__init__.py
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

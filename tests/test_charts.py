@@ -122,11 +122,26 @@ def test_silence_cannot_be_drawn_as_a_clip():
         charts.clip_charts(np.zeros(16_000, np.float32))
 
 
-def test_a_timeline_leaves_pauses_out():
+def test_a_timeline_stacks_each_window_to_one_and_leaves_pauses_out():
     import pandas as pd
 
-    table = pd.DataFrame({"start": [0.0, 1.0], "end": [3.0, 4.0], "emotion": ["sad", None]})
+    table = pd.DataFrame(
+        {
+            "start": [0.0, 1.0, 2.0],
+            "end": [3.0, 4.0, 5.0],
+            "emotion": ["sad", None, "sad"],
+            "verdict": ["sure", "no speech", "uncertain"],
+        }
+    )
     for label in CONTRACT.labels:
-        table[label] = [1 / 8, np.nan]
-    (rows,) = charts.timeline(table, CONTRACT.labels).to_dict()["datasets"].values()
-    assert {row["start"] for row in rows} == {0.0}
+        table[label] = [1 / 8, np.nan, 1 / 8]
+    spec = charts.timeline(table, CONTRACT.labels, hop=1.0).to_dict()
+    (rows,) = spec["datasets"].values()
+    for start in (0.0, 2.0):
+        window = [row for row in rows if row["start"] == start]
+        assert [row["emotion"] for row in window] == list(CONTRACT.labels)
+        assert window[0]["bottom"] == 0 and window[-1]["top"] == 1
+        assert {(row["left"], row["right"]) for row in window} == {(start + 1.0, start + 2.0)}
+    assert len(rows) == 2 * len(CONTRACT.labels)
+    assert titles(spec) == ["Time (s)", "Probability"]
+    assert spec["encoding"]["x"]["scale"]["domain"] == [0, 5]

@@ -1,13 +1,15 @@
 import io
 import threading
 
+import av
 import numpy as np
 import pytest
 import soundfile
 import soxr
 
 from ser import audio
-from ser.live import HOP_SECONDS, KEEP_SECONDS, SHOWN_SECONDS, Listener
+from ser.errors import DataError
+from ser.live import HOP_SECONDS, KEEP_SECONDS, SHOWN_SECONDS, Listener, ice_servers, samples_of
 from ser.recognizer import NO_SPEECH, Recognizer
 from ser.workspace import SHIPPED_MODEL
 from tests.tiny import SAMPLES
@@ -41,7 +43,7 @@ def test_what_a_browser_sends_gets_the_answer_of_the_file(recognizer):
     listener = hear(recognizer, samples)
     heard = listener.heard()
     with_files = recognizer.predict(listener._recent[-48_000:]).iloc[0]
-    last = heard.answers.iloc[-1]
+    last = listener.answers().iloc[-1]
     for label in recognizer.labels:
         assert last[label] == pytest.approx(with_files[label], abs=1e-9)
     assert last["end"] == pytest.approx(heard.seconds)
@@ -69,16 +71,17 @@ def test_it_answers_more_than_twice_a_second(recognizer):
         with listener._changed:  # as a microphone would leave it time
             assert listener._changed.wait_for(lambda: not listener._due(), timeout=60)
     listener.stop()
-    answers = listener.heard().answers
+    answers = listener.answers()
     assert HOP_SECONDS < 0.5 and len(answers) == len(pieces)
     assert answers["end"].diff().dropna().to_numpy() == pytest.approx(HOP_SECONDS)
 
 
 def test_a_muted_microphone_is_noticed_and_gets_no_emotion(recognizer):
-    heard = hear(recognizer, np.zeros(40_000, np.float32)).heard()
+    listener = hear(recognizer, np.zeros(40_000, np.float32))
+    heard = listener.heard()
     assert heard.muted and heard.level_dbfs == -120
     assert heard.probabilities is None and heard.verdict == NO_SPEECH
-    assert set(heard.answers["verdict"]) == {NO_SPEECH}
+    assert set(listener.answers()["verdict"]) == {NO_SPEECH}
 
 
 def test_a_pause_after_speech_is_no_speech(recognizer):
@@ -91,8 +94,8 @@ def test_a_pause_after_speech_is_no_speech(recognizer):
             assert listener._changed.wait_for(lambda: not listener._due(), timeout=60)
     listener.stop()
     heard = listener.heard()
-    assert heard.answers["verdict"].iloc[0] != NO_SPEECH
-    assert heard.answers["verdict"].iloc[-1] == NO_SPEECH
+    assert listener.answers()["verdict"].iloc[0] != NO_SPEECH
+    assert listener.answers()["verdict"].iloc[-1] == NO_SPEECH
     assert not heard.muted
 
 
@@ -119,8 +122,6 @@ def test_level_and_waveform_are_those_of_the_last_moments(recognizer):
 
 def test_memory_is_bounded(recognizer):
     listener = Listener(recognizer)
-    listener.stop()
-    listener = Listener(recognizer)
     for _ in range(round(KEEP_SECONDS / 10) + 5):
         listener.push(np.zeros((1, 160_000), np.float32), 16_000)
     listener.stop()
@@ -132,7 +133,7 @@ def test_memory_is_bounded(recognizer):
 def test_nothing_is_heard_after_stop_and_no_thread_stays(recognizer):
     before = threading.active_count()
     listener = Listener(recognizer)
-    listener.stop()
+    listener.finish()
     listener.push(np.ones((1, 16_000), np.float32), 16_000)
     assert listener.heard().seconds == 0
     assert threading.active_count() == before
@@ -149,3 +150,19 @@ def test_a_failure_is_told(recognizer):
     listener.push(audio.load_audio(CLIP)[None], 16_000)
     listener.finish()
     assert listener.heard().error == "the network is upside down"
+
+
+@pytest.mark.parametrize("layout", ["s16", "s16p", "fltp"])
+def test_frames_of_any_layout_are_read_channel_by_channel(layout):
+    left, right = np.arange(10), -np.arange(10)
+    kind = np.float32 if layout == "fltp" else np.int16
+    stereo = np.stack([left, right]).astype(kind)
+    laid = stereo if layout.endswith("p") else np.ascontiguousarray(stereo.T).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(laid, format=layout, layout="stereo")
+    assert samples_of(frame).tolist() == stereo.tolist()
+
+
+@pytest.mark.parametrize("text", ["turn:example.org", "{}", "[1]", '[{"url": "stun:a"}]', "[NaN"])
+def test_wrong_ice_servers_are_refused_with_an_example(text):
+    with pytest.raises(DataError, match=r"SER_ICE_SERVERS cannot be used.*JSON list such as"):
+        ice_servers(text)

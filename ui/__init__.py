@@ -9,6 +9,9 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+# The live microphone's encryption, first of all: it ends the whole process with a segmentation
+# fault if it is loaded after TensorFlow (pylibsrtp 1.0.0, TensorFlow 2.21).
+import pylibsrtp  # noqa: F401
 import streamlit as st
 
 from ser import bundle, charts, corpora, workspace

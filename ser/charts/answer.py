@@ -8,7 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from ser.charts.base import TRAINING, VALIDATION, Chart, emotion_scale, sized
+from ser.charts.base import AXIS, TRAINING, VALIDATION, WIDTH, Chart, emotion_scale, sized
+from ser.recognizer import NO_SPEECH, SURE, UNCERTAIN
 
 
 def probabilities(row: pd.Series, labels: Sequence[str]) -> Chart:
@@ -44,8 +45,12 @@ def probabilities(row: pd.Series, labels: Sequence[str]) -> Chart:
     return sized(alt.layer(bars, values), "", 28 * len(labels))
 
 
-def timeline(table: pd.DataFrame, labels: Sequence[str]) -> Chart:
+def timeline(
+    table: pd.DataFrame, labels: Sequence[str], *, hop: float, seconds: float | None = None
+) -> alt.Chart:
     """Draw the probabilities of every window of a recording over time.
+
+    A click on a window is the selection ``window``, with its ``start``.
 
     Parameters
     ----------
@@ -53,26 +58,75 @@ def timeline(table: pd.DataFrame, labels: Sequence[str]) -> Chart:
         As `ser.recognizer.Recognizer.timeline` returns it.
     labels : sequence of str
         The model's labels in order.
+    hop : float
+        Seconds from one window to the next: each is drawn so wide, around its middle.
+    seconds : float, optional
+        Length of the time axis; by default the end of the last window.
     """
-    table = table.assign(middle=(table["start"] + table["end"]) / 2)
-    long = table.melt(["start", "end", "middle"], list(labels), "label", "p").dropna(subset="p")
-    chart = (
-        alt.Chart(long)
-        .mark_area(interpolate="monotone")
+    windows = table[table["verdict"] != NO_SPEECH]
+    shares = windows[list(labels)].to_numpy(float)
+    tops = shares.cumsum(axis=1)
+    middle = ((windows["start"] + windows["end"]) / 2).to_numpy(float)
+    each = len(labels)
+    cells = pd.DataFrame(
+        {
+            "start": windows["start"].repeat(each).round(2).to_numpy(),
+            "end": windows["end"].repeat(each).round(2).to_numpy(),
+            "left": (middle - hop / 2).repeat(each).round(2),
+            "right": (middle + hop / 2).repeat(each).round(2),
+            "emotion": list(labels) * len(windows),
+            "p": shares.round(4).ravel(),
+            "bottom": (tops - shares).round(4).ravel(),
+            "top": tops.round(4).ravel(),
+            "verdict": windows["verdict"].repeat(each).to_numpy(),
+        }
+    )
+    last = seconds if seconds is not None else float(table["end"].max())
+    first = max(float(table["start"].min()), 0.0) if seconds is None else 0.0
+    chosen = alt.selection_point(name="window", fields=["start"])
+    return (
+        alt.Chart(cells)
+        .mark_rect()
         .encode(
-            x=alt.X("middle:Q", title="Time (s)", scale=alt.Scale(nice=False)),
-            y=alt.Y("p:Q", stack="zero", title="Probability", axis=alt.Axis(format=".0%")),
-            color=alt.Color("label:N", scale=emotion_scale(labels), title="Emotion"),
-            order="label:N",
+            x=alt.X(
+                "left:Q",
+                title="Time (s)",
+                scale=alt.Scale(domain=[first, last], nice=False, clamp=True),
+            ),
+            x2="right:Q",
+            y=alt.Y(
+                "bottom:Q",
+                title="Probability",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format=".0%", minExtent=AXIS),
+            ),
+            y2="top:Q",
+            color=alt.Color(
+                "emotion:N",
+                scale=emotion_scale(labels),
+                sort=list(labels),
+                legend=alt.Legend(orient="bottom", columns=4, title=None),
+            ),
+            opacity=alt.Opacity(
+                "verdict:N",
+                scale=alt.Scale(domain=[SURE, UNCERTAIN], range=[1, 0.4]),
+                legend=None,
+            ),
             tooltip=[
                 alt.Tooltip("start:Q", title="From (s)", format=".1f"),
                 alt.Tooltip("end:Q", title="To (s)", format=".1f"),
-                alt.Tooltip("label:N", title="Emotion"),
+                alt.Tooltip("emotion:N", title="Emotion"),
                 alt.Tooltip("p:Q", title="Probability", format=".1%"),
+                alt.Tooltip("verdict:N", title="Verdict"),
             ],
         )
+        .add_params(chosen)
+        .properties(
+            width=WIDTH,
+            height=160,
+            description="Probabilities of the emotions over time, one bar per window of 3 s",
+        )
     )
-    return sized(alt.layer(chart), "", 220)
 
 
 def why_time(time: pd.DataFrame) -> Chart:

@@ -14,9 +14,10 @@ from ser.files import atomic_path
 # A spectrogram has 12 000 cells, and charts must also be drawn outside notebooks.
 alt.data_transformers.disable_max_rows()
 
-Chart = alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
 
 WIDTH = 620
+AXIS = 44  # least width of a vertical axis, so that charts of one time stand above each other
 TRAINING, VALIDATION = "#4a7fd4", "#c98500"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.charts.base import Chart, sized
+from ser.charts.base import AXIS, Chart, sized
 from ser.contract import CONTRACT, Contract
 
 _POINTS = 1200  # of a waveform: more than a screen has columns
@@ -50,7 +50,7 @@ def waveform(
         .mark_rule(strokeWidth=1)
         .encode(
             x=alt.X("time:Q", title="Time (s)", scale=alt.Scale(nice=False)),
-            y=alt.Y("low:Q", title="Amplitude"),
+            y=alt.Y("low:Q", title="Amplitude", axis=alt.Axis(minExtent=AXIS)),
             y2="high:Q",
             color=alt.Color(
                 "heard:N",

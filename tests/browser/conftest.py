@@ -47,16 +47,26 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def browser():
+def playwright():
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+def launch(playwright, *arguments):
+    """Start Debian's chromium, or any Chromium, Chrome or Edge found."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         assert not os.environ.get("CI"), "CI must install a browser"
         pytest.skip("no Chromium, Chrome or Edge is installed here")
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    return playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *arguments])
+
+
+@pytest.fixture(scope="session")
+def browser(playwright):
+    browser = launch(playwright)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(params=["light 1280", "dark 390"])
