@@ -74,6 +74,12 @@ def recent_corpora() -> list[Path]:
     return [path for path in paths if os.path.exists(path)]
 
 
+def corpora() -> list[Path]:
+    """Return the folders that may hold recordings: those in ``data``, then those used lately."""
+    own = sorted(p for p in SAMPLES.parent.glob("*") if p.is_dir() and p != SAMPLES)
+    return own + [path for path in recent_corpora() if path not in own]
+
+
 def remember_corpus(location: str | Path) -> None:
     """Put a corpus in front of those used lately; the samples are always at hand.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pylibsrtp  # noqa: F401
 import streamlit as st
 
-from ser import bundle, charts, corpora, workspace
+from ser import bundle, charts, corpora, report, workspace
 from ser.errors import SerError
 
 if TYPE_CHECKING:
@@ -121,6 +121,11 @@ def _load(folder: Path) -> Recognizer:
 def samples() -> pd.DataFrame:
     """Return the table of the clips that ship with the app."""
     return corpora.scan(workspace.SAMPLES).clips
+
+
+def published(name: str) -> dict[str, Any] | None:
+    """Return a report of this repository, or None if it has none of that name."""
+    return report.read_report(workspace.PROJECT / "reports", f"{name}.json")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import streamlit as st
 
 import ui
-from ser import charts, report, workspace
+from ser import charts
 from ser.audio import Samples, level_dbfs, load_audio
 from ser.errors import SerError
 
@@ -137,7 +137,7 @@ def _verdict(row: pd.Series, model: Recognizer, truth: str, seconds: float) -> N
     with chart:
         shares = ", ".join(f"{label} {row[label]:.0%}" for label in model.labels)
         ui.show(charts.probabilities(row, model.labels), alt=f"Probabilities: {shares}")
-    if truth and (measured := report.read_report(workspace.PROJECT / "reports", "samples.json")):
+    if truth and (measured := ui.published("samples")):
         st.caption(
             "The samples are synthetic voices that imitate each emotion. The shipped model learned "
             f"from people and is right on only {measured['accuracy']:.0%} of the samples."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from ser.charts.base import AXIS, TRAINING, VALIDATION, WIDTH, Chart, emotion_scale, sized
@@ -67,13 +68,15 @@ def timeline(
     shares = windows[list(labels)].to_numpy(float)
     tops = shares.cumsum(axis=1)
     middle = ((windows["start"] + windows["end"]) / 2).to_numpy(float)
+    left, right = middle - hop / 2, middle + hop / 2
+    left[1:] = np.maximum(left[1:], right[:-1])  # the last window may begin less than a hop later
     each = len(labels)
     cells = pd.DataFrame(
         {
             "start": windows["start"].repeat(each).round(2).to_numpy(),
             "end": windows["end"].repeat(each).round(2).to_numpy(),
-            "left": (middle - hop / 2).repeat(each).round(2),
-            "right": (middle + hop / 2).repeat(each).round(2),
+            "left": left.repeat(each).round(2),
+            "right": right.repeat(each).round(2),
             "emotion": list(labels) * len(windows),
             "p": shares.round(4).ravel(),
             "bottom": (tops - shares).round(4).ravel(),
