@@ -1,6 +1,7 @@
 """The front door: what this is, a first prediction, how good the model is, and where to go."""
 
 import os
+from typing import Any
 
 import streamlit as st
 
@@ -38,32 +39,34 @@ if st.session_state.get("home") == name:  # the answer of another sample is neve
 
 st.subheader("The model")
 folder = workspace.active_model()
-figures = report.read_report(folder)
 st.write(f"**{ui.model_label(folder)}** answers in this app.")
-if figures is None:
-    st.warning("It has no report, so nothing can be said about its accuracy.")
-else:
-    columns = st.columns(3)
-    words = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "uar": "Average recall"}
-    terms = {"accuracy": "accuracy", "weighted_f1": "F1", "uar": "UAR"}
-    for column, (key, label) in zip(columns, words.items(), strict=True):
-        low, high = figures[f"{key}_interval"]
-        column.metric(label, f"{figures[key]:.1%}", border=True, help=ui.TERMS[terms[key]])
-        column.caption(f"95 %: {low:.1%} to {high:.1%}")
-    st.write(
-        f"On {figures['n_test']} clips of {', '.join(figures['corpora'])} that it never heard: "
-        f"{figures['protocol_in_words']}."
+
+
+def show_figures(heading: str, figures: dict[str, Any], words: str) -> None:
+    low, high = figures["accuracy_interval"]
+    st.metric(heading, f"{figures['accuracy']:.1%}", border=True, help=ui.TERMS["accuracy"])
+    st.caption(
+        f"right, 95 % interval {low:.1%} to {high:.1%}; weighted F1 {figures['weighted_f1']:.3f}, "
+        f"UAR {figures['uar']:.1%}, on {figures['n_test']} clips: {words}.",
+        help=f"{ui.TERMS['F1']} {ui.TERMS['UAR']}",
     )
-if folder == workspace.SHIPPED_MODEL:
-    unheard = next(
-        (r for n in ("speakers", "speakers-quick") if (r := ui.published(n)) is not None), None
-    )
-    if unheard is not None:
-        low, high = unheard["accuracy_interval"]
-        st.write(
-            "On **people it never heard**, models trained in the same way are right on "
-            f"**{unheard['accuracy']:.1%}** (95 %: {low:.1%} to {high:.1%}) of "
-            f"{unheard['n_test']} clips. Expect that, or less, for your own voice."
+
+
+own = report.read_report(folder)
+unheard = ui.published("speakers") or ui.published("speakers-quick")
+left, right = st.columns(2)
+with left:
+    if own is None:
+        st.warning("It has no report, so nothing can be said about its accuracy.")
+    else:
+        show_figures("On its own test clips", own, own["protocol_in_words"])
+with right:
+    if folder == workspace.SHIPPED_MODEL and unheard is not None:
+        show_figures(
+            "On people it never heard",
+            unheard,
+            "models trained in the same way, each tested on actors kept from it. Expect this, or "
+            "less, for your own voice",
         )
 
 st.subheader("Where to go")
