@@ -55,6 +55,9 @@ _RAVDESS_FIELDS = (
     ("repetition", _REPETITIONS),
 )
 
+OWN_VOICE = 90
+"""Actors from this number on are people who recorded themselves."""
+
 _EMODB_EMOTIONS = {
     "W": "angry",
     "E": "disgust",
@@ -88,7 +91,8 @@ def parse_ravdess(stem: str) -> dict[str, str] | None:
 
     Livingstone & Russo 2018, https://doi.org/10.1371/journal.pone.0196391: modality, vocal
     channel, emotion, intensity, statement, repetition, actor (odd male, even female).  Actors
-    above 24 are allowed, so that other corpora can use the scheme.
+    above 24 are allowed, so that other corpora can use the scheme; those from 90 on are people's
+    own voices (`ser.voice`), with statements and repetitions up to 99 and no gender.
 
     Parameters
     ----------
@@ -114,19 +118,25 @@ def parse_ravdess(stem: str) -> dict[str, str] | None:
     numbers = stem.split("-")
     if len(numbers) != 7 or not all(re.fullmatch(r"[0-9]{2}", n) for n in numbers):
         return None
+    own = int(numbers[6]) >= OWN_VOICE
     fields = {}
     for (field, meanings), number in zip(_RAVDESS_FIELDS, numbers, strict=False):
-        if number not in meanings:
+        if own and field in ("statement", "repetition") and number != "00":
+            fields[field] = meanings.get(number, str(int(number)))
+        elif number not in meanings:
             raise ValueError(
                 f"RAVDESS name with an impossible {field} {number} "
                 f"(possible: {min(meanings)} to {max(meanings)})"
             )
-        fields[field] = meanings[number]
+        else:
+            fields[field] = meanings[number]
     if fields["emotion"] == "neutral" and fields["intensity"] == "strong":
         raise ValueError("RAVDESS name with an impossible intensity 02: neutral is never strong")
     actor = int(numbers[6])
     if actor == 0:
         raise ValueError("RAVDESS name with an impossible actor 00")
+    if own:
+        return {**fields, "corpus": "own voice", "speaker": f"voice {actor}", "gender": ""}
     return {
         **fields,
         "corpus": "ravdess" if actor <= 24 else "ravdess-style",
@@ -233,7 +243,7 @@ def _scan_folder(folder: Path) -> Corpus:
                 skipped.append({"path": _shown(path), "reason": "link to a folder"})
         for name in sorted(names):
             path = Path(parent) / name
-            fields, reason = _describe(path, folder)
+            fields, reason = describe(path, folder)
             if fields is None:
                 skipped.append({"path": _shown(path), "reason": reason})
             else:
@@ -246,8 +256,8 @@ def _shown(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
-    """Return the fields of a clip, or None and the reason why the file is none."""
+def describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
+    """Return what name and folder say of a clip, or None and the reason why the file is none."""
     if path.name.startswith("."):
         return None, "hidden file"
     if _shown(path) != str(path):

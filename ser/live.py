@@ -1,7 +1,7 @@
 """A microphone as it speaks: the last 3 s are asked about a few times a second.
 
-`Listener` takes sound from whatever delivers it (a WebRTC track, a file) on one thread, asks the
-recogniser on another, and can be looked at from a third.  What it hears stays in memory.
+`Recorder` takes sound from whatever delivers it (a WebRTC track, a file); `Listener` also asks a
+recogniser, on a thread of its own.  What they hear stays in memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from threading import Condition, Thread
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import pandas as pd
 
 from ser import audio
 from ser.audio import Samples
+from ser.contract import CONTRACT
 from ser.errors import DataError
 from ser.recognizer import NO_SPEECH, Recognizer
 
@@ -43,8 +43,8 @@ _ENVELOPE = 200
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a listener knows at one moment.
+class Sound:
+    """What a microphone sends at one moment.
 
     Attributes
     ----------
@@ -58,17 +58,8 @@ class Heard:
         Whether everything of the last 2 s was digital silence: a microphone that is switched off.
     envelope : ndarray of float32, shape (columns, 2)
         Lowest and highest sample in equal parts of the last `SHOWN_SECONDS`.
-    probabilities : Series or None
-        Mean of the last answers within `SMOOTH_SECONDS`, one value per label; None while nobody
-        has spoken in them.
-    verdict : str
-        See `ser.recognizer`; `NO_SPEECH` while there is no answer.
-    lag : float or None
-        Seconds from the arrival of the last sound of an answer to the answer.
     since_sound : float
         Seconds since anything arrived.
-    error : str
-        Why listening ended, if it failed.
     """
 
     seconds: float
@@ -76,64 +67,58 @@ class Heard:
     clipped: bool
     muted: bool
     envelope: npt.NDArray[np.float32]
+    since_sound: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a listener makes of it.
+
+    Attributes
+    ----------
+    probabilities : Series or None
+        Mean of the last answers within `SMOOTH_SECONDS`, one value per label; None while nobody
+        has spoken in them.
+    verdict : str
+        See `ser.recognizer`; `NO_SPEECH` while there is no answer.
+    lag : float or None
+        Seconds from the arrival of the last sound of an answer to the answer.
+    error : str
+        Why listening ended, if it failed.
+    """
+
     probabilities: pd.Series | None
     verdict: str
     lag: float | None
-    since_sound: float
     error: str
 
 
-class Listener:
-    """Hears sound in pieces and keeps answering; a context manager.
+class Recorder:
+    """Takes sound in pieces, on any thread, and keeps the last `KEEP_SECONDS` in memory.
 
     Parameters
     ----------
-    recognizer : Recognizer
-        May be shared with others.
+    sample_rate : int
+        What is kept, in Hz; what arrives may have any rate.
 
     Examples
     --------
-    >>> from ser.workspace import SAMPLES, SHIPPED_MODEL
-    >>> clip = sorted(SAMPLES.rglob("*.flac"))[0]
-    >>> with Listener(Recognizer.load(SHIPPED_MODEL)) as listener:
-    ...     listener.push(audio.load_audio(clip)[None], 16_000)
-    ...     listener.finish()
-    ...     len(listener.answers())
-    1
+    >>> recorder = Recorder(16_000)
+    >>> recorder.push(np.full((2, 8_000), 0.1, np.float32), 16_000)
+    >>> recorder.sound().seconds, recorder.sound().level_dbfs
+    (0.5, -20.0)
     """
 
-    def __init__(self, recognizer: Recognizer) -> None:
-        self._recognizer = recognizer
-        self._rate = recognizer.contract.sample_rate
-        self._window = recognizer.contract.clip_samples
+    def __init__(self, sample_rate: int = CONTRACT.sample_rate) -> None:
+        self._rate = sample_rate
         self._changed = Condition()
         self._recent = np.zeros(0, np.float32)  # the last SHOWN_SECONDS
         self._kept: deque[npt.NDArray[np.int16]] = deque()
         self._kept_samples = 0
         self._received = 0
         self._resampler: tuple[int, Any] | None = None
-        self._answers: deque[dict[str, Any]] = deque(maxlen=round(KEEP_SECONDS / HOP_SECONDS))
-        self._answered = 0
-        self._loudest = -np.inf
-        self._lag: float | None = None
         self._arrived = time.monotonic()
         self._ended = False
-        self._error = ""
-        self._thread = Thread(target=self._listen, name="listener", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> Listener:
-        """Listen until the block ends."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop listening."""
-        self.stop()
 
     def push(self, frames: npt.NDArray[Any], sample_rate: int) -> None:
         """Take the next piece of sound; returns at once.
@@ -143,7 +128,7 @@ class Listener:
         frames : ndarray of int16 or float32, shape (channels, n)
             Floats in [-1, 1]; channels are averaged.
         sample_rate : int
-            In Hz; resampled to the model's without a seam between pieces.
+            In Hz; resampled to what is kept without a seam between pieces.
         """
         import soxr
 
@@ -169,10 +154,79 @@ class Listener:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Listen no more; returns at once, and what was heard can still be looked at."""
+        """Take no more; returns at once, and what was taken can still be looked at."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+    def recording(self, start: float = 0.0) -> bytes:
+        """Return what is kept of the sound after a moment, as a WAV file (16 bits).
+
+        Parameters
+        ----------
+        start : float
+            Seconds of sound before that moment, see `Sound`.
+        """
+        import soundfile
+
+        with self._changed:
+            samples = np.concatenate([np.zeros(0, np.int16), *self._kept])
+            forgotten = self._received - len(samples)
+        samples = samples[max(round(start * self._rate) - forgotten, 0) :]
+        buffer = io.BytesIO()
+        soundfile.write(buffer, samples, self._rate, format="WAV", subtype="PCM_16")
+        return buffer.getvalue()
+
+    def sound(self) -> Sound:
+        """Return what arrives at this moment."""
+        with self._changed:
+            recent = self._recent
+            seconds = self._received / self._rate
+            since_sound = time.monotonic() - self._arrived
+        last = recent[-round(_LEVEL_SECONDS * self._rate) :]
+        silence = recent[-2 * self._rate :]
+        return Sound(
+            seconds=seconds,
+            level_dbfs=audio.level_dbfs(last),
+            clipped=bool(len(last) and np.abs(last).max() >= _CLIPPED),
+            muted=bool(
+                len(silence) == 2 * self._rate and np.abs(silence).max() < audio.SILENCE_PEAK
+            ),
+            envelope=_envelope(recent, round(SHOWN_SECONDS * self._rate)),
+            since_sound=since_sound,
+        )
+
+
+class Listener(Recorder):
+    """A recorder that keeps asking a recogniser about the last 3 s, on a thread of its own.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        May be shared with others.
+
+    Examples
+    --------
+    >>> from ser.workspace import SAMPLES, SHIPPED_MODEL
+    >>> clip = sorted(SAMPLES.rglob("*.flac"))[0]
+    >>> listener = Listener(Recognizer.load(SHIPPED_MODEL))
+    >>> listener.push(audio.load_audio(clip)[None], 16_000)
+    >>> listener.finish()
+    >>> len(listener.answers())
+    1
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        super().__init__(recognizer.contract.sample_rate)
+        self._recognizer = recognizer
+        self._window = recognizer.contract.clip_samples
+        self._answers: deque[dict[str, Any]] = deque(maxlen=round(KEEP_SECONDS / HOP_SECONDS))
+        self._answered = 0
+        self._loudest = -np.inf
+        self._lag: float | None = None
+        self._error = ""
+        self._thread = Thread(target=self._listen, name="listener", daemon=True)
+        self._thread.start()
 
     def finish(self) -> None:
         """Wait until all sound received so far is answered, then stop."""
@@ -180,16 +234,6 @@ class Listener:
             self._changed.wait_for(lambda: self._error or not self._due())
         self.stop()
         self._thread.join()
-
-    def recording(self) -> bytes:
-        """Return what was heard, at most the last `KEEP_SECONDS`, as a WAV file (16 bits)."""
-        import soundfile
-
-        with self._changed:
-            samples = np.concatenate([np.zeros(0, np.int16), *self._kept])
-        buffer = io.BytesIO()
-        soundfile.write(buffer, samples, self._rate, format="WAV", subtype="PCM_16")
-        return buffer.getvalue()
 
     def answers(self) -> pd.DataFrame:
         """Return one row per answer, as `ser.recognizer.Recognizer.predict` does.
@@ -202,33 +246,16 @@ class Listener:
         return pd.DataFrame(rows, columns=columns)
 
     def heard(self) -> Heard:
-        """Return the state of this moment."""
+        """Return the answer of this moment."""
         with self._changed:
-            recent = self._recent
-            seconds = self._received / self._rate
-            late = [a for a in self._answers if a["end"] > seconds - SMOOTH_SECONDS]
+            now = self._received / self._rate
+            late = [a for a in self._answers if a["end"] > now - SMOOTH_SECONDS]
             lag, error = self._lag, self._error
-            since_sound = time.monotonic() - self._arrived
-        last = recent[-round(_LEVEL_SECONDS * self._rate) :]
-        silence = recent[-2 * self._rate :]
         probabilities = self._mean([a for a in late if a["verdict"] != NO_SPEECH])
         verdict = NO_SPEECH
         if probabilities is not None:
             verdict = str(self._recognizer.verdicts(probabilities.to_numpy()[None])[0])
-        return Heard(
-            seconds=seconds,
-            level_dbfs=audio.level_dbfs(last),
-            clipped=bool(len(last) and np.abs(last).max() >= _CLIPPED),
-            muted=bool(
-                len(silence) == 2 * self._rate and np.abs(silence).max() < audio.SILENCE_PEAK
-            ),
-            envelope=_envelope(recent, round(SHOWN_SECONDS * self._rate)),
-            probabilities=probabilities,
-            verdict=verdict,
-            lag=lag,
-            since_sound=since_sound,
-            error=error,
-        )
+        return Heard(probabilities=probabilities, verdict=verdict, lag=lag, error=error)
 
     def _mean(self, answers: list[dict[str, Any]]) -> pd.Series | None:
         if not answers:

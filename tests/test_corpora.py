@@ -325,3 +325,11 @@ def test_the_same_sound_is_found_whatever_its_file(tmp_path):
     twins = corpora.duplicates(clips)
     assert list(twins["name"]) == ["a.wav", "b.flac"]
     assert corpora.duplicates(pd.DataFrame(clips.iloc[1:])).empty
+
+
+def test_own_voices_have_more_sentences_and_takes_and_no_gender():
+    fields = corpora.parse_ravdess("03-01-05-01-99-17-90")
+    assert (fields["statement"], fields["repetition"], fields["gender"]) == ("99", "17", "")
+    assert (fields["corpus"], fields["speaker"]) == ("own voice", "voice 90")
+    with pytest.raises(ValueError, match="impossible repetition 00"):
+        corpora.parse_ravdess("03-01-05-01-01-00-90")

@@ -9,7 +9,15 @@ import soxr
 
 from ser import audio
 from ser.errors import DataError
-from ser.live import HOP_SECONDS, KEEP_SECONDS, SHOWN_SECONDS, Listener, ice_servers, samples_of
+from ser.live import (
+    HOP_SECONDS,
+    KEEP_SECONDS,
+    SHOWN_SECONDS,
+    Listener,
+    Recorder,
+    ice_servers,
+    samples_of,
+)
 from ser.recognizer import NO_SPEECH, Recognizer
 from ser.workspace import SHIPPED_MODEL
 from tests.tiny import SAMPLES
@@ -41,12 +49,11 @@ def hear(recognizer, samples):
 def test_what_a_browser_sends_gets_the_answer_of_the_file(recognizer):
     samples = audio.load_audio(CLIP)[: 3 * 16_000]
     listener = hear(recognizer, samples)
-    heard = listener.heard()
     with_files = recognizer.predict(listener._recent[-48_000:]).iloc[0]
     last = listener.answers().iloc[-1]
     for label in recognizer.labels:
         assert last[label] == pytest.approx(with_files[label], abs=1e-9)
-    assert last["end"] == pytest.approx(heard.seconds)
+    assert last["end"] == pytest.approx(listener.sound().seconds)
     original = recognizer.predict(samples).iloc[0]
     assert last["emotion"] == original["emotion"]
 
@@ -79,7 +86,7 @@ def test_it_answers_more_than_twice_a_second(recognizer):
 def test_a_muted_microphone_is_noticed_and_gets_no_emotion(recognizer):
     listener = hear(recognizer, np.zeros(40_000, np.float32))
     heard = listener.heard()
-    assert heard.muted and heard.level_dbfs == -120
+    assert listener.sound().muted and listener.sound().level_dbfs == -120
     assert heard.probabilities is None and heard.verdict == NO_SPEECH
     assert set(listener.answers()["verdict"]) == {NO_SPEECH}
 
@@ -93,26 +100,23 @@ def test_a_pause_after_speech_is_no_speech(recognizer):
         with listener._changed:
             assert listener._changed.wait_for(lambda: not listener._due(), timeout=60)
     listener.stop()
-    heard = listener.heard()
     assert listener.answers()["verdict"].iloc[0] != NO_SPEECH
     assert listener.answers()["verdict"].iloc[-1] == NO_SPEECH
-    assert not heard.muted
+    assert not listener.sound().muted
 
 
-def test_an_overdriven_microphone_is_noticed(recognizer):
+def test_an_overdriven_microphone_is_noticed():
     loud = np.sign(np.sin(2 * np.pi * 200 * np.arange(16_000) / 16_000)).astype(np.float32)
-    listener = Listener(recognizer)
-    listener.push(loud[None], 16_000)
-    listener.stop()
-    assert listener.heard().clipped
+    recorder = Recorder()
+    recorder.push(loud[None], 16_000)
+    assert recorder.sound().clipped
 
 
-def test_level_and_waveform_are_those_of_the_last_moments(recognizer):
-    listener = Listener(recognizer)
-    listener.push(np.full((1, 16_000), 0.0, np.float32), 16_000)
-    listener.push(np.tile(np.float32([0.1, -0.1]), 8000)[None], 16_000)
-    listener.stop()
-    heard = listener.heard()
+def test_level_and_waveform_are_those_of_the_last_moments():
+    recorder = Recorder()
+    recorder.push(np.full((1, 16_000), 0.0, np.float32), 16_000)
+    recorder.push(np.tile(np.float32([0.1, -0.1]), 8000)[None], 16_000)
+    heard = recorder.sound()
     assert heard.level_dbfs == pytest.approx(-20)
     columns = len(heard.envelope)
     second = round(columns / SHOWN_SECONDS)
@@ -120,11 +124,10 @@ def test_level_and_waveform_are_those_of_the_last_moments(recognizer):
     assert heard.envelope[-1].tolist() == pytest.approx([-0.1, 0.1])
 
 
-def test_memory_is_bounded(recognizer):
-    listener = Listener(recognizer)
+def test_memory_is_bounded():
+    listener = Recorder()
     for _ in range(round(KEEP_SECONDS / 10) + 5):
         listener.push(np.zeros((1, 160_000), np.float32), 16_000)
-    listener.stop()
     kept = soundfile.info(io.BytesIO(listener.recording())).duration
     assert KEEP_SECONDS <= kept < KEEP_SECONDS + 10
     assert len(listener._recent) == SHOWN_SECONDS * 16_000
@@ -135,7 +138,7 @@ def test_nothing_is_heard_after_stop_and_no_thread_stays(recognizer):
     listener = Listener(recognizer)
     listener.finish()
     listener.push(np.ones((1, 16_000), np.float32), 16_000)
-    assert listener.heard().seconds == 0
+    assert listener.sound().seconds == 0
     assert threading.active_count() == before
 
 
@@ -166,3 +169,13 @@ def test_frames_of_any_layout_are_read_channel_by_channel(layout):
 def test_wrong_ice_servers_are_refused_with_an_example(text):
     with pytest.raises(DataError, match=r"SER_ICE_SERVERS cannot be used.*JSON list such as"):
         ice_servers(text)
+
+
+def test_a_part_of_the_recording_is_cut_where_it_was_marked():
+    recorder = Recorder()
+    recorder.push(np.full((1, 16_000), 0.25, np.float32), 16_000)
+    mark = recorder.sound().seconds
+    recorder.push(np.full((1, 8_000), 0.5, np.float32), 16_000)
+    take, rate = soundfile.read(io.BytesIO(recorder.recording(start=mark)))
+    assert len(take) == 8_000 and rate == 16_000
+    assert take == pytest.approx(0.5, abs=1e-3)
