@@ -1,8 +1,8 @@
 """A person's own labelled takes: recorded or imported, kept as a corpus, taken along, deleted.
 
 A voice is a folder of 16 kHz WAV files with RAVDESS-like names (actor 90) and a table,
-``takes.csv``, which is a corpus of its own wherever a CSV file is one.  Nothing else is ever written
-there, and nothing else is ever deleted.
+``takes.csv``, which is a corpus of its own wherever a CSV file is one.  Nothing else is ever
+written there, and nothing else is ever deleted.
 """
 
 from __future__ import annotations
