@@ -8,6 +8,7 @@ from ser.charts.answer import probabilities, timeline, why_rows, why_time
 from ser.charts.base import Chart, emotion_scale, save_chart, to_svg
 from ser.charts.clip import clip_charts, clip_figure, heatmap, spectrogram_db, waveform
 from ser.charts.results import beside, confusion, coverage, curves, reliability, robustness
+from ser.charts.voice import takes
 
 __all__ = [
     "Chart",
@@ -24,6 +25,7 @@ __all__ = [
     "robustness",
     "save_chart",
     "spectrogram_db",
+    "takes",
     "timeline",
     "to_svg",
     "waveform",

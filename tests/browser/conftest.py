@@ -1,6 +1,7 @@
 """A real server and a real browser: Debian's chromium, or any Chromium, Chrome or Edge found."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,8 +11,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import soxr
 from playwright.sync_api import expect, sync_playwright
+
+from tests.tiny import SAMPLES
 
 PROJECT = Path(__file__).parent.parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
@@ -69,6 +75,42 @@ def browser(playwright):
     browser.close()
 
 
+@pytest.fixture(scope="session")
+def fearful(tmp_path_factory):
+    """What a microphone hears: one sample that the model is sure of, again and again."""
+    clip, rate = soundfile.read(SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac")
+    sound = soxr.resample(np.concatenate([clip, np.zeros(rate)]), rate, 48_000)
+    file = tmp_path_factory.mktemp("microphone") / "fearful.wav"
+    soundfile.write(file, np.stack([sound, sound], axis=1), 48_000, subtype="PCM_16")
+    return file
+
+
+@pytest.fixture(scope="session")
+def talking(playwright, fearful):
+    """A browser whose microphone plays that file, without asking for permission."""
+    browser = launch(
+        playwright,
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={fearful}",
+    )
+    yield browser
+    browser.close()
+
+
+def start_listening(page, controls):
+    """Press start; one start in three brings no sound from this fake device, so look and repeat."""
+    arrived = page.get_by_text(re.compile("^[1-9][0-9]* s heard"))
+    silent = page.get_by_text("No sound has arrived yet")
+    for _ in range(6):
+        controls.get_by_role("button", name="Start listening").click()
+        expect(arrived.or_(silent).first).to_be_visible()
+        if arrived.is_visible():
+            return
+        controls.get_by_role("button", name="Stop").click()
+    raise AssertionError("no sound in six starts")
+
+
 @pytest.fixture(params=["light 1280", "dark 390"])
 def tab(request, browser, server):
     """A tab at the app's front door, on a laptop and on a phone, with no error at the end."""
@@ -82,24 +124,25 @@ def tab(request, browser, server):
     page.close()
 
 
+def picture(page, name):
+    """Keep a screenshot where SCREENSHOTS says, if it says anything."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        # Streamlit scrolls inside the page, so the window is made as tall as its content.
+        content = page.get_by_test_id("stMainBlockContainer")
+        page.set_viewport_size(
+            {
+                "width": page.viewport_size["width"],
+                "height": int(content.bounding_box()["height"]) + 20,
+            }
+        )
+        for chart in page.locator("[data-testid=stVegaLiteChart]:visible").all():
+            expect(chart.locator("canvas, svg.marks")).to_be_visible()
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
 @pytest.fixture
 def keep(request):
-    """Keep a screenshot where SCREENSHOTS says, if it says anything."""
-
-    def keep(page, name):
-        if folder := os.environ.get("SCREENSHOTS"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            variant = request.node.callspec.params["tab"].replace(" ", "-")
-            # Streamlit scrolls inside the page, so the window is made as tall as its content.
-            content = page.get_by_test_id("stMainBlockContainer")
-            page.set_viewport_size(
-                {
-                    "width": page.viewport_size["width"],
-                    "height": int(content.bounding_box()["height"]) + 20,
-                }
-            )
-            for chart in page.locator("[data-testid=stVegaLiteChart]:visible").all():
-                expect(chart.locator("canvas, svg.marks")).to_be_visible()
-            page.screenshot(path=f"{folder}/{name}-{variant}.png")
-
-    return keep
+    """Keep a screenshot of a `tab`, named by its width and colours."""
+    variant = request.node.callspec.params["tab"].replace(" ", "-")
+    return lambda page, name: picture(page, f"{name}-{variant}")

@@ -1,12 +1,9 @@
-import re
-
 import numpy as np
 import pytest
 import soundfile
-import soxr
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, launch
+from tests.browser.conftest import PATIENCE, start_listening
 from tests.tiny import SAMPLES
 
 CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
@@ -68,29 +65,6 @@ def test_several_files_become_a_table(tab, keep, tmp_path):
     keep(tab, "prediction-files")
 
 
-@pytest.fixture(scope="module")
-def fearful(tmp_path_factory):
-    """What a microphone hears: one sample that the model is sure of, again and again."""
-    clip, rate = soundfile.read(SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac")
-    sound = soxr.resample(np.concatenate([clip, np.zeros(rate)]), rate, 48_000)
-    file = tmp_path_factory.mktemp("microphone") / "fearful.wav"
-    soundfile.write(file, np.stack([sound, sound], axis=1), 48_000, subtype="PCM_16")
-    return file
-
-
-@pytest.fixture(scope="module")
-def talking(playwright, fearful):
-    """A browser whose microphone plays that file, without asking for permission."""
-    browser = launch(
-        playwright,
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={fearful}",
-    )
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
 def prediction(talking, server):
     """The page in a tab of that browser."""
@@ -115,19 +89,6 @@ def test_a_recording_is_made_and_answered(prediction):
     prediction.get_by_role("button", name="Stop recording").click()
     expect(metric(prediction, "Probability")).to_be_visible()
     expect(prediction.get_by_text("Heard:")).to_be_visible()
-
-
-def start_listening(page, controls):
-    """Press start; one start in three brings no sound from this fake device, so look and repeat."""
-    arrived = page.get_by_text(re.compile("^[1-9][0-9]* s heard"))
-    silent = page.get_by_text("No sound has arrived yet")
-    for _ in range(6):
-        controls.get_by_role("button", name="Start listening").click()
-        expect(arrived.or_(silent).first).to_be_visible()
-        if arrived.is_visible():
-            return
-        controls.get_by_role("button", name="Stop").click()
-    raise AssertionError("no sound in six starts")
 
 
 def test_the_live_microphone_names_what_it_hears_and_starts_again(prediction, tmp_path):

@@ -1,0 +1,46 @@
+"""Charts of a person's own takes, and of what a model learned from them."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from ser.charts.base import VALIDATION, Chart, emotion_scale, sized
+
+
+def takes(table: pd.DataFrame, wanted: int) -> Chart:
+    """Draw how many takes there are of every emotion, against how many are wanted.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``emotion`` and ``takes``, in the order to draw.
+    wanted : int
+        Per emotion.
+    """
+    emotions = table["emotion"].tolist()
+    most = max(int(table["takes"].max()), wanted)
+    bars = (
+        alt.Chart(table)
+        .mark_bar(cornerRadiusEnd=3)
+        .encode(
+            y=alt.Y("emotion:N", sort=emotions, title=None, axis=alt.Axis(labelOverlap=False)),
+            x=alt.X(
+                "takes:Q",
+                title="Takes",
+                scale=alt.Scale(domain=[0, most]),
+                axis=alt.Axis(tickMinStep=1, format="d"),
+            ),
+            color=alt.Color("emotion:N", scale=emotion_scale(emotions), legend=None),
+            tooltip=[
+                alt.Tooltip("emotion:N", title="Emotion"),
+                alt.Tooltip("takes:Q", title="Takes"),
+            ],
+        )
+    )
+    goal = (
+        alt.Chart(pd.DataFrame({"wanted": [wanted]}))
+        .mark_rule(color=VALIDATION, strokeDash=[4, 4])
+        .encode(x="wanted:Q", tooltip=[alt.Tooltip("wanted:Q", title="Wanted")])
+    )
+    return sized(alt.layer(bars, goal), "", 22 * len(emotions))
