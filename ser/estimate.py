@@ -209,5 +209,15 @@ def _machine() -> dict[str, Any]:
     return {"name": platform.node(), "cores": os.cpu_count(), **training.environment()}
 
 
+def main() -> int:
+    """Measure and keep the result, unless a training has slowed the measurement down."""
+    speed = measure()
+    if any(run.is_held() for run in workspace.runs()):
+        print("a training was running. It is measured when the app starts again.", file=sys.stderr)
+        return 1
+    write_json(_file(), {"machine": _machine(), "speed": asdict(speed)})
+    return 0
+
+
 if __name__ == "__main__":
-    write_json(_file(), {"machine": _machine(), "speed": asdict(measure())})
+    sys.exit(main())

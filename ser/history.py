@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,6 +26,8 @@ DAMAGED = "damaged"
 EPOCH_COLUMNS = (
     "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
 )  # fmt: skip
+
+_LITTLE_SPACE = 100_000_000  # bytes; a checkpoint has up to 40 MB and is written beside the old one
 
 FIGURES = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "uar": "UAR", "ece": "ECE"}
 """What a finished training is judged by, and what people call it."""
@@ -80,7 +85,7 @@ class Training:
         """The epoch of the lowest loss on the validation clips, if there is one yet."""
         if self.epochs.empty:
             return None
-        return int(self.epochs.loc[self.epochs["val_loss"].idxmin(), "epoch"])
+        return int(self.epochs["epoch"].iloc[int(self.epochs["val_loss"].to_numpy().argmin())])
 
 
 def read(run: Run) -> Training:
@@ -103,6 +108,42 @@ def read_all(runs: Sequence[Run]) -> list[Training]:
     """Read runs, the newest first; folders of a cross-validation are left out."""
     trainings = [read(run) for run in runs if not find_runs(run.folder)]
     return sorted(trainings, key=lambda training: training.started, reverse=True)
+
+
+def seconds_left(training: Training) -> float | None:
+    """Return how long the present step of a busy training will still take; None if unknown."""
+    status = training.status
+    left = status["total"] - status["done"]
+    if training.state == "training" and not training.epochs.empty:
+        return float(left * training.epochs["seconds"].tail(5).mean())
+    done = status["done"] - status["begun_with"]
+    if not status["since"] or done <= 0 or left <= 0:
+        return None
+    elapsed = datetime.now(UTC) - datetime.fromisoformat(status["since"])
+    return max(elapsed.total_seconds(), 0.0) / done * left
+
+
+def what_to_do(training: Training) -> str:
+    """Say how to go on with a training that did not finish; empty if there is nothing to say."""
+    if training.state == DAMAGED:
+        return "Delete it, or look at it with the version of ser that made it."
+    if training.is_busy or training.state == "finished" or training.config is None:
+        return ""
+    if not os.path.exists(training.config.data):
+        return f"Its corpus {training.config.data} is gone. Put it back and resume, or delete it."
+    with suppress(OSError):
+        if (free := shutil.disk_usage(training.run.folder).free) < _LITTLE_SPACE:
+            return f"The disk has only {free / 1e6:.0f} MB left. Free some space, then resume."
+    done = len(training.epochs)
+    kept = f"goes on after epoch {done}" if done else "begins again, since no epoch had ended"
+    if training.state == "interrupted":
+        return (
+            "That happens when the memory runs out, the computer restarts, or somebody ends the "
+            f"process. Resume {kept}."
+        )
+    if training.state == "failed":
+        return f"Mend that if you can. Resume {kept}."
+    return f"Resume {kept}."
 
 
 def read_epochs(run: Run) -> pd.DataFrame:

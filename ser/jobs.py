@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-from ser import corpora, training, workspace
+from ser import corpora, splits, training, workspace
 from ser.errors import OutputError, RunError
 from ser.runs import BUSY_STATES, Run, find_runs
 from ser.training import TrainingConfig
@@ -68,11 +68,34 @@ def start(name: str, config: TrainingConfig) -> Run:
         )
     if (workspace.folder() / name).exists():
         raise RunError(f"There is a run called {name} already. Choose another name.")
-    corpora.scan(config.data)  # refuse a wrong folder before anything is made
+    # A corpus that cannot be used, or is too small, is refused before anything is made.
+    clips = corpora.scan(config.data).clips
+    splits.make_split(
+        clips.assign(audio=clips["path"]),
+        config.protocol,
+        seed=config.seed,
+        folds=config.folds,
+        fold=config.fold,
+        validation=config.validation,
+    )
     run = training.start(workspace.folder() / name, config)
     workspace.remember_corpus(config.data)
     launch(run)
     return run
+
+
+def resume(run: Run) -> None:
+    """Go on with a run that was stopped, failed or was killed.
+
+    Raises
+    ------
+    DataError
+        If its corpus cannot be used.
+    RunError, OutputError
+        See `launch`.
+    """
+    corpora.scan(TrainingConfig.from_json(run.read_config()).data)
+    launch(run)
 
 
 def launch(run: Run) -> None:
