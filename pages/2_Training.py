@@ -219,3 +219,4 @@ else:
             trainings.show_comparison([ended[name] for name in chosen])
 
 ui.finish()
+trainings.measure_speed(busy=bool(busy))

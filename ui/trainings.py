@@ -27,20 +27,32 @@ _ICONS = {
 
 
 @st.cache_resource(show_spinner=False)
-def _measure() -> list[str]:
-    """Begin to measure how fast this machine is, once; returns a list that gets what failed."""
-    failed: list[str] = []
-    loaded = ui.warm_up()
+def _failures() -> list[str]:
+    """Return why the speed of this machine could not be measured, if so; one list for everybody."""
+    return []
+
+
+@st.cache_resource(show_spinner=False)
+def _measure() -> None:
+    loaded, failures = ui.warm_up(), _failures()
 
     def measure() -> None:
         loaded.exception()  # wait: two programs that load TensorFlow slow each other down
         try:
             estimate.measure_apart()
         except (SerError, OSError) as error:
-            failed.append(str(error))
+            failures.append(str(error))
 
     Thread(target=measure, name="measure", daemon=True).start()
-    return failed
+
+
+def measure_speed(*, busy: bool) -> None:
+    """Begin to measure how fast this machine is, once, unless a training keeps it busy.
+
+    A page calls it after `ui.finish`, when everything of it is on the screen.
+    """
+    if not busy and estimate.known_speed() is None:
+        _measure()
 
 
 def show_estimate(config: TrainingConfig, clips: int, *, busy: bool) -> None:
@@ -58,7 +70,7 @@ def show_estimate(config: TrainingConfig, clips: int, *, busy: bool) -> None:
             words = "How long it takes can be measured when no training is running."
         else:
             words = next(
-                iter(_measure()),
+                iter(_failures()),
                 "How long it will take is being measured, once, for about half a minute. You need "
                 "not wait for it.",
             )
