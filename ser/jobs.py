@@ -106,10 +106,12 @@ def launch(run: Run) -> None:
     Raises
     ------
     RunError
-        If it ended before, with the reason that it gave.
+        If a process works on it already, or the new one ended with a reason.
     OutputError
         If its log cannot be written.
     """
+    if run.is_held():
+        raise RunError(f"{run.folder.name} is running already.")
     command = [sys.executable, "-u", "-X", "utf8", "-m", "ser", "train", "--background"]
     windows = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
     try:

@@ -81,8 +81,7 @@ def curve(epochs: pd.DataFrame, figure: str, *, best: int | None = None) -> Char
             color=VALIDATION, strokeDash=[4, 4]
         )
         layers.append(rule.encode(x="epoch:Q"))
-    words = f"{title} of each epoch" + (", training and validation" if both else "")
-    return alt.layer(*layers).properties(width=WIDTH // 2 - 40, height=_HEIGHT, description=words)
+    return alt.layer(*layers).properties(width=WIDTH // 2 - 40, height=_HEIGHT)
 
 
 def comparison(runs: Mapping[str, pd.DataFrame], figure: str) -> Chart:
@@ -130,6 +129,4 @@ def comparison(runs: Mapping[str, pd.DataFrame], figure: str) -> Chart:
             ],
         )
     )
-    return alt.layer(lines).properties(
-        width=WIDTH // 2 - 40, height=_HEIGHT, description=f"{title} of each run, epoch by epoch"
-    )
+    return alt.layer(lines).properties(width=WIDTH // 2 - 40, height=_HEIGHT)
