@@ -209,7 +209,7 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
     shutil.copy(finished.folder / "epochs.jsonl", run.folder)
     waiting = run_of("waiting", "queued", "Waiting for its turn")
     with run.locked(), waiting.locked():
-        run.write_status("training", "Training", 3, 9)
+        Run(run.folder).write_status("training", "Training", 3, 9)
         page = open_training()
         assert "Running now" in [heading.value for heading in page.subheader]
         progress = page.get("progress")[0].proto
