@@ -21,8 +21,8 @@ PROTOCOLS = {
     ),
     "speakers": (
         "Unheard speakers",
-        "The clips of a fifth of the speakers are for testing. This says how it will do on a new "
-        "voice.",
+        "The clips of about a fifth of the speakers are for testing. This says how it will do on a "
+        "new voice.",
     ),
 }
 PRESET_WORDS = {
@@ -55,7 +55,7 @@ found = history.read_all(workspace.runs())
 busy = [training for training in found if training.is_busy]
 if busy:
     st.subheader("Running now")
-trainings.watch([training.name for training in busy])
+trainings.watch(found)
 
 st.subheader("New training")
 with st.container(border=True):

@@ -76,6 +76,11 @@ class Training:
         return self.state in BUSY_STATES
 
     @property
+    def is_running(self) -> bool:
+        """Whether a process works on it now."""
+        return self.is_busy and self.state != "queued"
+
+    @property
     def seconds(self) -> float:
         """How long the epochs have taken so far."""
         return float(self.epochs["seconds"].sum())
@@ -174,7 +179,7 @@ def settings(config: TrainingConfig | None) -> dict[str, str]:
             for name, values in PRESETS.items()
             if all(getattr(config, key) == value for key, value in values.items())
         ),
-        "own",
+        "custom",
     )
     return {
         "Corpus": Path(config.data).name,
@@ -194,11 +199,11 @@ def table(trainings: Sequence[Training]) -> pd.DataFrame:
     rows = [
         {
             "Name": training.name,
-            "State": training.state,
+            "State": "running" if training.is_running else training.state,
             **{word: training.figures.get(key) for key, word in FIGURES.items()},
-            **(settings(training.config) or dict.fromkeys(settings(TrainingConfig(data="x")))),
             "Training time (s)": training.seconds or None,
             "Started": training.started,
+            **(settings(training.config) or dict.fromkeys(settings(TrainingConfig(data="x")))),
         }
         for training in trainings
     ]

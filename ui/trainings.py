@@ -80,20 +80,28 @@ def show_estimate(config: TrainingConfig, clips: int, *, busy: bool) -> None:
     st.fragment(show, run_every=2.0 if unknown else None)()
 
 
-def watch(names: Sequence[str]) -> None:
-    """Show every busy training, again each second, until one begins or ends."""
+def watch(trainings: Sequence[Training]) -> None:
+    """Show every busy training, again each second; the whole page when one begins or ends."""
+
+    def busy_ones(among: Sequence[Training]) -> dict[str, bool]:
+        return {training.name: training.is_running for training in among if training.is_busy}
+
+    known = busy_ones(trainings)
 
     def show() -> None:
-        busy = [training for training in history.read_all(workspace.runs()) if training.is_busy]
-        if {training.name for training in busy} != set(names):
-            st.session_state["ended"] = sorted(set(names) - {training.name for training in busy})
+        now = history.read_all(workspace.runs())
+        if busy_ones(now) != known:
+            ended = sorted(set(known) - set(busy_ones(now)))
+            st.session_state["ended"] = ended
+            st.session_state.setdefault("stopping", set()).difference_update(ended)
             st.rerun()
         # What is being trained comes first, then the queue in its order.
-        for training in sorted(busy, key=lambda t: (t.state == "queued", t.status["since"])):
+        busy = [training for training in now if training.is_busy]
+        for training in sorted(busy, key=lambda t: (not t.is_running, t.status["since"])):
             with st.container(border=True):
                 _show_busy(training)
 
-    st.fragment(show, run_every=1.0 if names else None)()
+    st.fragment(show, run_every=1.0 if known else None)()
 
 
 def _show_busy(training: Training) -> None:
@@ -231,6 +239,7 @@ def show_table(trainings: Sequence[Training]) -> None:
     st.dataframe(
         history.table(trainings),
         hide_index=True,
+        placeholder="–",
         column_config={
             "Accuracy": number(format="percent", help=ui.TERMS["accuracy"]),
             "Weighted F1": number(format="%.3f", help=ui.TERMS["F1"]),
@@ -293,7 +302,6 @@ def _show_actions(training: Training) -> None:
         ):
             with ui.errors_for_people(), st.spinner("Starting …"):
                 jobs.resume(training.run)
-                st.session_state.get("stopping", set()).discard(name)
                 st.rerun()
         evaluation = workspace.PROJECT / "pages" / "3_Evaluation.py"
         if training.state == "finished" and evaluation.is_file():
@@ -301,7 +309,7 @@ def _show_actions(training: Training) -> None:
                 "pages/3_Evaluation.py",
                 label="How good it is",
                 icon=":material/analytics:",
-                query_params={"model": name},
+                query_params={"report": f"run/{name}"},
             )
         with st.popover("Delete", icon=":material/delete:"):
             st.write(

@@ -22,6 +22,12 @@ RUNS = ("#4a7fd4", "#c98500", "#2f9e77", "#b8549b", "#7d8590", "#c2543f", "#6a5f
 """One colour per run of a comparison; none of them is an emotion's here, since no emotion is."""
 
 _HEIGHT = 220
+_EPOCHS = alt.X(
+    "epoch:Q",
+    title="Epoch",
+    axis=alt.Axis(tickMinStep=1, format="d"),
+    scale=alt.Scale(zero=False, nice=False),
+)
 
 
 def curves(epochs: Sequence[dict[str, Any]]) -> Chart:
@@ -58,7 +64,7 @@ def curve(epochs: pd.DataFrame, figure: str, *, best: int | None = None) -> Char
         alt.Chart(long)
         .mark_line(point=len(epochs) < 3)
         .encode(
-            x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d")),
+            x=_EPOCHS,
             y=alt.Y(
                 "value:Q", title=title, axis=alt.Axis(format=number), scale=alt.Scale(zero=False)
             ),
@@ -107,7 +113,7 @@ def comparison(runs: Mapping[str, pd.DataFrame], figure: str) -> Chart:
         alt.Chart(table)
         .mark_line(point=bool(few))
         .encode(
-            x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d")),
+            x=_EPOCHS,
             y=alt.Y(
                 "value:Q",
                 title=f"Validation {title[0].lower()}{title[1:]}",
