@@ -226,10 +226,11 @@ def differences(trainings: Sequence[Training]) -> pd.DataFrame:
             "Training time": f"{training.seconds:.0f} s",
             **settings(training.config),
         }
-    rows = pd.DataFrame(columns).fillna("–")
+    rows = pd.DataFrame(columns)
     chosen = list(settings(TrainingConfig(data="x")))
-    alike = [row for row in chosen if row in rows.index and rows.loc[row].nunique() == 1]
-    return rows.drop(index=alike).rename_axis("").reset_index()
+    # What cannot be read of a damaged run is no difference.
+    alike = [row for row in chosen if row in rows.index and rows.loc[row].nunique() < 2]
+    return rows.drop(index=alike).fillna("–").rename_axis("").reset_index()
 
 
 def _figures(file: Path) -> dict[str, float]:

@@ -171,27 +171,29 @@ def show_curves(training: Training) -> None:
     """Show how loss, accuracy, learning rate and time went from epoch to epoch."""
     epochs, best = training.epochs, training.best_epoch
     last = epochs.iloc[-1]
-    columns = st.columns(4)
-    columns[0].metric("Epochs", f"{len(epochs)}", border=True)
-    columns[1].metric(
-        "Best epoch",
-        f"{best}",
-        border=True,
-        help="The epoch of the lowest loss on the validation clips, marked in the charts. What is "
-        "kept is not that epoch but the running average of the weights at the end, which is "
-        "usually better than any single epoch.",
-    )
-    columns[2].metric(
-        "Validation accuracy",
-        f"{last['val_accuracy']:.0%}",
-        border=True,
-        help="The share of validation clips named right after the last epoch. They steer and "
-        "calibrate the training; only the test clips say how good it is.",
-    )
-    columns[3].metric(
-        "Time per epoch", f"{epochs['seconds'].tail(5).mean():.1f} s", border=True,
-        help="The mean of the last five epochs.",
-    )  # fmt: skip
+    with st.container(horizontal=True):
+        st.metric("Epochs", f"{len(epochs)}", border=True)
+        st.metric(
+            "Best epoch",
+            f"{best}",
+            border=True,
+            help="The epoch of the lowest loss on the validation clips, marked in the charts. What "
+            "is kept is not that epoch but the running average of the weights at the end, which is "
+            "usually better than any single epoch.",
+        )
+        st.metric(
+            "Validation accuracy",
+            f"{last['val_accuracy']:.0%}",
+            border=True,
+            help="The share of validation clips named right after the last epoch. They steer and "
+            "calibrate the training; only the test clips say how good it is.",
+        )
+        st.metric(
+            "Time per epoch",
+            f"{epochs['seconds'].tail(5).mean():.1f} s",
+            border=True,
+            help="The mean of the last five epochs.",
+        )
     left, right = st.columns(2)
     with left:
         ui.show(
@@ -261,13 +263,11 @@ def show_ended(training: Training) -> None:
     _show_actions(training)
     if training.figures:
         figures = report.read_report(training.run.folder) or {}
-        columns = st.columns(3)
-        for column, (key, help) in zip(
-            columns, [("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")], strict=True
-        ):
-            value = training.figures.get(key)
-            shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
-            column.metric(history.FIGURES[key], shown, border=True, help=ui.TERMS[help])
+        with st.container(horizontal=True):
+            for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
+                value = training.figures.get(key)
+                shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
+                st.metric(history.FIGURES[key], shown, border=True, help=ui.TERMS[term])
         if "protocol_in_words" in figures:
             st.caption(f"On {figures.get('n_test')} test clips: {figures['protocol_in_words']}.")
     if not training.epochs.empty:
@@ -355,11 +355,10 @@ def show_comparison(trainings: Sequence[Training]) -> None:
         st.info("None of them has finished an epoch, so there is no curve to compare.")
     st.caption("Figures on the test clips, and the settings in which they differ.")
     st.dataframe(history.differences(trainings), hide_index=True)
-    folders = {t.config.data for t in trainings if t.config}
-    kinds = {t.config.protocol for t in trainings if t.config}
-    if len(folders) > 1 or len(kinds) > 1:
+    tests = {(c.data, c.protocol, c.seed, c.folds) for t in trainings if (c := t.config)}
+    if len(tests) > 1:
         st.warning(
-            "They were tested on different clips, so their figures cannot be compared as they "
-            "stand.",
+            "They were tested on different clips (another corpus, protocol or seed), so their "
+            "figures cannot be compared as they stand.",
             icon=":material/balance:",
         )
