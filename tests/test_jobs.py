@@ -54,7 +54,7 @@ def corpus(tmp_path_factory):
 
 
 def wait_for(condition, what):
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not condition():
         assert time.monotonic() < deadline, f"never saw {what}"
         time.sleep(0.05)

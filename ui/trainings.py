@@ -81,19 +81,24 @@ def show_estimate(config: TrainingConfig, clips: int, *, busy: bool) -> None:
 
 
 def watch(trainings: Sequence[Training]) -> None:
-    """Show every busy training, again each second; the whole page when one begins or ends."""
+    """Show every busy training, again each second; the whole page when one begins or ends.
+
+    Those that ended since this user last saw them are left in ``st.session_state["ended"]``.
+    """
 
     def busy_ones(among: Sequence[Training]) -> dict[str, bool]:
         return {training.name: training.is_running for training in among if training.is_busy}
 
     known = busy_ones(trainings)
+    ended = set(st.session_state.get("watched", ())) - set(known)
+    st.session_state["watched"] = list(known)
+    if ended:
+        st.session_state["ended"] = sorted(ended)
+        st.session_state.setdefault("stopping", set()).difference_update(ended)
 
     def show() -> None:
         now = history.read_all(workspace.runs())
         if busy_ones(now) != known:
-            ended = sorted(set(known) - set(busy_ones(now)))
-            st.session_state["ended"] = ended
-            st.session_state.setdefault("stopping", set()).difference_update(ended)
             st.rerun()
         # What is being trained comes first, then the queue in its order.
         busy = [training for training in now if training.is_busy]

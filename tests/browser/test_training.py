@@ -1,20 +1,29 @@
 """A training from the first click to the model that answers."""
 
+import time
+
 import pytest
 from playwright.sync_api import expect
 
 from ser import jobs, workspace
+from ser.runs import Run
+
+
+NAME = "from-the-page"
 
 
 @pytest.fixture
 def clean_workspace():
-    """End and delete what the test leaves, and let the shipped model answer again."""
+    """Stop and delete what the test leaves, and let the shipped model answer again."""
     yield
     workspace.set_active_model(workspace.SHIPPED_MODEL)
-    for run in workspace.runs():
-        while run.is_held():
-            if not (run.folder / "stop").exists():
-                run.ask_to_stop()
+    run = Run(workspace.folder() / NAME)
+    deadline = time.monotonic() + 120
+    while run.is_held():
+        run.ask_to_stop()
+        assert time.monotonic() < deadline, "it did not stop"
+        time.sleep(0.5)
+    if run.folder.exists():
         jobs.delete(run)
 
 
@@ -31,14 +40,14 @@ def fill(page, label, value):
 @pytest.mark.parametrize("tab", ["light 1280"], indirect=True)
 def test_a_training_is_watched_left_found_again_and_made_active(tab, keep, clean_workspace):
     tab.goto("/Training")
-    expect(tab.get_by_text("Nothing was trained here yet")).to_be_visible()
+    start = tab.get_by_role("button", name="Start", exact=True)
+    expect(start).to_be_visible()
     keep(tab, "training-empty")
     tab.get_by_text("Unheard speakers").click()
     tab.get_by_text("Settings").click()
     fill(tab, "Epochs", 60)
     fill(tab, "Augmented copies", 0)
-    fill(tab, "Name", "from-the-page")
-    start = tab.get_by_role("button", name="Start", exact=True)
+    fill(tab, "Name", NAME)
     start.click()
 
     expect(tab.get_by_role("heading", name="Running now")).to_be_visible()
@@ -49,13 +58,13 @@ def test_a_training_is_watched_left_found_again_and_made_active(tab, keep, clean
     tab.get_by_role("link", name="Home").click()
     expect(tab.get_by_role("heading", name="Speech emotion recognition")).to_be_visible()
     tab.goto("/Training")  # a new session, as if the browser had been closed
-    expect(tab.get_by_text("from-the-page").first).to_be_visible()
+    expect(tab.get_by_text(NAME).first).to_be_visible()
     expect(tab.get_by_text("finished: Accuracy")).to_be_visible()
     expect(tab.get_by_role("heading", name="Running now")).to_have_count(0)
     expect(charts(tab).first.locator("canvas, svg.marks")).to_be_visible()
     keep(tab, "training-finished")
 
     tab.get_by_role("button", name="Make it the active model").click()
-    expect(tab.get_by_text("The active model is from-the-page")).to_be_visible()
+    expect(tab.get_by_text(f"The active model is {NAME}")).to_be_visible()
     tab.get_by_role("button", name="Back to the shipped model").click()
     expect(tab.get_by_text("The active model is ravdess (shipped)")).to_be_visible()
