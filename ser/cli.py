@@ -119,6 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     _training_options(sub, f"reference (default) or one fold of another; {_PROTOCOL_HELP}")
     sub.add_argument("--folds", type=int, metavar="N", help="number of folds (10 or 5)")
     sub.add_argument("--fold", type=int, metavar="K", help="which fold tests, from 0 (0)")
+    sub.add_argument(
+        "--background",
+        action="store_true",
+        help="as the app does: wait until no other run in the same folder is being trained, and "
+        "write a line for every step and epoch to stderr",
+    )
     _jobs(sub)
 
     sub = command("evaluate", _evaluate, "test a model on a corpus")
@@ -318,11 +324,11 @@ def _features(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from ser import training
+    from ser import jobs, training
     from ser.runs import Run
 
     if options.resume:
-        settings = {"jobs", "preset", "resume", "run"}
+        settings = {"background", "jobs", "preset", "resume", "run"}
         if given := [k for k, v in vars(options).items() if k not in settings and v is not None]:
             raise DataError(
                 f"--resume knows its corpus, folder and settings; leave out "
@@ -333,9 +339,11 @@ def _train(options: argparse.Namespace) -> None:
         if not (options.data and options.out):
             raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")
         run = training.start(options.out, _config(options))
-    config = training.TrainingConfig.from_json(run.read_config())
-    _warm_up_tensorflow(members=config.model.members)
-    result = training.train(run, jobs=options.jobs)
+    with training.working_on(run) as config, jobs.obeying_stop(run):
+        if options.background:
+            jobs.wait_for_turn(run)
+        _warm_up_tensorflow(members=config.model.members)
+        result = training.train(run, jobs=options.jobs)
     _print_figures(result)
     _print_trust(result)
     _print_skipped(pd.read_csv(run.folder / "skipped.csv", dtype=str))

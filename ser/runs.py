@@ -7,6 +7,8 @@
     status.json       state and progress, replaced a few times a second
     epochs.jsonl      one line per finished epoch
     checkpoint.npz    everything needed to go on after the last finished epoch
+    log.txt           what the process said, if the app started it
+    stop              a request to stop; the process takes it away as it obeys
     model.keras, manifest.json, report.json, report.html, MODEL_CARD.md
 
 A finished run is a model bundle as it stands.
@@ -15,6 +17,7 @@ A finished run is a model bundle as it stands.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +30,10 @@ from filelock import FileLock, Timeout
 from ser.errors import RunError
 from ser.files import read_json, write_json, write_text
 
-BUSY_STATES = ("preparing", "training", "evaluating")
-"""States of a run that a process is working on."""
+log = logging.getLogger(__name__)
+
+BUSY_STATES = ("queued", "preparing", "training", "evaluating")
+"""States of a run that a process is working on, or keeps in the queue."""
 STATES = (*BUSY_STATES, "finished", "stopped", "failed", "interrupted")
 """``interrupted`` is never written: it is a busy state whose process is gone."""
 
@@ -47,6 +52,7 @@ class Run:
         self._lock = FileLock(self.folder / ".lock")
         self._last_status = 0.0
         self._last_words: tuple[str, str] | None = None
+        self._since, self._began_with = "", 0
 
     def create(self, config: dict[str, Any]) -> None:
         """Make the folder with its configuration.
@@ -104,13 +110,16 @@ class Run:
 
     def is_held(self) -> bool:
         """Return whether a process is working on the run now."""
-        if not self.folder.is_dir():
-            return False
         try:
-            with FileLock(self.folder / ".lock").acquire(timeout=0):
+            if not self.folder.is_dir():
+                return False
+            # A moment of patience: another watcher may be looking just now.
+            with FileLock(self.folder / ".lock").acquire(timeout=0.05, poll_interval=0.01):
                 return False
         except Timeout:
             return True
+        except OSError:  # a folder that cannot be written to: nobody can work in it
+            return False
 
     def write_status(self, state: str, message: str, done: int = 0, total: int = 0) -> None:
         """Say what is going on; progress within one state is written at most 4 times a second."""
@@ -119,6 +128,10 @@ class Run:
         if same and done < total and now - self._last_status < 0.25:
             return
         self._last_words, self._last_status = (state, message), now
+        updated = datetime.now(UTC).isoformat(timespec="milliseconds")
+        if not same:
+            log.info("%s: %s", state, message)
+            self._since, self._began_with = updated, done
         write_json(
             self.folder / "status.json",
             {
@@ -126,25 +139,54 @@ class Run:
                 "message": message,
                 "done": done,
                 "total": total,
-                "updated": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "since": self._since,
+                "begun_with": self._began_with,
+                "updated": updated,
             },
         )
 
     def read_status(self) -> dict[str, Any]:
-        """Return state, message, progress and time of the last change.
+        """Return state, message and progress, and when what.
 
-        A run whose process was killed reads ``interrupted``, whatever it wrote last.
+        A run whose process was killed reads ``interrupted``, whatever it wrote last; so does one
+        whose status cannot be read.
+
+        Returns
+        -------
+        dict
+            ``state`` (of `STATES`), ``message``; ``done`` of ``total`` steps of what the message
+            says, of which ``begun_with`` were done before this process; and as ISO 8601 in UTC, or
+            empty, ``since``, when it began, and ``updated``, when this was written.
         """
+        status: dict[str, Any] = {"state": "preparing", "message": "Starting"}
         try:
-            status = read_json(self.folder / "status.json")
-            state = status["state"]
-        except (OSError, ValueError, KeyError, TypeError):
-            status = {"state": "preparing", "message": "Starting", "done": 0, "total": 0}
-            state = "preparing"
-        if state in BUSY_STATES and not self.is_held():
+            found = read_json(self.folder / "status.json")
+            if found["state"] in STATES:
+                status = {"state": found["state"], "message": str(found["message"])}
+                status |= {k: int(found[k]) for k in ("done", "total", "begun_with") if k in found}
+                for key in ("since", "updated"):
+                    datetime.fromisoformat(found[key])
+                    status[key] = found[key]
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            pass  # none yet, torn, or of another version: what could be read of it is kept
+        if status["state"] in BUSY_STATES and not self.is_held():
             status["state"] = "interrupted"
             status["message"] = "The process was killed. Resume the run to go on."
-        return status
+        return {"done": 0, "total": 0, "begun_with": 0, "since": "", "updated": ""} | status
+
+    def ask_to_stop(self) -> None:
+        """Ask the process that works on the run to stop; it leaves a run that can be resumed.
+
+        A file carries the request, since a process number may by now belong to another program.
+
+        Raises
+        ------
+        RunError
+            If no process works on it.
+        """
+        if not self.is_held():
+            raise RunError(f"{self.folder.name} is not running, so there is nothing to stop.")
+        write_text(self.folder / "stop", "")
 
     def read_epochs(self) -> list[dict[str, Any]]:
         """Return one record per finished epoch.

@@ -7,11 +7,12 @@ stopped and resumed at any moment, and that the function that trains never sees 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -24,11 +25,13 @@ from tqdm.auto import tqdm
 from ser import __version__, bundle, corpora, dataset, evaluation, report, splits
 from ser.contract import CONTRACT
 from ser.dataset import Features
-from ser.errors import RunError, Stopped
+from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.files import atomic_path, read_json, write_json
 from ser.model import ModelConfig, build_cnn_lstm, members_of
 from ser.recognizer import Recognizer, logits_function, shifted_logits, softmax
 from ser.runs import Run
+
+log = logging.getLogger(__name__)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 24, "copies": 4, "model": ModelConfig()},
@@ -179,13 +182,41 @@ def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
+    with working_on(run) as config:
+        result = _train(run, config, jobs)
+        run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unheard clips")
+        # Not before: until then it is all that a killed process leaves to go on with.
+        (run.folder / "checkpoint.npz").unlink(missing_ok=True)
+        return result
+
+
+@contextmanager
+def working_on(run: Run) -> Iterator[TrainingConfig]:
+    """Hold a run for a training, and leave in its status how that ended.
+
+    `train` does it by itself; who has something to do before, such as to wait, begins here, so
+    that the run reads as busy from the first moment.
+
+    Yields
+    ------
+    TrainingConfig
+        What the run was made with.
+
+    Raises
+    ------
+    RunError
+        If it is no run, is finished, or another process works on it.
+    Stopped
+        If the block is interrupted (Ctrl-C, SIGTERM).
+    """
     run.read_config()  # refuses a folder that is no run
     with run.locked():
         config = TrainingConfig.from_json(run.read_config())
         if run.read_status()["state"] == "finished":
             raise RunError(f"{run.folder} is finished. Start a new run to train again.")
         try:
-            result = _train(run, config, jobs)
+            run.write_status("preparing", "Starting")
+            yield config
         except KeyboardInterrupt:
             epochs = len(run.read_epochs())
             run.write_status("stopped", f"Stopped after {epochs} of {config.epochs} epochs")
@@ -193,13 +224,21 @@ def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
                 f"Stopped after {epochs} of {config.epochs} epochs. Go on with: "
                 f"ser train --resume {run.folder}"
             ) from None
-        except BaseException as error:
-            run.write_status("failed", str(error) or type(error).__name__)
+        except Stopped:  # told already, by a block within this one
             raise
-        run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unheard clips")
-        # Not before: until then it is all that a killed process leaves to go on with.
-        (run.folder / "checkpoint.npz").unlink(missing_ok=True)
-        return result
+        except BaseException as error:
+            with suppress(OutputError):  # on a full disk not even this may fit
+                run.write_status("failed", _in_words(error))
+            raise
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, SerError):
+        return str(error)
+    first = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, MemoryError):
+        return f"The memory is full. Close other programs, or use fewer copies. {first}".strip()
+    return f"Unexpected {type(error).__name__}: {first}"
 
 
 def start(folder: str | Path, config: TrainingConfig) -> Run:
@@ -448,6 +487,17 @@ def fit(
         # The checkpoint holds the records too, so the two files can never disagree for long.
         _save(run.folder / "checkpoint.npz", state, epochs)
         run.write_epochs(epochs)
+        log.info(
+            "epoch %d of %d: loss %.3f, accuracy %.1f %%; validation: loss %.3f, accuracy %.1f %%; "
+            "%.1f s",
+            epoch + 1,
+            config.epochs,
+            record["loss"],
+            100 * record["accuracy"],
+            record["val_loss"],
+            100 * record["val_accuracy"],
+            record["seconds"],
+        )
         bar.set_postfix(loss=f"{loss:.3f}", validation=f"{record['val_accuracy']:.1%}")
         bar.update()
     bar.close()

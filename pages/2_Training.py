@@ -1,0 +1,222 @@
+"""Train a model of one's own, watch it, and compare it with others."""
+
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import streamlit as st
+
+import ui
+from ser import corpora, history, jobs, splits, workspace
+from ser.training import PRESETS, TrainingConfig
+from ui import trainings
+
+OTHER = "Another folder"
+PROTOCOLS = {
+    "reference": (
+        "Reference split",
+        "A random fifth of the clips is for testing. The same speakers are heard in training, so "
+        "the figures flatter.",
+    ),
+    "speakers": (
+        "Unheard speakers",
+        "The clips of about a fifth of the speakers are for testing. This says how it will do on a "
+        "new voice.",
+    ),
+}
+PRESET_WORDS = {
+    "quick": "A first look: {epochs} epochs, {copies} augmented copies per clip, one network.",
+    "full": "As the shipped model: {epochs} epochs, {copies} copies, {members} networks.",
+}
+
+ui.page("Training")
+st.write(
+    "Train a model on a corpus, in a process of its own: this page can be left or closed and the "
+    "app started again, and the training goes on. Trainings belong to the app, so everybody who "
+    "opens it sees the same."
+)
+
+
+@st.cache_data(ttl=600, max_entries=20, show_spinner="Looking through the corpus …")
+def corpus_size(location: str) -> tuple[int, int]:
+    """Count clips and speakers of a corpus; only for the estimate and the defaults."""
+    clips = corpora.scan(location).clips
+    return len(clips), clips["speaker"].nunique()
+
+
+def folds_for(protocol: str, speakers: int) -> int:
+    """A corpus of few speakers has as many folds as speakers."""
+    folds = splits.FOLDS["speakers"]
+    return max(min(folds, speakers), 2) if protocol == "speakers" else folds
+
+
+found = history.read_all(workspace.runs())
+busy = [training for training in found if training.is_busy]
+if busy:
+    st.subheader("Running now")
+trainings.watch(found)
+
+st.subheader("New training")
+with st.container(border=True):
+    recent = [str(path) for path in workspace.recent_corpora()]
+    choices = [str(workspace.SAMPLES), *recent, OTHER]
+    corpus = st.selectbox(
+        "Corpus",
+        choices,
+        format_func=lambda path: {
+            str(workspace.SAMPLES): "Samples: 120 synthetic clips",
+            OTHER: "Another folder …",
+        }.get(path, path),
+        help="The clips to learn from: a folder with RAVDESS or EMO-DB file names, a folder per "
+        "emotion, or a CSV file with the columns path and emotion.",
+    )
+    if corpus == OTHER:
+        typed = st.text_input(
+            "Folder or CSV file",
+            placeholder="/home/me/corpus",
+            help="The full path on the computer where the app runs.",
+        ).strip()
+        corpus = str(Path(typed).expanduser().absolute()) if typed else ""
+    elif corpus == str(workspace.SAMPLES):
+        st.caption(
+            "The samples are made by a script. A model of them shows how training works; it knows "
+            "no human voice."
+        )
+    left, right = st.columns(2)
+    protocol = left.radio(
+        "Protocol",
+        list(PROTOCOLS),
+        format_func=lambda name: PROTOCOLS[name][0],
+        captions=[caption for _, caption in PROTOCOLS.values()],
+        help="Which clips are kept for testing. The figures of the two differ a lot: a voice that "
+        "was heard in training is far easier than a new one.",
+    )
+    preset = right.radio(
+        "Preset",
+        list(PRESETS),
+        format_func=str.capitalize,
+        captions=[
+            PRESET_WORDS[name].format(**values, members=values["model"].members)
+            for name, values in PRESETS.items()
+        ],
+        help="How long and how thoroughly it learns. Every value can be changed below.",
+    )
+    values = PRESETS[preset]
+    defaults = TrainingConfig(data="x", **values)
+    with st.expander("Settings", icon=":material/tune:"):
+        one, two, three = st.columns(3)
+        epochs = one.number_input(
+            "Epochs",
+            1,
+            10_000,
+            defaults.epochs,
+            help="How often it goes through the training clips.",
+        )
+        batch_size = two.number_input(
+            "Batch size",
+            1,
+            1024,
+            defaults.batch_size,
+            help="Clips per step. Fewer make more and noisier steps; 32 is a good start.",
+        )
+        learning_rate = three.number_input(
+            "Learning rate",
+            1e-5,
+            1.0,
+            defaults.learning_rate,
+            step=5e-4,
+            format="%.5f",
+            help="The size of a step at its highest: it rises over the first epochs and then "
+            "falls to 0. Too high and the loss jumps about, too low and it hardly falls.",
+        )
+        copies = one.number_input(
+            "Augmented copies",
+            0,
+            100,
+            defaults.copies,
+            help="Altered versions of each training clip: faster, slower, in a room, in noise. "
+            "They cost time and memory, and help more than any other setting.",
+        )
+        members = two.number_input(
+            "Networks",
+            1,
+            20,
+            defaults.model.members,
+            help="How many networks are trained side by side; their answers are averaged.",
+        )
+        seed = three.number_input(
+            "Seed",
+            0,
+            2**32 - 1,
+            defaults.seed,
+            help="Decides every random choice, also which clips are for testing. The same seed "
+            "gives the same model again.",
+        )
+    stem = re.sub(r"[^a-z0-9]+", "-", Path(corpus or "corpus").name.lower()).strip("-")[:30]
+    wish = f"{stem or 'corpus'}-{preset}-{date.today():%Y-%m-%d}"
+    name = st.text_input(
+        "Name",
+        jobs.free_name(wish),
+        max_chars=60,
+        help="Of the run and its model: letters, digits, - and _.",
+    )
+
+    config = None
+    if corpus:
+        with ui.errors_for_people():
+            clips, speakers = corpus_size(corpus)
+            config = TrainingConfig(
+                data=corpus,
+                protocol=protocol,
+                folds=folds_for(protocol, speakers),
+                seed=int(seed),
+                epochs=int(epochs),
+                batch_size=int(batch_size),
+                learning_rate=float(learning_rate),
+                copies=int(copies),
+                model=replace(defaults.model, members=int(members)),
+            )
+            trainings.show_estimate(config, clips, busy=bool(busy))
+    else:
+        st.info("Type the folder of the corpus.", icon=":material/folder:")
+    if busy:
+        st.caption(
+            f":material/hourglass_top: {busy[-1].name} is at work. One training runs at a time: "
+            "this one will wait in the queue and begin by itself."
+        )
+    if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=config is None):
+        with ui.errors_for_people(), st.spinner("Starting …"):
+            jobs.start(name.strip(), config)
+            st.rerun()
+
+st.subheader("Trainings")
+trainings.show_active()
+if not found:
+    st.info(
+        "Nothing was trained here yet. The samples with the quick preset are a good start.",
+        icon=":material/school:",
+    )
+else:
+    trainings.show_table(found)
+    ended = {training.name: training for training in found if not training.is_busy}
+    if ended:
+        # Names, not rows: a row number would mean another run as soon as one is added.
+        look = st.session_state.pop("ended", None) or st.session_state.get("look")
+        if look is None:
+            look = list(ended)[:1]
+        st.session_state["look"] = [name for name in look if name in ended]
+        chosen = st.multiselect(
+            "Look at",
+            list(ended),
+            key="look",
+            placeholder="Choose one, or several to compare",
+            help="One shows how it went and what can be done with it; several are compared.",
+        )
+        if len(chosen) == 1:
+            trainings.show_ended(ended[chosen[0]])
+        elif chosen:
+            trainings.show_comparison([ended[name] for name in chosen])
+
+ui.finish()
+trainings.measure_speed(busy=bool(busy))
