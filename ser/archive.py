@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser import audio, bundle, report, trials, workspace
+from ser import audio, bundle, report, tables, trials, workspace
 from ser.errors import ReportError, RunError
 from ser.files import read_json
 from ser.runs import Run
@@ -99,7 +99,7 @@ class Gap:
     heard, unheard : float
         Accuracies in [0, 1].
     clear : bool
-        Whether their 95 % intervals do not touch.
+        Whether they differ by more than chance explains, see `ser.tables.differ`.
     """
 
     recipe: str
@@ -172,9 +172,9 @@ def epochs_of(entry: Entry) -> list[dict[str, Any]]:
 
 
 def corpora_at_hand(entry: Entry | None = None) -> list[Path]:
-    """Return folders that may hold the clips of a report, the likeliest first.
+    """Return corpora that may hold the clips of a report, the likeliest first.
 
-    These are the corpus its run or evaluation names, those used lately, those in the project's
+    They are the corpus its run or evaluation names, those used lately, those in the project's
     ``data``, and the samples.
     """
     named = []
@@ -188,11 +188,14 @@ def corpora_at_hand(entry: Entry | None = None) -> list[Path]:
             named = [workspace.PROJECT / data]
     beside = sorted(workspace.PROJECT.joinpath("data").glob("*"))
     found = [*named, *workspace.recent_corpora(), *beside, workspace.SAMPLES]
-    folders = [path if path.is_dir() else path.parent for path in found if os.path.exists(path)]
-    return list(dict.fromkeys(folders))
+    return list(dict.fromkeys(path for path in found if _is_corpus(path)))
 
 
-def find_clip(file: str, folders: Iterable[Path]) -> Path | None:
+def _is_corpus(path: Path) -> bool:
+    return os.path.isdir(path) or (path.suffix.lower() == ".csv" and os.path.isfile(path))
+
+
+def find_clip(file: str, corpora: Iterable[Path]) -> Path | None:
     """Return the first clip of this name, or None.
 
     Parameters
@@ -200,13 +203,13 @@ def find_clip(file: str, folders: Iterable[Path]) -> Path | None:
     file : str
         As predictions name it: relative to the folder of the corpus.  A report may come from
         anyone, so a name that leads out of the folder, or is no audio file, is never found.
-    folders : iterable of Path
-        Where to look.
+    corpora : iterable of Path
+        Where to look: folders, or CSV files in them.
     """
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts or path.suffix.lower() not in audio.EXTENSIONS:
         return None
-    places = (folder / path for folder in folders)
+    places = ((c if os.path.isdir(c) else c.parent) / path for c in corpora)
     # os.path, since pathlib raises where a name is too long or a parent may not be searched.
     return next((place for place in places if os.path.isfile(place)), None)
 
@@ -270,7 +273,9 @@ def gaps(table: pd.DataFrame) -> list[Gap]:
                     recipe=str(recipe),
                     heard=float(first["accuracy"]),
                     unheard=float(second["accuracy"]),
-                    clear=bool(first["low"] > second["high"]),
+                    clear=tables.differ(
+                        [first["accuracy"], second["accuracy"]], [first["n"], second["n"]]
+                    ),
                 )
             )
     return found

@@ -326,7 +326,8 @@ def _contradiction(report: dict[str, Any]) -> str:
     for column in columns:
         numbers = column in ("start", "end", "fold", *labels)
         if not all(isinstance(cell, (int, float) if numbers else str) for cell in table[column]):
-            return f"predictions: {column} holds something that is no {'number' if numbers else 'text'}"
+            kind = "number" if numbers else "text"
+            return f"predictions: {column} holds something that is no {kind}"
     counts = pd.crosstab(table["truth"], table["emotion"])
     counts = counts.reindex(index=labels, columns=labels, fill_value=0)
     if counts.to_numpy().tolist() != report["confusion_matrix"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -75,6 +76,32 @@ def groups(figures: dict[str, Any]) -> dict[str, pd.DataFrame]:
         if len(rows) > 1:
             tables[name] = pd.DataFrame(rows)
     return tables
+
+
+def differ(accuracies: Sequence[float], clips: Sequence[int]) -> bool:
+    """Return whether accuracies differ more than chance explains.
+
+    Pearson's chi-square test of right and wrong answers, at the 5 % level.
+
+    Parameters
+    ----------
+    accuracies : sequence of float
+        In [0, 1], one per group.
+    clips : sequence of int
+        How many clips each is of.
+
+    Examples
+    --------
+    >>> differ([0.93, 0.85], [205, 286]), differ([0.89, 0.88], [245, 246]), differ([1, 1], [3, 4])
+    (True, False, False)
+    """
+    from scipy.stats import chi2_contingency
+
+    right = [round(share * n) for share, n in zip(accuracies, clips, strict=True)]
+    wrong = [n - r for n, r in zip(clips, right, strict=True)]
+    if not any(right) or not any(wrong):
+        return False
+    return bool(chi2_contingency([right, wrong]).pvalue < 0.05)
 
 
 def clips(figures: dict[str, Any], truth: str, answer: str) -> pd.DataFrame:

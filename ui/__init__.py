@@ -35,6 +35,8 @@ TERMS = {
     "0 is best. 15 bins of confidence.",
     "F1": "F1: the harmonic mean of precision and recall; weighted by how many clips a class has.",
     "fold": "Fold: one part of the clips, tested by a model that was trained on the other parts.",
+    "interval": "95 % interval: in 95 of 100 tests such a range holds the figure that all clips of "
+    "this kind would give.",
     "mel": "Mel-spectrogram: energy over time in 32 bands that are spaced as the ear hears pitch.",
     "MFCC": "MFCCs: 13 numbers per moment that sum up the shape of the spectrum, so the vocal "
     "tract, without the pitch.",

@@ -7,7 +7,17 @@ the same colour in every chart.  Nothing here knows where a chart will be shown.
 from ser.charts.answer import probabilities, timeline, why_rows, why_time
 from ser.charts.base import Chart, emotion_scale, save_chart, to_svg
 from ser.charts.clip import clip_charts, clip_figure, heatmap, spectrogram_db, waveform
-from ser.charts.results import beside, confusion, coverage, curves, reliability, robustness
+from ser.charts.results import (
+    beside,
+    confusion,
+    coverage,
+    curve,
+    curves,
+    intervals,
+    recalls,
+    reliability,
+    robustness,
+)
 from ser.charts.voice import takes
 
 __all__ = [
@@ -17,10 +27,13 @@ __all__ = [
     "clip_figure",
     "confusion",
     "coverage",
+    "curve",
     "curves",
     "emotion_scale",
     "heatmap",
+    "intervals",
     "probabilities",
+    "recalls",
     "reliability",
     "robustness",
     "save_chart",
