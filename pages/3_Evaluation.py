@@ -41,7 +41,6 @@ with ui.errors_for_people():
                 with tab:
                     show()
 
-st.subheader("Test a model on a corpus")
 trials.show()
 
 ui.finish()

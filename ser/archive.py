@@ -27,10 +27,10 @@ _TITLES = {
     "seed-2024": "Full preset, another random split (seed 2024)",
     "speakers-quick": "Quick preset, unheard actors",
     "speakers": "Full preset, unheard actors",
-    "luna-jimenez": "Speech only, unheard actors (folds of Luna-Jiménez et al.)",
+    "luna-jimenez": "Speech only, unheard actors, folds of Luna-Jiménez",
     "kfold-speech": "Speech only, random folds",
-    "emodb": "Shipped model on EMO-DB (German)",
-    "samples": "Shipped model on the synthetic samples",
+    "emodb": "Shipped model, EMO-DB (German)",
+    "samples": "Shipped model, synthetic samples",
 }
 # The two reports of one recipe differ in the protocol only, so their gap is that of the protocol.
 _RECIPES = {
@@ -38,8 +38,8 @@ _RECIPES = {
     "speakers": "full preset",
     "quick": "quick preset",
     "speakers-quick": "quick preset",
-    "kfold-speech": "full preset, speech only",
-    "luna-jimenez": "full preset, speech only",
+    "kfold-speech": "speech only",
+    "luna-jimenez": "speech only",
 }
 TRAINED, HEARD = "clips it was trained on", "voices it knows"
 UNHEARD, FOREIGN = "voices it never heard", "another corpus"

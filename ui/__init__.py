@@ -169,6 +169,12 @@ def sample_label(name: str) -> str:
     return f"{clip['emotion']}{strong} · {clip['speaker']} ({clip['gender']}) · {clip['statement']}"
 
 
+def place(path: Path) -> str:
+    """Say where something lies, shortly if it is in the project."""
+    inside = path.is_relative_to(workspace.PROJECT)
+    return str(path.relative_to(workspace.PROJECT) if inside else path)
+
+
 def model_label(folder: Path) -> str:
     """Say which model a folder holds."""
     return f"{folder.name} (shipped)" if folder == workspace.SHIPPED_MODEL else folder.name

@@ -99,17 +99,31 @@ def summary(entry: Entry, figures: Figures) -> None:
             "say little about clips it does not know.",
             icon=":material/warning:",
         )
-    columns = st.columns(4)
-    names = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "uar": "Average recall"}
-    terms = {"accuracy": "accuracy", "weighted_f1": "F1", "uar": "UAR"}
-    for column, (key, name) in zip(columns[:3], names.items(), strict=True):
-        low, high = figures[f"{key}_interval"]
-        column.metric(name, f"{figures[key]:.1%}", border=True, help=ui.TERMS[terms[key]])
-        column.caption(f"95 %: {low:.1%} to {high:.1%}", help=ui.TERMS["interval"])
-    columns[3].metric(
-        "Calibration error", f"{figures['ece']:.3f}", border=True, help=ui.TERMS["ECE"]
-    )
-    columns[3].caption("0 is best")
+    with st.container(horizontal=True):
+        for name, key, term in (
+            ("Accuracy", "accuracy", "accuracy"),
+            ("Weighted F1", "weighted_f1", "F1"),
+            ("Average recall", "uar", "UAR"),
+        ):
+            low, high = figures[f"{key}_interval"]
+            st.metric(
+                name,
+                f"{figures[key]:.1%}",
+                f"{low:.1%} to {high:.1%}",
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                help=f"{ui.TERMS[term]} Below: {ui.TERMS['interval']}",
+            )
+        st.metric(
+            "Calibration error",
+            f"{figures['ece']:.3f}",
+            "0 is best",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help=ui.TERMS["ECE"],
+        )
 
 
 def downloads(entry: Entry, figures: Figures) -> None:
@@ -165,7 +179,7 @@ def emotions(figures: Figures) -> None:
         "Pale bar: recall. Line: its 95 % interval. Dashed: the goal.", help=ui.TERMS["recall"]
     )
     st.dataframe(
-        table,
+        _per_cent(table),
         hide_index=True,
         column_order=["emotion", "precision", "recall", "f1", "clips", "answer"],
         column_config={
@@ -233,7 +247,7 @@ def _cell(entry: Entry, figures: Figures, truth: str, answer: str) -> None:
     total = figures["per_class"][truth]["support"]
     st.write(f"**{len(table)}** of {total} {truth} clips were called **{answer}**.")
     st.dataframe(
-        table,
+        _per_cent(table),
         hide_index=True,
         height=min(38 + 35 * len(table), 213),
         column_order=["file", "probability", "verdict", "speaker", "intensity", "channel"],
@@ -280,7 +294,7 @@ def _play(entry: Entry, row: pd.Series) -> None:
         st.error(f"{path} cannot be read: {error.strerror}.", icon=":material/error:")
         return
     st.audio(data, format=mimetypes.guess_type(path.name)[0] or "audio/wav")
-    st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {path}.")
+    st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {ui.place(path)}.")
 
 
 def groups(figures: Figures) -> None:
@@ -289,20 +303,22 @@ def groups(figures: Figures) -> None:
     if not found:
         st.info("Nothing is known of the speakers of these clips, or all are of one kind.")
     for name, table in found.items():
-        st.markdown(f"**By {name}**")
         ordered = table.sort_values("accuracy")
         worst, best = ordered.iloc[0], ordered.iloc[-1]
         real = tables.differ(table["accuracy"], table["clips"])
         st.write(
-            f"From {worst['accuracy']:.0%} ({worst['group']}) to {best['accuracy']:.0%} "
-            f"({best['group']}): "
+            f"**By {name}** from {worst['accuracy']:.0%} ({worst['group']}) to "
+            f"{best['accuracy']:.0%} ({best['group']}): "
             + ("more than chance explains." if real else "chance alone may explain it.")
         )
-        ui.show(
-            charts.intervals(table, "group", line=figures["accuracy"]),
-            table=_readable(table),
-            key=f"by {name}",
-        )
+    few = [table for name, table in found.items() if name != "speaker"]
+    many = [table for name, table in found.items() if name == "speaker"]
+    for shown in (few, many):
+        if shown:
+            table = pd.concat(shown)
+            ui.show(
+                charts.intervals(table, "group", line=figures["accuracy"]), table=_readable(table)
+            )
     if found:
         st.caption(
             "Dot: accuracy. Line: its 95 % interval. Dashed: all clips together. What chance "
@@ -366,7 +382,7 @@ def conditions(figures: Figures) -> None:
         "which is a mistake each time."
     )
     st.dataframe(
-        sounds,
+        _per_cent(sounds),
         hide_index=True,
         column_config={
             "kind": "Sound",
@@ -441,7 +457,7 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
         "altogether; another corpus has other speakers, rooms, and often another language."
     )
     st.dataframe(
-        table,
+        _per_cent(table),
         hide_index=True,
         column_order=[
             *("title", "voices", "n", "accuracy", "low", "high", "weighted_f1", "uar", "ece"),
@@ -460,17 +476,28 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
     )
 
 
+_SHARES = (
+    *("accuracy", "low", "high", "uar", "uncertain", "weighted_f1"),
+    *("precision", "recall", "f1", "probability", "confidence"),
+)
+
+
+def _per_cent(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose shares are in per cent, for the columns of `_percent`."""
+    return table.assign(**{c: 100 * table[c] for c in _SHARES if c in table})
+
+
 def _percent(title: str, words: str) -> Any:
-    return st.column_config.NumberColumn(title, format="percent", help=words)
+    return st.column_config.NumberColumn(title, format="%.1f %%", help=words)
 
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with its shares in per cent and its columns named for people."""
+    """Return a table as text for people: shares in per cent, columns named."""
     names = {"low": "95 % from", "high": "to", "uar": "UAR", "ece": "ECE", "weighted_f1": "F1"}
     shown = table.copy()
-    for column in ("accuracy", "low", "high", "uar", "uncertain", "weighted_f1"):
-        if column in shown:
-            shown[column] = shown[column].map("{:.1%}".format)
-    if "ece" in shown:
-        shown["ece"] = shown["ece"].map("{:.3f}".format)
+    for column in table:
+        if column in _SHARES:
+            shown[column] = table[column].map("{:.1%}".format)
+    if "ece" in table:
+        shown["ece"] = table["ece"].map("{:.3f}".format)
     return shown.rename(columns=lambda column: names.get(column, column.capitalize()))

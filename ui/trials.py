@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -20,13 +21,16 @@ def show() -> None:
     """Show the evaluation that is going on, or the form that starts one."""
     states = {trial.folder.name: (trial, trials.status(trial)) for trial in trials.find_trials()}
     busy = [trial for trial, status in states.values() if status["state"] in BUSY_STATES]
-    if busy:
-        _watch(busy[0])
-        return
-    for trial, status in states.values():
-        if status["state"] != "finished":
+    unfinished = [(t, status) for t, status in states.values() if status["state"] != "finished"]
+    with st.expander(
+        "Test a model on a corpus", icon=":material/science:", expanded=bool(unfinished)
+    ):
+        if busy:
+            _watch(busy[0])
+            return
+        for trial, status in unfinished:
             _unfinished(trial, status)
-    _form()
+        _form()
 
 
 def _form() -> None:
@@ -38,6 +42,7 @@ def _form() -> None:
             "Corpus",
             folders,
             index=folders.index(str(workspace.SAMPLES)),
+            format_func=lambda data: ui.place(Path(data)),
             accept_new_options=True,
             help="Choose one, or type the path of a folder: RAVDESS or EMO-DB names, a folder per "
             "emotion, or a CSV file with the columns path and emotion.",

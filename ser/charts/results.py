@@ -102,7 +102,12 @@ def recalls(table: pd.DataFrame, goal: float) -> Chart:
     """
     emotions = table["emotion"].tolist()
     base = alt.Chart(table).encode(
-        y=alt.Y("emotion:N", sort=emotions, title=None),
+        y=alt.Y(
+            "emotion:N",
+            sort=emotions,
+            title=None,
+            axis=alt.Axis(labelFlush=False, labelOverlap=False),
+        ),
         tooltip=[
             alt.Tooltip("emotion:N", title="Emotion"),
             alt.Tooltip("recall:Q", title="Recall", format=".1%"),
@@ -158,20 +163,24 @@ def intervals(
     step : int
         Height of a row in pixels.
     """
+    used = [voices for voices in by if voices in set(table["voices"])]
     base = alt.Chart(table).encode(
         y=alt.Y(
             f"{column}:N",
             sort=None,
             title=None,
             axis=alt.Axis(
-                labelLimit=180, labelExpr="split(datum.label, ', ')" if by else alt.Undefined
+                labelLimit=180,
+                labelFlush=False,
+                labelOverlap=False,
+                labelExpr="split(datum.label, ', ')" if by else alt.Undefined,
             ),
         ),
         color=alt.Color(
             "voices:N",
             title=None,
-            scale=alt.Scale(domain=list(by), range=_VOICES),
-            legend=alt.Legend(orient="bottom", columns=2, labelLimit=200),
+            scale=alt.Scale(domain=used, range=[_VOICES[by.index(voices)] for voices in used]),
+            legend=alt.Legend(orient="bottom", columns=1, labelLimit=250),
         )
         if by
         else alt.value(TRAINING),
@@ -185,7 +194,10 @@ def intervals(
     )
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X(
-            "accuracy:Q", title="Accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")
+            "accuracy:Q",
+            title="Accuracy",
+            scale=alt.Scale(zero=False),
+            axis=alt.Axis(format=".0%", tickCount=6),
         )
     )
     layers = [base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"), dots]
