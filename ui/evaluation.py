@@ -46,20 +46,23 @@ def choose(entries: list[Entry]) -> Entry:
     Another page does so with ``st.session_state["open report"]``, the `Entry.key`.
     """
     by_key = {entry.key: entry for entry in entries}
-    asked = st.session_state.pop("open report", None)
-    if asked is None and "report" not in st.session_state:
-        asked = st.query_params.get("report")
-    if asked in by_key:
-        st.session_state["report"] = asked
-    elif asked is not None:
+    state = st.session_state
+    if "open report" not in state and "report asked" not in state:
+        state["open report"] = st.query_params.get("report", entries[0].key)
+    if "open report" in state:
+        state["report asked"] = state.pop("open report")
+        state["times asked"] = state.get("times asked", 0) + 1
+    asked = state["report asked"]
+    if asked not in by_key:
         st.warning(f"There is no report called {asked} here. Choose another one.")
-    if st.session_state.get("report") not in by_key:
-        st.session_state.pop("report", None)
+    # A new box for every report that is asked for: its first choice is the one the browser shows
+    # even if it is busy, which a change of the session's state is not.
     key = st.selectbox(
         "Report",
         list(by_key),
+        index=list(by_key).index(asked) if asked in by_key else 0,
         format_func=lambda key: by_key[key].label,
-        key="report",
+        key=f"report {state['times asked']}",
         help="Of the shipped model, of a run of yours, made on this page, or published with this "
         "project.",
     )
@@ -198,10 +201,11 @@ def confusions(entry: Entry, figures: Figures) -> None:
     """Show the confusion matrix, and the clips of the cell that is chosen."""
     labels = figures["labels"]
     truth_key, answer_key = f"truth {entry.key}", f"answer {entry.key}"
-    for key, value in zip((truth_key, answer_key), tables.commonest_mistake(figures), strict=True):
-        if st.session_state.get(key) not in labels:
-            st.session_state[key] = value
-    chosen = (st.session_state[truth_key], st.session_state[answer_key])
+    first = tables.commonest_mistake(figures)
+    chosen = (
+        st.session_state.get(truth_key, first[0]),
+        st.session_state.get(answer_key, first[1]),
+    )
     left, right = st.columns([3, 2], gap="medium")
     with left:
         shown = st.segmented_control(
@@ -225,9 +229,9 @@ def confusions(entry: Entry, figures: Figures) -> None:
         )
         st.caption("Click a cell to hear its clips. Shown first: the most frequent mistake.")
     with right:
-        first, second = st.columns(2)
-        first.selectbox("Truth", labels, key=truth_key)
-        second.selectbox("Answer", labels, key=answer_key)
+        boxes = st.columns(2)
+        boxes[0].selectbox("Truth", labels, labels.index(first[0]), key=truth_key)
+        boxes[1].selectbox("Answer", labels, labels.index(first[1]), key=answer_key)
         _cell(entry, figures, *chosen)
 
 
