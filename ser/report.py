@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -320,18 +321,21 @@ def _contradiction(report: dict[str, Any]) -> str:
     needed = ["file", "start", "end", "emotion", "verdict", "truth", *labels]
     if missing := [column for column in needed if column not in columns]:
         return f"predictions have no column {missing[0]}"
-    if any(len(row) != len(columns) for row in rows) or len(rows) != report["n_test"]:
+    if len(rows) != report["n_test"] or not all(
+        isinstance(row, list) and len(row) == len(columns) for row in rows
+    ):
         return "predictions: rows are missing or have the wrong length"
-    table = predictions_of(report)
-    for column in columns:
+    table = dict(zip(columns, zip(*rows, strict=True), strict=True))
+    for column, cells in table.items():
         numbers = column in ("start", "end", "fold", *labels)
-        if not all(isinstance(cell, (int, float) if numbers else str) for cell in table[column]):
+        if not all(isinstance(cell, (int, float) if numbers else str) for cell in cells):
             kind = "number" if numbers else "text"
             return f"predictions: {column} holds something that is no {kind}"
-    counts = pd.crosstab(table["truth"], table["emotion"])
-    counts = counts.reindex(index=labels, columns=labels, fill_value=0)
-    if counts.to_numpy().tolist() != report["confusion_matrix"]:
+    counts = Counter(zip(table["truth"], table["emotion"], strict=True))
+    if [[counts.pop((t, p), 0) for p in labels] for t in labels] != report["confusion_matrix"]:
         return "the confusion matrix is not that of the predictions"
+    if counts:
+        return "predictions name something that is no label"
     if not set(report["per_class"]) <= set(labels):
         return "per_class names something that is no label"
     return ""

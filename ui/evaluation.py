@@ -66,7 +66,8 @@ def choose(entries: list[Entry]) -> Entry:
         help="Of the shipped model, of a run of yours, made on this page, or published with this "
         "project.",
     )
-    st.query_params["report"] = key
+    # Leaving the page forgets the box, not what was chosen in it.
+    state["report asked"] = st.query_params["report"] = key
     return by_key[key]
 
 

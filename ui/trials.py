@@ -132,4 +132,5 @@ def show_remove(name: str) -> None:
         if st.button("Remove", key=f"remove {name}"):
             with ui.errors_for_people():
                 trials.delete(Run(trials.folder() / name))
+                st.session_state["open report"] = archive.entries()[0].key
                 st.rerun()

@@ -207,7 +207,9 @@ def intervals(
         )
         layers.insert(0, compared.encode(x="line:Q"))
     return alt.layer(*layers).properties(
-        width=WIDTH, height=step * len(table), description=f"Accuracy by {column}"
+        width=WIDTH,
+        height=step * len(table) + 26 * len(used),  # the legend takes its share of the height
+        description=f"Accuracy by {column}",
     )
 
 
