@@ -19,7 +19,7 @@ with ui.errors_for_people():
     if not entry.file.exists():
         evaluation.unfinished(entry)
     else:
-        figures = evaluation.load(entry)
+        figures = ui.load_report(entry.file)
         evaluation.summary(entry, figures)
         evaluation.downloads(entry, figures)
         if entry.kind == "Evaluation":

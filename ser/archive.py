@@ -174,8 +174,8 @@ def epochs_of(entry: Entry) -> list[dict[str, Any]]:
 def corpora_at_hand(entry: Entry | None = None) -> list[Path]:
     """Return corpora that may hold the clips of a report, the likeliest first.
 
-    They are the corpus its run or evaluation names, those used lately, those in the project's
-    ``data``, and the samples.
+    They are the corpus its run or evaluation names, those of `ser.workspace.corpora`, and the
+    samples.
     """
     named = []
     if entry is not None and entry.folder != REPORTS:
@@ -186,8 +186,7 @@ def corpora_at_hand(entry: Entry | None = None) -> list[Path]:
         if isinstance(data, str):
             # The shipped model's is relative to the project.
             named = [workspace.PROJECT / data]
-    beside = sorted(workspace.PROJECT.joinpath("data").glob("*"))
-    found = [*named, *workspace.recent_corpora(), *beside, workspace.SAMPLES]
+    found = [*named, *workspace.corpora(), workspace.SAMPLES]
     return list(dict.fromkeys(path for path in found if _is_corpus(path)))
 
 

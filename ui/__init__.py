@@ -15,7 +15,7 @@ import pylibsrtp  # noqa: F401
 import streamlit as st
 
 from ser import bundle, charts, corpora, report, workspace
-from ser.errors import SerError
+from ser.errors import ReportError, SerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,9 +125,32 @@ def samples() -> pd.DataFrame:
     return corpora.scan(workspace.SAMPLES).clips
 
 
+@st.cache_data(show_spinner=False, max_entries=64)
+def _report(file: Path, changed: int, size: int) -> dict[str, Any]:
+    return report.load_report(file)
+
+
+def load_report(file: Path) -> dict[str, Any]:
+    """Return a report, read once as long as its file stays as it is.
+
+    Raises
+    ------
+    ReportError
+        See `ser.report.load_report`.
+    """
+    try:
+        stat = file.stat()
+    except OSError:
+        raise ReportError(f"There is no report at {file}.") from None
+    return _report(file, stat.st_mtime_ns, stat.st_size)
+
+
 def published(name: str) -> dict[str, Any] | None:
     """Return a report of this repository, or None if it has none of that name."""
-    return report.read_report(workspace.PROJECT / "reports", f"{name}.json")
+    try:
+        return load_report(workspace.PROJECT / "reports" / f"{name}.json")
+    except ReportError:
+        return None
 
 
 @contextmanager

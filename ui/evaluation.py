@@ -20,26 +20,6 @@ from ser.runs import Run
 Figures = dict[str, Any]
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def _load(file: Path, changed: int, size: int) -> Figures:
-    return report.load_report(file)
-
-
-def load(entry: Entry) -> Figures:
-    """Return a report; read once as long as its file stays as it is.
-
-    Raises
-    ------
-    ReportError
-        See `ser.report.load_report`.
-    """
-    try:
-        stat = entry.file.stat()
-    except OSError:
-        raise ReportError(f"There is no report at {entry.file}.") from None
-    return _load(entry.file, stat.st_mtime_ns, stat.st_size)
-
-
 def choose(entries: list[Entry]) -> Entry:
     """Let the user choose a report; an address with ``?report=`` or another page may ask for one.
 
@@ -47,10 +27,13 @@ def choose(entries: list[Entry]) -> Entry:
     """
     by_key = {entry.key: entry for entry in entries}
     state = st.session_state
-    if "open report" not in state and "report asked" not in state:
-        state["open report"] = st.query_params.get("report", entries[0].key)
-    if "open report" in state:
-        state["report asked"] = state.pop("open report")
+    # The browser may still send the address of before the last choice.
+    address = st.query_params.get("report")
+    if address not in (None, state.get("address"), state.get("report asked")):
+        state["open report"] = address
+    state["address"] = address
+    if "open report" in state or "report asked" not in state:
+        state["report asked"] = state.pop("open report", entries[0].key)
         state["times asked"] = state.get("times asked", 0) + 1
     asked = state["report asked"]
     if asked not in by_key:

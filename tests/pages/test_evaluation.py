@@ -121,6 +121,18 @@ def test_an_address_that_leads_nowhere_is_said_to(open_report):
     assert find(app.selectbox, "Report").value == "model/ravdess"
 
 
+def test_another_page_can_ask_for_a_report(open_report):
+    app = open_report("published/quick")
+    find(app.selectbox, "Report").select("published/emodb").run()
+    assert metrics(well(app)) == shown(json.loads((PROJECT / "reports" / "emodb.json").read_text()))
+    app.query_params["report"] = "published/quick"  # the address of before, sent too late
+    assert find(well(app.run()).selectbox, "Report").value == "published/emodb"
+    app.query_params["report"] = "published/samples"
+    assert find(well(app.run()).selectbox, "Report").value == "published/samples"
+    app.session_state["open report"] = "model/ravdess"
+    assert find(well(app.run()).selectbox, "Report").value == "model/ravdess"
+
+
 def test_the_boxes_list_the_clips_of_a_cell(open_report):
     app = open_report(part="Confusions")
     predictions = report.predictions_of(json.loads(SHIPPED.read_text()))
