@@ -366,40 +366,18 @@ def _config(options: argparse.Namespace) -> Any:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from ser import corpora, report, splits
+    from ser import report
     from ser.files import atomic_path, write_json, write_text
     from ser.runs import Run
 
-    recognizer = _load(options.model)
-    corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
-    clips = corpus.clips
-    in_words = None
-    if options.protocol == "reference":
-        if not report.heard(clips, recognizer.manifest).any():
-            in_words = (
-                "a random fifth of the clips, stratified by emotion, of a corpus that the model "
-                "was not trained on (--protocol all tests on every clip)"
-            )
-        _, test = splits.reference_test(clips, seed=options.seed)
-        clips = clips.iloc[test].reset_index(drop=True)
-        known = report.heard(clips, recognizer.manifest)
-        if known.any():
-            raise DataError(
-                f"{options.model} was trained on {known.sum()} of the {len(clips)} test clips of "
-                f"this split, so they are not unheard. Use the seed it was trained with, or "
-                "--protocol all, which says how many clips were heard."
-            )
-    result = report.test(
-        recognizer,
-        clips,
-        root=options.data,
+    result, skipped = report.test_corpus(
+        _load(options.model),
+        options.data,
         protocol=options.protocol,
-        seed=options.seed if options.protocol == "reference" else None,
-        in_words=in_words,
+        seed=options.seed,
+        trust=options.trust,
         jobs=options.jobs,
     )
-    if options.trust:
-        result |= report.test_trust(recognizer, clips, jobs=options.jobs)
     # Files first: a reader of the output that leaves early (head) must not cost them.
     if options.csv:
         with atomic_path(options.csv) as temporary:
@@ -410,7 +388,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         write_json(options.json, result, indent=None)
     _print_figures(result)
     _print_trust(result)
-    _print_skipped(corpus.skipped)
+    _print_skipped(skipped)
 
 
 def _crossval(options: argparse.Namespace) -> None:

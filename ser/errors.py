@@ -36,6 +36,12 @@ class RunError(SerError):
     code = "run"
 
 
+class ReportError(SerError):
+    """A report is missing, damaged, or contradicts itself."""
+
+    code = "report"
+
+
 class Stopped(Exception):  # noqa: N818 - no error: someone asked for it
     """Long work was asked to stop; what is done is kept, and the message says how to go on."""
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ser import bundle, charts, evaluation, robustness
+from ser import bundle, charts, corpora, evaluation, robustness
 from ser.bundle import Manifest
-from ser.errors import DataError
+from ser.errors import DataError, ReportError
 from ser.files import read_json, write_json, write_text
 from ser.parallel import Progress
 from ser.recognizer import SURE, Recognizer
@@ -32,14 +36,6 @@ PROTOCOL_WORDS = {
     "all": "every clip of the corpus",
 }
 """What each protocol means, for people."""
-
-# What readers of a report rely on.
-_NEEDED = {
-    *("protocol", "protocol_in_words", "corpora", "n_test", "per_class", "confusion_matrix"),
-    *("labels", "by", "ece", "accuracy", "weighted_f1", "macro_f1", "uar", "accuracy_interval"),
-    *("reliability", "coverage", "predictions"),
-    *("weighted_f1_interval", "macro_f1_interval", "uar_interval"),
-}
 
 KEPT = ("speaker", "gender", "channel", "intensity", "statement", "corpus")
 
@@ -122,6 +118,79 @@ def test(
     }
 
 
+def test_corpus(
+    recognizer: Recognizer,
+    data: str | Path,
+    *,
+    protocol: str = "reference",
+    seed: int = 42,
+    trust: bool = False,
+    jobs: int = -1,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Test a model on a corpus, and never call a clip unheard that trained it.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model.
+    data : str or Path
+        The corpus, see `ser.corpora.scan`.
+    protocol : {"reference", "all"}
+        The test clips of the reference split, or every clip.
+    seed : int
+        Of the reference split.
+    trust : bool
+        Also `test_trust`.
+    jobs, progress
+        See `ser.parallel.map_items`.
+
+    Returns
+    -------
+    report : dict
+        See `test`.
+    skipped : DataFrame
+        What of the corpus was left out and why, see `ser.corpora.Corpus`.
+
+    Raises
+    ------
+    DataError
+        If the corpus cannot be used, or the model was trained on test clips of the split.
+    """
+    from ser import splits
+
+    corpus = corpora.inspect(corpora.scan(data), jobs=jobs, progress=progress)
+    clips, in_words = corpus.clips, None
+    if protocol == "reference":
+        if not heard(clips, recognizer.manifest).any():
+            in_words = (
+                "a random fifth of the clips, stratified by emotion, of a corpus that the model "
+                "was not trained on (protocol all tests on every clip)"
+            )
+        _, chosen = splits.reference_test(clips, seed=seed)
+        clips = clips.iloc[chosen].reset_index(drop=True)
+        known = heard(clips, recognizer.manifest)
+        if known.any():
+            raise DataError(
+                f"{recognizer.manifest.name} was trained on {known.sum()} of the {len(clips)} test "
+                "clips of this split, so they are not unheard. Use the seed it was trained with, "
+                "or protocol all, which says how many clips were heard."
+            )
+    result = test(
+        recognizer,
+        clips,
+        root=data,
+        protocol=protocol,
+        seed=seed if protocol == "reference" else None,
+        in_words=in_words,
+        jobs=jobs,
+        progress=progress,
+    )
+    if trust:
+        result |= test_trust(recognizer, clips, jobs=jobs, progress=progress)
+    return result, corpus.skipped
+
+
 def test_trust(
     recognizer: Recognizer,
     clips: pd.DataFrame,
@@ -202,10 +271,74 @@ def write_all(
 def read_report(folder: str | Path, name: str = "report.json") -> dict[str, Any] | None:
     """Return the report in a folder, such as a bundle, or None if it has none that can be read."""
     try:
-        report = read_json(Path(folder) / name)
-    except (OSError, ValueError):
+        return load_report(Path(folder) / name)
+    except ReportError:
         return None
-    return report if set(report) >= _NEEDED else None
+
+
+def load_report(file: str | Path) -> dict[str, Any]:
+    """Read a report that may come from anyone: it has all parts, and they fit each other.
+
+    Raises
+    ------
+    ReportError
+        If there is none, or it is damaged, or its figures are not those of its predictions.
+    """
+    import jsonschema
+
+    file = Path(file)
+    try:
+        report = read_json(file)
+    except FileNotFoundError:
+        raise ReportError(f"There is no report at {file}.") from None
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{file} cannot be read: {error}. Copy or make it again.") from error
+    wrong = jsonschema.exceptions.best_match(_validator().iter_errors(report))
+    if wrong is not None:
+        place = wrong.json_path.removeprefix("$").removeprefix(".")
+        # What is wrong may be a table of thousands of rows.
+        words = wrong.message if len(wrong.message) < 100 else f"no {wrong.validator_value}"
+        reason = f"{place}: {words}" if place else words
+    else:
+        reason = _contradiction(report)
+    if reason:
+        raise ReportError(f"{file} is no report of this program ({reason}). Make it again.")
+    return report
+
+
+@cache
+def _validator() -> Any:
+    import jsonschema
+
+    schema = resources.files("ser").joinpath("templates/report.schema.json")
+    return jsonschema.Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
+
+
+def _contradiction(report: dict[str, Any]) -> str:
+    """Say what in a report of the right form cannot be true, or nothing."""
+    labels = report["labels"]
+    columns, rows = report["predictions"]["columns"], report["predictions"]["rows"]
+    needed = ["file", "start", "end", "emotion", "verdict", "truth", *labels]
+    if missing := [column for column in needed if column not in columns]:
+        return f"predictions have no column {missing[0]}"
+    if len(rows) != report["n_test"] or not all(
+        isinstance(row, list) and len(row) == len(columns) for row in rows
+    ):
+        return "predictions: rows are missing or have the wrong length"
+    table = dict(zip(columns, zip(*rows, strict=True), strict=True))
+    for column, cells in table.items():
+        numbers = column in ("start", "end", "fold", *labels)
+        if not all(isinstance(cell, (int, float) if numbers else str) for cell in cells):
+            kind = "number" if numbers else "text"
+            return f"predictions: {column} holds something that is no {kind}"
+    counts = Counter(zip(table["truth"], table["emotion"], strict=True))
+    if [[counts.pop((t, p), 0) for p in labels] for t in labels] != report["confusion_matrix"]:
+        return "the confusion matrix is not that of the predictions"
+    if counts:
+        return "predictions name something that is no label"
+    if not set(report["per_class"]) <= set(labels):
+        return "per_class names something that is no label"
+    return ""
 
 
 def to_html(report: dict[str, Any], epochs: Sequence[dict[str, Any]]) -> str:
@@ -222,6 +355,7 @@ def to_html(report: dict[str, Any], epochs: Sequence[dict[str, Any]]) -> str:
         robustness=(
             charts.to_svg(charts.robustness(report["robustness"])) if "robustness" in report else ""
         ),
+        name=report.get("model") or f"{report['protocol']}, {', '.join(report['corpora'])}",
         curves=charts.to_svg(charts.curves(epochs)) if epochs else "",
         epochs=len(epochs),
         seconds=sum(e["seconds"] for e in epochs),

@@ -4,6 +4,7 @@ All of it lies in one folder: ``SER_HOME`` if set, else ``runs`` beside this pac
 line knows nothing of it: there every folder is an argument.
 
     <name>/         a training run or a bundle made from one
+    evaluations/    models tested on corpora from the app, see `ser.trials`
     settings.json   the active model and the corpora used lately
 """
 

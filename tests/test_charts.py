@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser import audio, charts
@@ -82,6 +83,34 @@ def test_the_confusion_matrix_shows_counts_and_shares():
         ("calm", "sad"): (0, 0.0),
         ("calm", "calm"): (2, 1.0),
     }
+
+
+def test_the_confusion_matrix_shows_rates_and_frames_the_chosen_cell():
+    chart = charts.confusion(
+        [[3, 1], [0, 2]], ["sad", "calm"], rates=True, chosen=("sad", "calm")
+    ).to_dict()
+    (rows,) = chart["datasets"].values()
+    assert [r["shown"] for r in rows] == ["75", "25", "0", "100"]
+    assert [r["chosen"] for r in rows] == [False, True, False, False]
+    assert chart["params"][0]["name"] == "cell"
+
+
+def test_accuracies_are_drawn_on_their_intervals_beside_a_line():
+    table = pd.DataFrame(
+        {"speaker": ["a", "b"], "accuracy": [0.5, 0.75], "low": [0.4, 0.6], "high": [0.6, 0.9]}
+    )
+    svg = charts.to_svg(charts.intervals(table, "speaker", line=0.625))
+    assert "a" in svg and "stroke-dasharray" in svg
+    drawn = charts.intervals(table, "speaker").to_dict()
+    assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["rule", "point"]
+
+
+def test_recalls_have_the_colours_of_their_emotions_and_the_goal():
+    table = pd.DataFrame(
+        {"emotion": ["sad"], "recall": [0.5], "low": [0.4], "high": [0.6], "clips": [90]}
+    )
+    svg = charts.to_svg(charts.recalls(table, 0.75))
+    assert COLORS["sad"] in svg and "stroke-dasharray" in svg
 
 
 def test_a_class_without_clips_can_be_drawn():

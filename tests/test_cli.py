@@ -260,7 +260,7 @@ def test_evaluate_refuses_to_call_heard_clips_unheard(ser, finished_run, tmp_pat
     result = ser(
         "evaluate", finished_run.folder, "--data", data, "--seed", 7, "--json", tmp_path / "r.json"
     )
-    refused(result, "was trained on", "--protocol all")
+    refused(result, "was trained on", "protocol all")
     assert not (tmp_path / "r.json").exists()
 
 

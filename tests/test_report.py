@@ -3,8 +3,9 @@ import json
 import pytest
 
 from ser import corpora, report
-from ser.errors import DataError
+from ser.errors import DataError, ReportError
 from ser.recognizer import Recognizer
+from tests import tiny
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +96,57 @@ def test_predictions_are_a_table_of_clips(figures):
     assert list(table.columns[:5]) == ["file", "start", "end", "emotion", "verdict"]
     assert table[figures["labels"]].sum(axis=1).between(0.999, 1.001).all()
     assert not table["file"].str.startswith("/").any()
+
+
+@pytest.fixture
+def samples_report():
+    return json.loads((tiny.SAMPLES.parent.parent / "reports" / "samples.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"accuracy": "high"}, "accuracy"),
+        ({"accuracy": 1.5}, "accuracy"),
+        ({"accuracy_interval": [0.1]}, "accuracy_interval"),
+        ({"per_class": {"sad": {}}}, "per_class.sad"),
+        ({"per_class": {"bored": {"precision": 1, "recall": 1, "f1": 1, "support": 1}}}, "label"),
+        ({"by": []}, "by"),
+        ({"robustness": [{}], "rejection": []}, "robustness|rejection"),
+        ({"folds": 5}, "folds"),
+        ({"n_test": 119}, "rows are missing"),
+        ({"labels": ["sad"]}, "no text"),
+        ({"confusion_matrix": [[120]]}, "the confusion matrix is not that"),
+        ({"predictions": {"columns": ["file"], "rows": []}}, "no column"),
+    ],
+)
+def test_a_report_from_a_stranger_is_checked(samples_report, tmp_path, change, words):
+    (tmp_path / "report.json").write_text(json.dumps(samples_report | change))
+    with pytest.raises(ReportError, match=words):
+        report.load_report(tmp_path / "report.json")
+    assert report.read_report(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("truth", "sad"), ("truth", {}), ("sad", "much"), ("file", None), ("start", [])],
+)
+def test_predictions_of_a_stranger_are_checked(samples_report, tmp_path, column, cell):
+    predictions = samples_report["predictions"]
+    predictions["rows"][0][predictions["columns"].index(column)] = cell
+    (tmp_path / "report.json").write_text(json.dumps(samples_report))
+    with pytest.raises(ReportError, match="no report of this program"):
+        report.load_report(tmp_path / "report.json")
+
+
+def test_every_published_report_is_accepted():
+    project = tiny.SAMPLES.parent.parent
+    files = [project / "models" / "ravdess" / "report.json", *project.glob("reports/*.json")]
+    for file in files:
+        assert report.load_report(file)["n_test"] > 0
+
+
+def test_a_cross_validation_has_a_page_with_its_folds():
+    file = tiny.SAMPLES.parent.parent / "reports" / "speakers-quick.json"
+    page = report.to_html(report.load_report(file), [])
+    assert "<h1>speakers, ravdess</h1>" in page and "By fold" in page

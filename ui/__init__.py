@@ -15,7 +15,7 @@ import pylibsrtp  # noqa: F401
 import streamlit as st
 
 from ser import bundle, charts, corpora, report, workspace
-from ser.errors import SerError
+from ser.errors import ReportError, SerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,8 @@ TERMS = {
     "0 is best. 15 bins of confidence.",
     "F1": "F1: the harmonic mean of precision and recall; weighted by how many clips a class has.",
     "fold": "Fold: one part of the clips, tested by a model that was trained on the other parts.",
+    "interval": "95 % interval: in 95 of 100 tests such a range holds the figure that all clips of "
+    "this kind would give.",
     "mel": "Mel-spectrogram: energy over time in 32 bands that are spaced as the ear hears pitch.",
     "MFCC": "MFCCs: 13 numbers per moment that sum up the shape of the spectrum, so the vocal "
     "tract, without the pitch.",
@@ -123,9 +125,32 @@ def samples() -> pd.DataFrame:
     return corpora.scan(workspace.SAMPLES).clips
 
 
+@st.cache_data(show_spinner=False, max_entries=64)
+def _report(file: Path, changed: int, size: int) -> dict[str, Any]:
+    return report.load_report(file)
+
+
+def load_report(file: Path) -> dict[str, Any]:
+    """Return a report, read once as long as its file stays as it is.
+
+    Raises
+    ------
+    ReportError
+        See `ser.report.load_report`.
+    """
+    try:
+        stat = file.stat()
+    except OSError:
+        raise ReportError(f"There is no report at {file}.") from None
+    return _report(file, stat.st_mtime_ns, stat.st_size)
+
+
 def published(name: str) -> dict[str, Any] | None:
     """Return a report of this repository, or None if it has none of that name."""
-    return report.read_report(workspace.PROJECT / "reports", f"{name}.json")
+    try:
+        return load_report(workspace.PROJECT / "reports" / f"{name}.json")
+    except ReportError:
+        return None
 
 
 @contextmanager
@@ -165,6 +190,12 @@ def sample_label(name: str) -> str:
     clip = samples().set_index("name").loc[name]
     strong = ", strong" if clip["intensity"] == "strong" else ""
     return f"{clip['emotion']}{strong} · {clip['speaker']} ({clip['gender']}) · {clip['statement']}"
+
+
+def place(path: Path) -> str:
+    """Say where something lies, shortly if it is in the project."""
+    inside = path.is_relative_to(workspace.PROJECT)
+    return str(path.relative_to(workspace.PROJECT) if inside else path)
 
 
 def model_label(folder: Path) -> str:

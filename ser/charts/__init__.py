@@ -7,7 +7,15 @@ the same colour in every chart.  Nothing here knows where a chart will be shown.
 from ser.charts.answer import probabilities, timeline, why_rows, why_time
 from ser.charts.base import Chart, emotion_scale, save_chart, to_svg
 from ser.charts.clip import clip_charts, clip_figure, heatmap, spectrogram_db, waveform
-from ser.charts.results import beside, confusion, coverage, reliability, robustness
+from ser.charts.results import (
+    beside,
+    confusion,
+    coverage,
+    intervals,
+    recalls,
+    reliability,
+    robustness,
+)
 from ser.charts.training import comparison, curve, curves
 from ser.charts.voice import takes
 
@@ -23,7 +31,9 @@ __all__ = [
     "curves",
     "emotion_scale",
     "heatmap",
+    "intervals",
     "probabilities",
+    "recalls",
     "reliability",
     "robustness",
     "save_chart",

@@ -9,44 +9,212 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ser.charts.base import TRAINING, VALIDATION, WIDTH, Chart, sized
+from ser.charts.base import TRAINING, VALIDATION, WIDTH, Chart, emotion_scale
 
 
-def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Chart:
-    """Draw a confusion matrix: counts as numbers, the share of each true class as colour."""
+def confusion(
+    matrix: Sequence[Sequence[int]],
+    labels: Sequence[str],
+    *,
+    rates: bool = False,
+    chosen: tuple[str, str] | None = None,
+) -> Chart:
+    """Draw a confusion matrix; its colour is the share of the true class.
+
+    Parameters
+    ----------
+    matrix : sequence of sequence of int
+        Rows: truth, columns: predicted.
+    labels : sequence of str
+        Of rows and columns.
+    rates : bool
+        Write the share of the true class in per cent into the cells, instead of the number of
+        clips.
+    chosen : (str, str), optional
+        Truth and answer of the cell to frame.  A click selects another; the selection is called
+        ``cell`` and has the fields ``truth`` and ``predicted``.
+    """
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     table = pd.DataFrame(
         [
-            {"truth": t, "predicted": p, "count": int(counts[i, j]), "share": shares[i, j]}
+            {
+                "truth": t,
+                "predicted": p,
+                "count": int(counts[i, j]),
+                "share": shares[i, j],
+                "shown": f"{100 * shares[i, j]:.0f}" if rates else str(counts[i, j]),
+                "chosen": (t, p) == chosen,
+            }
             for i, t in enumerate(labels)
             for j, p in enumerate(labels)
         ]
     )
     base = alt.Chart(table).encode(
-        x=alt.X("predicted:N", sort=list(labels), title="Predicted"),
-        y=alt.Y("truth:N", sort=list(labels), title="Truth"),
+        x=alt.X(
+            "predicted:N",
+            sort=list(labels),
+            title="Predicted",
+            axis=alt.Axis(labelAngle=-45, labelOverlap=False),
+            scale=alt.Scale(padding=0.04),
+        ),
+        y=alt.Y("truth:N", sort=list(labels), title="Truth", scale=alt.Scale(padding=0.04)),
         tooltip=[
             alt.Tooltip("truth:N", title="Truth"),
             alt.Tooltip("predicted:N", title="Predicted"),
             alt.Tooltip("count:Q", title="Clips"),
-            alt.Tooltip("share:Q", title="Share of the class", format=".1%"),
+            alt.Tooltip("share:Q", title="Share of the true class", format=".1%"),
         ],
     )
-    cells = base.mark_rect().encode(
+    cells = base.mark_rect(cornerRadius=3, cursor="pointer", strokeWidth=3).encode(
         color=alt.Color(
-            "share:Q",
-            title="Share of the true class",
-            scale=alt.Scale(scheme="blues", domain=[0, 1]),
-            legend=alt.Legend(format=".0%"),
+            "share:Q", scale=alt.Scale(type="sqrt", range=_SHARES, domain=[0, 1]), legend=None
+        ),
+        opacity=alt.condition("datum.count > 0", alt.value(1), alt.value(0.15)),
+        stroke=alt.condition("datum.chosen", alt.value(VALIDATION), alt.value("transparent")),
+    )
+    numbers = (
+        base.transform_filter("datum.count > 0")
+        .mark_text(color="white", cursor="pointer")
+        .encode(text="shown:N")
+    )
+    cell = alt.selection_point(name="cell", fields=["truth", "predicted"], toggle=False)
+    side = 46 * len(labels)
+    unit = "per cent of the true emotion" if rates else "number of clips"
+    return alt.layer(cells.add_params(cell), numbers).properties(
+        width=side, height=0.75 * side, description=f"Confusion matrix, {unit}"
+    )
+
+
+# White reads on all of them, and they stand out on white and on near-black.
+_SHARES = ["#64748b", "#1d4ed8"]
+
+
+def recalls(table: pd.DataFrame, goal: float) -> Chart:
+    """Draw the recall of every emotion with its interval, against a goal.
+
+    Parameters
+    ----------
+    table : DataFrame
+        See `ser.tables.classes`.
+    goal : float
+        In [0, 1].
+    """
+    emotions = table["emotion"].tolist()
+    base = alt.Chart(table).encode(
+        y=alt.Y(
+            "emotion:N",
+            sort=emotions,
+            title=None,
+            axis=alt.Axis(labelFlush=False, labelOverlap=False),
+        ),
+        tooltip=[
+            alt.Tooltip("emotion:N", title="Emotion"),
+            alt.Tooltip("recall:Q", title="Recall", format=".1%"),
+            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+            alt.Tooltip("clips:Q", title="Clips"),
+        ],
+    )
+    colour = alt.Color("emotion:N", scale=emotion_scale(emotions), legend=None)
+    bars = base.mark_bar(opacity=0.45, cornerRadiusEnd=3, height={"band": 0.7}).encode(
+        color=colour,
+        x=alt.X(
+            "recall:Q",
+            title="Recall",
+            scale=alt.Scale(domain=[0, 1]),
+            axis=alt.Axis(format=".0%"),
+        ),
+    )
+    spread = base.mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q", color=colour)
+    line = (
+        alt.Chart(pd.DataFrame({"goal": [goal]}))
+        .mark_rule(color=VALIDATION, strokeDash=[4, 4], strokeWidth=2)
+        .encode(x="goal:Q")
+    )
+    return alt.layer(bars, spread, line).properties(
+        width=WIDTH,
+        height=30 * len(table),
+        description=f"Recall by emotion, against a goal of {goal:.0%}",
+    )
+
+
+def intervals(
+    table: pd.DataFrame,
+    column: str,
+    *,
+    line: float | None = None,
+    by: Sequence[str] = (),
+    step: int = 22,
+) -> Chart:
+    """Draw accuracies as dots on their 95 % intervals, one row under the other.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With ``accuracy``, ``low`` and ``high`` in [0, 1], and what names a row.
+    column : str
+        What names a row.
+    line : float, optional
+        An accuracy to compare with, in [0, 1].
+    by : sequence of str
+        Values of the column ``voices``, to colour the rows by.  A comma in a name then begins a
+        new line.
+    step : int
+        Height of a row in pixels.
+    """
+    used = [voices for voices in by if voices in set(table["voices"])]
+    base = alt.Chart(table).encode(
+        y=alt.Y(
+            f"{column}:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(
+                labelLimit=180,
+                labelFlush=False,
+                labelOverlap=False,
+                labelExpr="split(datum.label, ', ')" if by else alt.Undefined,
+            ),
+        ),
+        color=alt.Color(
+            "voices:N",
+            title=None,
+            scale=alt.Scale(domain=used, range=[_VOICES[by.index(voices)] for voices in used]),
+            legend=alt.Legend(orient="bottom", columns=1, labelLimit=250),
+        )
+        if by
+        else alt.value(TRAINING),
+        tooltip=[
+            alt.Tooltip(f"{column}:N", title=column.capitalize()),
+            alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+            *([alt.Tooltip("clips:Q", title="Clips")] if "clips" in table else []),
+        ],
+    )
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X(
+            "accuracy:Q",
+            title="Accuracy",
+            scale=alt.Scale(zero=False),
+            axis=alt.Axis(format=".0%", tickCount=6),
         )
     )
-    numbers = base.mark_text().encode(
-        text="count:Q",
-        color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("#1b2430")),
+    layers = [base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"), dots]
+    if line is not None:
+        compared = alt.Chart(pd.DataFrame({"line": [line]})).mark_rule(
+            color=VALIDATION, strokeDash=[4, 4], strokeWidth=2
+        )
+        layers.insert(0, compared.encode(x="line:Q"))
+    return alt.layer(*layers).properties(
+        width=WIDTH,
+        height=step * len(table) + 26 * len(used),  # the legend takes its share of the height
+        description=f"Accuracy by {column}",
     )
-    side = 46 * len(labels)
-    return alt.layer(cells, numbers).properties(width=side, height=0.75 * side)
+
+
+# As many as `ser.archive.VOICES`.
+_VOICES = ["#7d8590", "#4a7fd4", "#c98500", "#d9539b"]
 
 
 def reliability(rows: Sequence[dict[str, float]]) -> Chart:
@@ -137,18 +305,4 @@ def robustness(rows: Sequence[dict[str, Any]]) -> Chart:
     table = pd.DataFrame(
         [r | dict(zip(("low", "high"), r["accuracy_interval"], strict=True)) for r in rows]
     )
-    base = alt.Chart(table).encode(y=alt.Y("condition:N", sort=None, title=None))
-    dots = base.mark_point(filled=True, size=60, color=TRAINING).encode(
-        x=alt.X(
-            "accuracy:Q", title="Accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")
-        ),
-        tooltip=[
-            alt.Tooltip("condition:N", title="Condition"),
-            alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
-            alt.Tooltip("uar:Q", title="UAR", format=".1%"),
-            alt.Tooltip("uncertain:Q", title="Uncertain", format=".1%"),
-        ],
-    )
-    intervals = base.mark_rule(color=TRAINING).encode(x="low:Q", x2="high:Q")
-    clean = alt.Chart(table.head(1)).mark_rule(color=VALIDATION, strokeDash=[4, 4])
-    return sized(alt.layer(clean.encode(x="accuracy:Q"), intervals, dots), "", 22 * len(table))
+    return intervals(table, "condition", line=float(table["accuracy"].iloc[0]))

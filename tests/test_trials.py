@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+from ser import report, trials
+from ser.errors import BundleError, DataError, RunError, Stopped
+from ser.runs import Run
+from tests.tiny import SAMPLES, tiny_corpus
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return tiny_corpus(tmp_path_factory.mktemp("trial") / "data", ("05",))
+
+
+@pytest.fixture
+def waiting(finished_run, corpus, monkeypatch):
+    """A trial whose process is still to be started."""
+    monkeypatch.setattr(trials, "launch", lambda trial: None)
+    return trials.start(finished_run.folder, corpus, protocol="all")
+
+
+def test_a_trial_runs_in_a_process_of_its_own_and_leaves_a_report(finished_run, corpus):
+    trial = trials.start(finished_run.folder, corpus, protocol="all")
+    assert trials._started[trial.folder].wait(300) == 0, (trial.folder / "log.txt").read_text()
+    assert trials.status(trial)["state"] == "finished"
+    found = report.load_report(trial.folder / "report.json")
+    assert found["n_test"] == len(list(corpus.iterdir()))
+    assert [t.folder for t in trials.find_trials()] == [trial.folder]
+    trials.delete(trial)
+    assert trials.find_trials() == []
+
+
+def test_it_tells_how_far_it_is(waiting, monkeypatch):
+    seen = []
+    write = trials.write_json
+    monkeypatch.setattr(
+        trials,
+        "write_json",
+        lambda path, value, **how: (seen.append(value), write(path, value, **how)),
+    )
+    trials.run(waiting)
+    steps = [s for s in seen if s.get("total")]
+    assert {s["message"] for s in steps} == {"Opening clips (1 of 2)", "Listening (2 of 2)"}
+    assert steps[-1]["done"] == steps[-1]["total"] and steps[-1]["seconds_left"] == 0
+
+
+def test_it_stops_when_asked_and_can_be_started_again(waiting):
+    trials.stop(waiting)
+    with pytest.raises(Stopped):
+        trials.run(waiting)
+    assert trials.status(waiting)["state"] == "stopped"
+    assert not (waiting.folder / "report.json").exists()
+    (waiting.folder / "stop").unlink()  # as `launch` does
+    trials.run(waiting)
+    assert trials.status(waiting)["state"] == "finished"
+
+
+def test_a_second_one_waits_its_turn(waiting, finished_run):
+    waiting.write_status("evaluating", "Listening")
+    with waiting.locked():
+        with pytest.raises(RunError, match="still going on"):
+            trials.start(finished_run.folder, SAMPLES, protocol="all")
+        with pytest.raises(RunError, match="still going on"):
+            trials.delete(waiting)
+
+
+def test_a_killed_process_is_noticed(waiting):
+    waiting.write_status("evaluating", "Listening")
+    status = trials.status(waiting)
+    assert status["state"] == "interrupted" and "again" in status["message"]
+
+
+def test_what_cannot_be_tested_is_refused_before_anything_is_made(finished_run, tmp_path):
+    with pytest.raises(BundleError):
+        trials.start(tmp_path, SAMPLES, protocol="all")
+    with pytest.raises(DataError, match="does not exist"):
+        trials.start(finished_run.folder, tmp_path / "nowhere", protocol="all")
+    assert trials.find_trials() == []
+
+
+def test_clips_it_was_trained_on_are_refused_with_a_reason(finished_run, monkeypatch):
+    monkeypatch.setattr(trials, "launch", lambda trial: None)
+    data = finished_run.read_config()["data"]
+    trial = trials.start(finished_run.folder, data, protocol="reference", seed=7)
+    with pytest.raises(DataError):
+        trials.run(trial)
+    status = trials.status(trial)
+    assert status["state"] == "failed" and "was trained on" in status["message"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"model": 1}'])
+def test_a_damaged_trial_is_said_to_be(waiting, text):
+    (waiting.folder / "config.json").write_text(text)
+    with pytest.raises(RunError, match="damaged"):
+        trials.run(Run(waiting.folder))
+
+
+def test_names_are_free_and_fit_for_files(waiting, finished_run, corpus):
+    second = trials.start(finished_run.folder, corpus, protocol="all")
+    assert waiting.folder.name == "run-on-data-all"
+    assert second.folder.name == "run-on-data-all-2"
+    assert json.loads((second.folder / "config.json").read_text())["data"] == str(corpus)
