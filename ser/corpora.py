@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -338,36 +338,56 @@ def inspect(corpus: Corpus, *, jobs: int = -1, progress: Progress | None = None)
         ``clips`` gains ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS) and
         ``audio`` (`ser.audio.audio_hash`); clips that cannot be used move to ``skipped``.
     """
-    measured = map_items(
-        _measure, corpus.clips["path"], "Opening clips", jobs=jobs, progress=progress
-    )
-    bad = [isinstance(m, str) for m in measured]
-    good = [m for m in measured if not isinstance(m, str)]
-    clips = corpus.clips.loc[[not b for b in bad]].reset_index(drop=True)
-    columns = ["seconds", "speech_seconds", "level_dbfs", "audio"]
-    clips = clips.join(pd.DataFrame(good, columns=columns))
+    measured = measure(corpus.clips["path"], jobs=jobs, progress=progress)
+    good = (measured["reason"] == "").to_numpy()
+    clips = corpus.clips.loc[good].reset_index(drop=True)
+    clips = clips.join(measured.loc[good].drop(columns="reason").reset_index(drop=True))
     refused = pd.DataFrame(
-        {
-            "path": corpus.clips["path"][bad],
-            "reason": [m for m in measured if isinstance(m, str)],
-        },
+        {"path": corpus.clips["path"].to_numpy(), "reason": measured["reason"].to_numpy()},
         dtype=str,
-    )
+    ).loc[~good]
     skipped = pd.concat([corpus.skipped, refused], ignore_index=True)
     return Corpus(clips, skipped)
 
 
-def _measure(path: str) -> dict[str, Any] | str:
+def measure(
+    paths: Iterable[str], *, jobs: int = -1, progress: Progress | None = None
+) -> pd.DataFrame:
+    """Open audio files: how long, how loud, what is heard, or why they cannot be used.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Audio files.
+    jobs, progress
+        See `ser.parallel.map_items`.
+
+    Returns
+    -------
+    DataFrame
+        One row per file: ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS),
+        ``audio`` (`ser.audio.audio_hash`), and ``reason``, which is empty if it can be used.
+    """
+    rows = map_items(_measure, paths, "Opening clips", jobs=jobs, progress=progress)
+    table = pd.DataFrame(
+        rows, columns=["seconds", "speech_seconds", "level_dbfs", "audio", "reason"]
+    )
+    kinds = dict.fromkeys(["seconds", "speech_seconds", "level_dbfs"], "float64")
+    return table.astype({**kinds, "audio": "str", "reason": "str"})
+
+
+def _measure(path: str) -> dict[str, Any]:
     try:
         samples = audio.load_audio(path)
         start, end = audio.find_speech(samples)
     except audio.AudioError as error:
-        return f"{error.code}: {error}"
+        return {"audio": "", "reason": f"{error.code}: {error}"}
     return {
         "seconds": len(samples) / CONTRACT.sample_rate,
         "speech_seconds": (end - start) / CONTRACT.sample_rate,
         "level_dbfs": audio.level_dbfs(samples),
         "audio": audio.audio_hash(samples),
+        "reason": "",
     }
 
 
@@ -402,3 +422,33 @@ def duplicates(clips: pd.DataFrame) -> pd.DataFrame:
     """
     twins = clips[clips.duplicated("audio", keep=False)]
     return twins.sort_values(["audio", "name"])
+
+
+def counterparts(clips: pd.DataFrame, clip: pd.Series) -> pd.DataFrame:
+    """Return the same speaker saying the same statement in other emotions, one clip of each.
+
+    Of several the one of the same intensity and repetition is taken.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With `COLUMNS`.
+    clip : Series
+        A row of it.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `clips`; none where the corpus knows no speakers or statements.
+    """
+    if not clip["speaker"] or not clip["statement"]:
+        return clips.head(0)
+    same = clips["emotion"] != clip["emotion"]
+    for column in ("corpus", "speaker", "channel", "statement"):
+        same &= clips[column] == clip[column]
+    others = clips[same]
+    unlike = 2 * (others["intensity"] != clip["intensity"]) + (
+        others["repetition"] != clip["repetition"]
+    )
+    nearest = others.iloc[unlike.to_numpy().argsort(kind="stable")]
+    return nearest.drop_duplicates("emotion").sort_values("name")

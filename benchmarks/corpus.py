@@ -1,0 +1,121 @@
+"""How long the Dataset page computes for 100 000 clips, each step in milliseconds.
+
+    python benchmarks/corpus.py [--clips 100000] [--json FILE]
+
+Run it on a machine that does nothing else. The clips are names and random numbers, no audio; times
+are medians of 5 calls. A visit to a view of the page is the sum of its steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser import charts, corpora, embedding, index
+from ser.emotions import EMOTIONS
+from ser.files import write_json
+
+CALLS = 5
+SHOWN = ["name", "emotion", "speaker", "gender", "channel", "intensity", "statement"]
+
+
+def milliseconds(function: Callable[[], Any]) -> float:
+    function()
+    times = []
+    for _ in range(CALLS):
+        began = time.perf_counter()
+        function()
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+def make_table(count: int) -> pd.DataFrame:
+    """Return what an index of `count` clips of 400 speakers holds."""
+    rng = np.random.default_rng(0)
+    speaker = rng.integers(1, 401, count)
+    names = [f"clip-{i:07}.wav" for i in range(count)]
+    return pd.DataFrame(
+        {
+            "path": [f"/corpus/{s:03}/{n}" for s, n in zip(speaker, names, strict=True)],
+            "name": names,
+            "clip_id": "",
+            "corpus": "folders",
+            "emotion": rng.choice(EMOTIONS, count),
+            "speaker": [f"speaker {s:03}" for s in speaker],
+            "gender": np.where(speaker % 2, "male", "female"),
+            "channel": rng.choice(["speech", "song"], count),
+            "modality": "audio",
+            "intensity": rng.choice(["normal", "strong"], count),
+            "statement": [f"sentence {i}" for i in rng.integers(0, 50, count)],
+            "repetition": rng.choice(["1", "2"], count),
+            "size": rng.integers(10**5, 10**6, count),
+            "mtime_ns": 1_700_000_000_000_000_000 + np.arange(count),
+            "seconds": rng.gamma(9, 0.4, count).round(3),
+            "speech_seconds": rng.gamma(6, 0.4, count).round(3),
+            "level_dbfs": rng.normal(-30, 6, count).round(2),
+            "audio": [f"{i:032x}" for i in rng.integers(0, 2**62, count)],
+            "reason": "",
+        }
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=100_000)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SER_CACHE"] = folder
+        file = index.index_file("/corpus")
+        file.parent.mkdir(parents=True)
+        make_table(options.clips).to_csv(file, index=False)
+        found = index.read_index("/corpus")
+        assert found is not None and len(found.clips) == options.clips
+        result = {"clips": options.clips, "calls": CALLS, "milliseconds": measure(found)}
+    for step, spent in result["milliseconds"].items():
+        print(f"{spent:8.1f} ms  {step}")
+    if options.json:
+        write_json(options.json, result)
+
+
+def measure(found: index.Index) -> dict[str, float]:
+    import pyarrow
+
+    clips = found.clips
+    angry = (clips["emotion"] == "angry") & (clips["gender"] == "female")
+    steps: dict[str, Callable[[], Any]] = {
+        "read the index, once per server": lambda: index.read_index("/corpus"),
+        "figures at a glance": lambda: (
+            clips["seconds"].sum(),
+            clips["speaker"].nunique(),
+            clips["emotion"].nunique(),
+        ),
+        "chart of clips per emotion": lambda: charts.clips_per_emotion(clips, by="channel"),
+        "histogram of durations": lambda: charts.histogram(
+            clips["seconds"], title="Duration", unit="s"
+        ),
+        "duplicates": lambda: corpora.duplicates(clips),
+        "filter by emotion, gender and name": lambda: clips[
+            angry & clips["name"].str.contains("99", case=False, regex=False)
+        ],
+        "table of all clips for the browser": lambda: pyarrow.Table.from_pandas(
+            clips[[*SHOWN, "seconds", "level_dbfs"]]
+        ),
+        "find a clip by its path": lambda: clips[clips["path"] == clips["path"].iloc[-1]],
+        "counterparts of a clip": lambda: corpora.counterparts(clips, clips.iloc[0]),
+        "sample for averages and map": lambda: embedding.sample(clips),
+    }
+    return {name: round(milliseconds(step), 1) for name, step in steps.items()}
+
+
+if __name__ == "__main__":
+    main()
