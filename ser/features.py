@@ -66,6 +66,31 @@ def spectral_contrast(samples: Samples, *, contract: Contract = CONTRACT) -> Mat
     return _contrast(magnitudes(samples, contract=contract), contract)
 
 
+def pitch(samples: Samples, *, contract: Contract = CONTRACT) -> npt.NDArray[np.float64]:
+    """Return the fundamental frequency of each frame in Hz, NaN where there is none.
+
+    Mauch & Dixon 2014, *pYIN: A fundamental frequency estimator using probabilistic threshold
+    distributions*; looked for from 65 Hz (a deep voice) to 1000 Hz (a sung high note).
+
+    Examples
+    --------
+    >>> tone = np.sin(2 * np.pi * 220 * np.arange(16_000) / 16_000).astype(np.float32)
+    >>> float(np.nanmedian(pitch(tone)).round())
+    220.0
+    """
+    import librosa
+
+    hertz, _, _ = librosa.pyin(
+        samples,
+        fmin=65.0,
+        fmax=1000.0,
+        sr=contract.sample_rate,
+        frame_length=contract.n_fft,
+        hop_length=contract.hop_length,
+    )
+    return np.asarray(hertz, float)
+
+
 def model_input(samples: Samples, *, contract: Contract = CONTRACT) -> Matrix:
     """Return what the model sees of one clip.
 

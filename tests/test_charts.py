@@ -1,10 +1,12 @@
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ser import audio, charts
+from ser import audio, charts, features
+from ser.charts.clip import CLIP_CHARTS, pitch
 from ser.contract import CONTRACT
 from ser.emotions import COLORS, EMOTIONS
 from ser.errors import OutputError
@@ -53,9 +55,67 @@ def test_a_heatmap_shows_every_value_where_it_belongs():
     matrix = np.arange(6.0).reshape(2, 3)
     spec = charts.heatmap(matrix, title="t", rows="Band", unit="dB", row_values=["low", "high"])
     (rows,) = spec.to_dict()["datasets"].values()
-    assert [(r["name"], round(r["start"] / 0.032), r["value"]) for r in rows] == [
+    assert [(r["name"], r["frame"], r["value"]) for r in rows] == [
         ("low", 0, 0), ("low", 1, 1), ("low", 2, 2), ("high", 0, 3), ("high", 1, 4), ("high", 2, 5),
     ]  # fmt: skip
+
+
+def test_the_numbers_of_a_heatmap_can_be_read_without_seeing_it():
+    matrix = np.arange(6.0).reshape(2, 3)
+    chart = charts.heatmap(matrix, title="t", rows="Band", unit="dB", row_values=["low", "high"])
+    table = charts.heatmap_table(chart)
+    assert table.columns.tolist() == ["time (s)", "low", "high"]
+    assert table["time (s)"].tolist() == [0.0, 0.03, 0.06]
+    assert table["high"].tolist() == [3, 4, 5]
+    assert "0.0 to 5.0 dB, highest at 0.1 s in high" in chart.description
+
+
+def test_what_a_cell_says_can_be_other_than_its_colour():
+    chart = charts.heatmap(
+        np.zeros((1, 2)), title="t", rows="Row", unit="std. dev.", told=np.array([[7.0, 8.0]])
+    )
+    assert charts.heatmap_table(chart)["1"].tolist() == [7, 8]
+
+
+def axis_labels(chart):
+    """Return the labels of the vertical axis of a heat-map as they are drawn, from the bottom."""
+    chart = chart.properties(title="", height=400)
+    svg = charts.to_svg(chart)
+    group = svg[svg.index('aria-label="Y-axis') :]
+    group = group[: group.index("role-axis-title")]
+    return [text for text in re.findall(r"<text[^>]*>([^<]*)</text>", group) if text]
+
+
+def test_frequencies_are_labelled_in_round_numbers(recording):
+    drawn = charts.clip_charts(recording, names=["spectrogram", "mel", "channel 1", "contrast"])
+    assert axis_labels(drawn["spectrogram"]) == ["0", *(f"{k}k" for k in range(1, 8))]
+    for name in ("mel", "channel 1"):
+        assert axis_labels(drawn[name]) == ["100", "500", "1k", "2k", "4k"], name
+    assert axis_labels(drawn["contrast"])[:2] == ["0", "200"]
+
+
+def test_the_second_channel_names_its_groups_and_tells_the_very_values(recording):
+    (chart,) = charts.clip_charts(recording, names=["channel 2"]).values()
+    assert axis_labels(chart) == ["MFCC", "chroma", "contrast"]
+    clip = audio.prepare_clip(recording)
+    told = charts.heatmap_table(chart).drop(columns="time (s)").to_numpy().T
+    np.testing.assert_allclose(told, features.model_input(clip.samples)[:, :, 1], atol=0.006)
+
+
+def test_only_the_charts_asked_for_are_drawn_and_there_are_nine(recording):
+    assert list(charts.clip_charts(recording, names=["chroma", "pitch"])) == ["chroma", "pitch"]
+    everything = charts.clip_charts(recording, names=CLIP_CHARTS)
+    assert len(everything) == 9
+    for name, chart in everything.items():
+        assert "Time (s)" in titles(chart.to_dict()), name
+    assert "Pitch (Hz)" in titles(everything["pitch"].to_dict())
+
+
+def test_the_pitch_of_a_tone_is_its_frequency():
+    tone = np.sin(2 * np.pi * 220 * np.arange(48_000) / 16_000).astype(np.float32)
+    (chart,) = charts.clip_charts(tone, names=["pitch"]).values()
+    assert "median 220 Hz" in chart.description
+    assert "no frame has a pitch" in pitch(np.zeros(48_000, np.float32)).description
 
 
 def test_a_tone_is_drawn_at_its_frequency():

@@ -6,7 +6,21 @@ the same colour in every chart.  Nothing here knows where a chart will be shown.
 
 from ser.charts.answer import probabilities, timeline, why_rows, why_time
 from ser.charts.base import Chart, emotion_scale, save_chart, to_svg
-from ser.charts.clip import clip_charts, clip_figure, heatmap, spectrogram_db, waveform
+from ser.charts.clip import (
+    clip_charts,
+    clip_figure,
+    heatmap,
+    heatmap_table,
+    spectrogram_db,
+    waveform,
+)
+from ser.charts.corpus import (
+    UNKNOWN,
+    average_spectrograms,
+    clip_map,
+    clips_per_emotion,
+    histogram,
+)
 from ser.charts.results import (
     beside,
     confusion,
@@ -20,10 +34,14 @@ from ser.charts.training import comparison, curve, curves
 from ser.charts.voice import takes
 
 __all__ = [
+    "UNKNOWN",
     "Chart",
+    "average_spectrograms",
     "beside",
     "clip_charts",
     "clip_figure",
+    "clip_map",
+    "clips_per_emotion",
     "comparison",
     "confusion",
     "coverage",
@@ -31,6 +49,8 @@ __all__ = [
     "curves",
     "emotion_scale",
     "heatmap",
+    "heatmap_table",
+    "histogram",
     "intervals",
     "probabilities",
     "recalls",

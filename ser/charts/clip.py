@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -10,10 +12,31 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.charts.base import AXIS, Chart, sized
+from ser.charts.base import AXIS, TRAINING, Chart, sized
 from ser.contract import CONTRACT, Contract
 
+CLIP_CHARTS = (
+    "waveform",
+    "pitch",
+    "spectrogram",
+    "mel",
+    "mfcc",
+    "chroma",
+    "contrast",
+    "channel 1",
+    "channel 2",
+)
+"""Names of the charts that `clip_charts` can draw, in their order."""
+
+_FEW = ("waveform", "spectrogram", "mfcc", "channel 1", "channel 2")
 _POINTS = 1200  # of a waveform: more than a screen has columns
+_ROUND_HZ = (100, 500, 1000, 2000, 4000)
+# Speech is brought to -23 dBFS, so one scale fits all clips and two of them can be compared: these
+# hold all but the faintest of the 2452 clips of RAVDESS.
+_MEL_DB = (-60.0, 25.0)
+_MFCC = (-100.0, 100.0)
+_SPREADS = (-3.0, 3.0)  # standard deviations
+_KINDS = ("MFCC", "chroma", "contrast")
 
 
 def waveform(
@@ -65,7 +88,56 @@ def waveform(
         )
     )
     title = "Waveform" if kept is None else "Waveform (blue: what the model hears)"
-    return sized(alt.layer(bars), title, 150)
+    said = f"Waveform of {len(samples) / contract.sample_rate:.1f} s"
+    if kept is not None:
+        said += f"; the model hears {start:.1f} s to {end:.1f} s"
+    return sized(alt.layer(bars), title, 150).properties(description=said)
+
+
+def pitch(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+    """Draw the melody of speech: the pitch of each frame that has one.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+        Mono audio at the contract's rate.
+    contract : Contract
+        For the frames.
+    """
+    from ser import features
+
+    hertz = features.pitch(samples, contract=contract)
+    seconds = np.arange(len(hertz)) * contract.hop_length / contract.sample_rate
+    # A number per voiced stretch, so that no line is drawn through silence.
+    stretch = np.cumsum(np.isnan(hertz))
+    table = pd.DataFrame({"time": seconds, "pitch": hertz.round(1), "stretch": stretch}).dropna()
+    line = (
+        alt.Chart(table)
+        .mark_line(color=TRAINING, point=alt.OverlayMarkDef(size=14, color=TRAINING))
+        .encode(
+            x=alt.X(
+                "time:Q",
+                title="Time (s)",
+                scale=alt.Scale(domain=[0, len(samples) / contract.sample_rate], nice=False),
+            ),
+            y=alt.Y(
+                "pitch:Q",
+                title="Pitch (Hz)",
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(minExtent=AXIS),
+            ),
+            detail="stretch:N",
+            tooltip=[
+                alt.Tooltip("time:Q", title="Time (s)", format=".2f"),
+                alt.Tooltip("pitch:Q", title="Pitch (Hz)", format=".0f"),
+            ],
+        )
+    )
+    said = "Pitch contour: no frame has a pitch"
+    if len(table):
+        low, middle, high = table["pitch"].quantile([0.05, 0.5, 0.95])
+        said = f"Pitch contour: median {middle:.0f} Hz, mostly {low:.0f} to {high:.0f} Hz"
+    return sized(alt.layer(line), "Pitch of the 3 s heard", 150).properties(description=said)
 
 
 def heatmap(
@@ -75,6 +147,10 @@ def heatmap(
     rows: str,
     unit: str,
     row_values: Sequence[Any] | None = None,
+    ticks: Mapping[float, str] | None = None,
+    lines: Sequence[float] = (),
+    domain: tuple[float, float] | None = None,
+    told: npt.NDArray[np.floating] | None = None,
     contract: Contract = CONTRACT,
     height: int = 180,
     diverging: bool = False,
@@ -89,6 +165,16 @@ def heatmap(
         Of the chart, of the vertical axis, and of the values.
     row_values : sequence, optional
         A name or number for each row; by default 1, 2, 3 …
+    ticks : mapping of float to str, optional
+        Labels of the vertical axis by their place; row 0 lies between 0 and 1.  By default about
+        eight rows are named.
+    lines : sequence of float
+        Places of lines that part groups of rows.
+    domain : (float, float), optional
+        Values at the two ends of the colours; what lies beyond gets the colour of the end.  By
+        default the smallest and the largest value.
+    told : ndarray, shape (rows, frames), optional
+        What the tooltip says, if not the values that are coloured.
     contract : Contract
         For the step between frames.
     height : int
@@ -96,27 +182,34 @@ def heatmap(
     diverging : bool
         Colour around zero, for values that have a sign.
     """
-    names = list(row_values if row_values is not None else range(1, len(matrix) + 1))
-    seconds = contract.hop_length / contract.sample_rate
+    matrix = np.asarray(matrix, np.float32).round(2)
     count, frames = matrix.shape
+    names = [str(name) for name in (row_values or range(1, count + 1))]
+    if domain is None:
+        domain = (float(matrix.min()), float(matrix.max()))
+        if diverging:
+            limit = max(abs(domain[0]), abs(domain[1])) or 1.0
+            domain = (-limit, limit)
+    if ticks is None:
+        ticks = {i + 0.5: names[i] for i in range(0, count, max(count // 8, 1))}
+    step = contract.hop_length / contract.sample_rate
+    # Small numbers travel to the browser, which works out where each cell begins and ends.
+    row = np.repeat(np.arange(count, dtype=np.int16), frames)
     table = pd.DataFrame(
         {
-            "start": np.tile(np.arange(frames) * seconds, count).round(4),
-            "end": np.tile((np.arange(frames) + 1) * seconds, count).round(4),
-            "row": np.repeat(np.arange(count), frames),
-            "name": np.repeat([str(name) for name in names], frames),
-            "value": np.asarray(matrix, float).round(2).ravel(),
+            "frame": np.tile(np.arange(frames, dtype=np.int16), count),
+            "row": row,
+            "name": pd.Categorical.from_codes(row, pd.Index(names)),
+            "value": matrix.ravel(),
         }
     )
-    table["top"] = table["row"] + 1
-    scale = alt.Scale(scheme="viridis")
-    if diverging:
-        limit = float(np.abs(matrix).max()) or 1.0
-        scale = alt.Scale(scheme="blueorange", domain=[-limit, limit])
-    ticks = list(range(0, count, max(count // 8, 1)))
-    label = " : ".join(f"datum.value == {t} ? '{names[t]}'" for t in ticks) + " : ''"
-    chart = (
+    if told is not None:
+        table["told"] = np.asarray(told, np.float32).round(2).ravel()
+    cells = (
         alt.Chart(table)
+        .transform_calculate(
+            start=f"datum.frame * {step}", end=f"(datum.frame + 1) * {step}", top="datum.row + 1"
+        )
         # A little overlap hides the seams that browsers draw between neighbours.
         .mark_rect(x2Offset=0.6, y2Offset=-0.6)
         .encode(
@@ -126,22 +219,74 @@ def heatmap(
                 "row:Q",
                 title=rows,
                 scale=alt.Scale(domain=[0, count], nice=False),
-                axis=alt.Axis(values=ticks, labelExpr=label, grid=False),
+                axis=alt.Axis(
+                    values=list(ticks),
+                    labelExpr=_label(ticks),
+                    labelOverlap=False,
+                    grid=False,
+                    minExtent=AXIS,
+                ),
             ),
             y2="top:Q",
-            color=alt.Color("value:Q", title=unit, scale=scale),
+            color=alt.Color(
+                "value:Q",
+                title=unit,
+                scale=alt.Scale(
+                    scheme="blueorange" if diverging else "viridis",
+                    domain=list(domain),
+                    clamp=True,
+                ),
+                legend=alt.Legend(gradientThickness=8, gradientLength=height - 60, offset=8),
+            ),
             tooltip=[
                 alt.Tooltip("start:Q", title="Time (s)", format=".2f"),
                 alt.Tooltip("name:N", title=rows),
-                alt.Tooltip("value:Q", title=unit, format=".1f"),
+                alt.Tooltip("value:Q", title=unit, format=".1f")
+                if told is None
+                else alt.Tooltip("told:Q", title="Value", format=".2f"),
             ],
         )
     )
-    return sized(alt.layer(chart), title, height)
+    parting = alt.Chart(pd.DataFrame({"row": list(lines)})).mark_rule(color="white", size=2)
+    layers = [cells, parting.encode(y="row:Q")] if lines else [cells]
+    top, moment = np.unravel_index(int(matrix.argmax()), matrix.shape)
+    said = (
+        f"{title}: {count} rows over {frames * step:.1f} s, {matrix.min():.1f} to "
+        f"{matrix.max():.1f} {unit}, highest at {moment * step:.1f} s in {names[top]}"
+    )
+    return sized(alt.layer(*layers), title, height).properties(description=said)
+
+
+def heatmap_table(chart: Any) -> pd.DataFrame:
+    """Return the numbers of a heat-map for who cannot see it: a line per frame, a column per row.
+
+    Parameters
+    ----------
+    chart : chart
+        As `heatmap` draws it with the contract's frames.
+    """
+    # Altair moves data that all layers share to the whole.
+    parts = [chart, *chart.layer]
+    cells = next(part.data for part in parts if isinstance(part.data, pd.DataFrame))
+    value = "told" if "told" in cells else "value"
+    table = cells.pivot(index="frame", columns="name", values=value)
+    table.columns = table.columns.astype(str)
+    step = CONTRACT.hop_length / CONTRACT.sample_rate
+    table.insert(0, "time (s)", (table.index * step).to_numpy().round(2))
+    return table.reset_index(drop=True)
+
+
+def _label(ticks: Mapping[float, str]) -> str:
+    """Return the Vega expression that turns the place of a tick into its label."""
+    cases = [f"abs(datum.value - {at}) < 1e-6 ? {json.dumps(text)}" for at, text in ticks.items()]
+    return " : ".join([*cases, "''"])
 
 
 def clip_charts(
-    samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT
+    samples: npt.NDArray[np.float32],
+    *,
+    names: Sequence[str] = _FEW,
+    contract: Contract = CONTRACT,
 ) -> dict[str, Chart]:
     """Draw a recording as people and as the model see it.
 
@@ -149,65 +294,189 @@ def clip_charts(
     ----------
     samples : ndarray of float32, shape (n,)
         Mono audio at the contract's rate, as `ser.audio.load_audio` returns it.
+    names : sequence of str
+        Which of `CLIP_CHARTS` to draw; nothing else is computed.
     contract : Contract
         Of the model.
 
     Returns
     -------
     dict of str to chart
-        ``waveform`` with the part that is heard, ``spectrogram``, ``mfcc``, and the two channels
-        of the model's input, ``channel 1`` and ``channel 2``.
+        By name: ``waveform`` with the part that is heard; of that part ``pitch``,
+        ``spectrogram``, ``mel``, ``mfcc``, ``chroma`` and ``contrast``; and the two channels of
+        the model's input, ``channel 1`` and ``channel 2``.
 
     Raises
     ------
     SilentAudioError
         If there is nothing to hear.
     """
-    from ser import audio, features
+    from ser import audio
 
     clip = audio.prepare_clip(samples, contract=contract)
-    inputs = features.model_input(clip.samples, contract=contract)
-    frequencies, decibels = spectrogram_db(clip.samples, contract=contract)
-    second = inputs[:, :, 1]
-    spread = np.maximum(second.std(axis=1, keepdims=True), 1e-6)
-    return {
-        "waveform": waveform(samples, kept=(clip.start, clip.end), contract=contract),
-        "spectrogram": heatmap(
-            decibels,
-            title="Spectrogram of the 3 s heard",
-            rows="Frequency (Hz)",
-            unit="dB",
-            row_values=[f"{f:.0f}" for f in frequencies],
-            contract=contract,
-        ),
-        "mfcc": heatmap(
-            second[1 : contract.n_mfcc],
-            title="MFCCs but the first (the level)",
-            rows="Coefficient",
-            unit="value",
-            row_values=range(2, contract.n_mfcc + 1),
-            contract=contract,
-            height=130,
-            diverging=True,
-        ),
-        "channel 1": heatmap(
-            inputs[:, :, 0],
-            title="Model input 1: 32-band log-mel",
-            rows="Mel band (Hz)",
-            unit="dB",
-            row_values=[f"{f:.0f}" for f in _mel_frequencies(contract)],
-            contract=contract,
-        ),
-        "channel 2": heatmap(
-            (second - second.mean(axis=1, keepdims=True)) / spread,
-            title="Model input 2: MFCC, chroma, contrast",
-            rows="Row",
-            unit="std. dev.",
-            row_values=features.row_names(contract),
-            contract=contract,
-            diverging=True,
-        ),
+    draw: dict[str, Callable[[], Chart]] = {
+        "waveform": lambda: waveform(samples, kept=(clip.start, clip.end), contract=contract),
+        "pitch": lambda: pitch(clip.samples, contract=contract),
+        "spectrogram": lambda: _spectrogram(clip.samples, contract),
+        "mel": lambda: _mel(clip.samples, contract),
+        "mfcc": lambda: _mfcc(clip.samples, contract),
+        "chroma": lambda: _chroma(clip.samples, contract),
+        "contrast": lambda: _contrast(clip.samples, contract),
+        "channel 1": lambda: channel_1(clip.samples, contract=contract),
+        "channel 2": lambda: channel_2(clip.samples, contract=contract),
     }
+    return {name: draw[name]() for name in names}
+
+
+def _spectrogram(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    frequencies, decibels = spectrogram_db(samples, contract=contract)
+    width = frequencies[1]
+    return heatmap(
+        decibels,
+        title="Spectrogram of the 3 s heard",
+        rows="Frequency (Hz)",
+        unit="dB",
+        row_values=[f"{f:.0f} to {f + width:.0f} Hz" for f in frequencies],
+        ticks={hz / width: _short(hz) for hz in range(0, contract.sample_rate // 2, 1000)},
+        domain=(-80.0, 0.0),
+        contract=contract,
+    )
+
+
+def _mel(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    from ser import features
+
+    bands = 128
+    return _mel_heatmap(
+        features.log_mel(samples, contract=contract, n_mels=bands),
+        f"Mel-spectrogram, {bands} bands",
+        contract,
+    )
+
+
+def channel_1(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+    """Draw the first channel of the model's input, in the very numbers that go in."""
+    from ser import features
+
+    first = features.model_input(samples, contract=contract)[:, :, 0]
+    return _mel_heatmap(first, f"Model input 1: {contract.n_mels}-band log-mel", contract)
+
+
+def _mel_heatmap(decibels: npt.NDArray[np.float32], title: str, contract: Contract) -> Chart:
+    return heatmap(
+        decibels,
+        title=title,
+        rows="Mel band (Hz)",
+        unit="dB",
+        domain=_MEL_DB,
+        contract=contract,
+        **mel_axis(len(decibels), contract),
+    )
+
+
+def mel_axis(bands: int, contract: Contract = CONTRACT) -> dict[str, Any]:
+    """Return the rows' names and the ticks at round frequencies that `heatmap` takes."""
+    centres = _mel_frequencies(bands, contract)
+    places = np.interp(_ROUND_HZ, centres, np.arange(bands) + 0.5)
+    return {
+        "row_values": [f"band {i + 1}, around {f:.0f} Hz" for i, f in enumerate(centres)],
+        "ticks": {
+            round(float(place), 3): _short(hz)
+            for place, hz in zip(places, _ROUND_HZ, strict=True)
+            if centres[0] <= hz <= centres[-1]
+        },
+    }
+
+
+def _mfcc(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    from ser import features
+
+    return heatmap(
+        features.mfcc(samples, contract=contract)[1:],
+        title="MFCCs but the first (the level)",
+        rows="Coefficient",
+        unit="value",
+        row_values=_group("MFCC", contract)[1:],
+        ticks={n - 1.5: str(n) for n in range(2, contract.n_mfcc + 1, 2)},
+        domain=_MFCC,
+        contract=contract,
+        height=130,
+        diverging=True,
+    )
+
+
+def _chroma(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    from ser import features
+
+    names = [name.removeprefix("chroma ") for name in _group("chroma", contract)]
+    return heatmap(
+        features.chroma(samples, contract=contract),
+        title="Chroma",
+        rows="Note",
+        unit="share",
+        row_values=names,
+        ticks={i + 0.5: name for i, name in enumerate(names) if "#" not in name},
+        domain=(0.0, 1.0),
+        contract=contract,
+        height=150,
+    )
+
+
+def _contrast(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    from ser import features
+
+    # The octaves of librosa's default, from 200 Hz up.
+    edges = [0, *(200 * 2**i for i in range(contract.n_contrast)), contract.sample_rate // 2]
+    names = [f"{low} to {high} Hz" for low, high in itertools.pairwise(edges)]
+    return heatmap(
+        features.spectral_contrast(samples, contract=contract),
+        title="Spectral contrast",
+        rows="Octave band (Hz)",
+        unit="dB",
+        row_values=names,
+        ticks={i: _short(hz) for i, hz in enumerate(edges)},
+        domain=(0.0, 50.0),
+        contract=contract,
+        height=130,
+    )
+
+
+def channel_2(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+    """Draw the second channel of the model's input: coloured by row, told in its very numbers.
+
+    Its rows have many units, so each is coloured relative to its own mean and spread in the clip.
+    """
+    from ser import features
+
+    second = features.model_input(samples, contract=contract)[:, :, 1]
+    spread = np.maximum(second.std(axis=1, keepdims=True), 1e-6)
+    names = features.row_names(contract)
+    starts = [names.index(_group(kind, contract)[0]) for kind in _KINDS]
+    middles = [(a + b) / 2 for a, b in itertools.pairwise([*starts, len(names)])]
+    return heatmap(
+        (second - second.mean(axis=1, keepdims=True)) / spread,
+        title="Model input 2: MFCC, chroma, contrast",
+        rows="Row",
+        unit="std. dev.",
+        row_values=names,
+        ticks=dict(zip(middles, _KINDS, strict=True)),
+        lines=starts[1:],
+        domain=_SPREADS,
+        told=second,
+        contract=contract,
+        diverging=True,
+    )
+
+
+def _group(kind: str, contract: Contract) -> list[str]:
+    from ser import features
+
+    return [name for name in features.row_names(contract) if name.startswith(f"{kind} ")]
+
+
+def _short(hertz: int) -> str:
+    """Return 500 as 500 and 2000 as 2k."""
+    return f"{hertz // 1000}k" if hertz >= 1000 and hertz % 1000 == 0 else f"{hertz}"
 
 
 def clip_figure(samples: npt.NDArray[np.float32], *, title: str) -> Chart:
@@ -243,10 +512,10 @@ def spectrogram_db(
     return np.arange(rows) * contract.sample_rate / 2 / rows, decibels
 
 
-def _mel_frequencies(contract: Contract) -> npt.NDArray[np.float64]:
+def _mel_frequencies(bands: int, contract: Contract) -> npt.NDArray[np.float64]:
     import librosa
 
     # The filters' peaks: edges of the scale at both ends are no bands.
     return np.asarray(
-        librosa.mel_frequencies(contract.n_mels + 2, fmin=0.0, fmax=contract.sample_rate / 2)[1:-1]
+        librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=contract.sample_rate / 2)[1:-1]
     )
