@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,24 +56,50 @@ def page(title: str, *, layout: str = "wide") -> None:
 
 
 @st.cache_resource(show_spinner=False)
+def audio_tools() -> Future[None]:
+    """Begin to load librosa in the background, once for everybody.
+
+    What needs no model waits for this only.
+    """
+
+    def load() -> None:
+        from ser import audio, features
+
+        first = samples()["path"].iloc[0]
+        features.model_input(audio.prepare_clip(audio.load_audio(first)).samples)
+
+    return _in_background(load)
+
+
+@st.cache_resource(show_spinner=False)
 def warm_up() -> Future[None]:
-    """Begin to load TensorFlow and librosa in the background, once for everybody.
+    """Begin to load librosa and then TensorFlow in the background, once for everybody.
 
     A page calls it last, when everything of it is on the screen.
     """
-    future: Future[None] = Future()
+    tools = audio_tools()
 
     def load() -> None:
+        tools.result()
+        _recognizer(
+            workspace.SHIPPED_MODEL,
+            bundle.read_manifest(workspace.SHIPPED_MODEL).model_sha256,
+        )
+
+    return _in_background(load)
+
+
+def _in_background(load: Callable[[], None]) -> Future[None]:
+    future: Future[None] = Future()
+
+    def run() -> None:
         try:
-            _recognizer(
-                workspace.SHIPPED_MODEL,
-                bundle.read_manifest(workspace.SHIPPED_MODEL).model_sha256,
-            )
+            load()
             future.set_result(None)
         except BaseException as error:
             future.set_exception(error)
 
-    Thread(target=load, name="warm-up", daemon=True).start()
+    Thread(target=run, name="warm-up", daemon=True).start()
     return future
 
 

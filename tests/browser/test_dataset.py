@@ -1,0 +1,94 @@
+import pytest
+from playwright.sync_api import expect
+
+wide = pytest.mark.parametrize("tab", ["light 1280"], indirect=True)
+
+
+def charts(page):
+    return page.get_by_test_id("stVegaLiteChart")
+
+
+def open_view(tab, view):
+    tab.goto("/Dataset")
+    tab.get_by_test_id("stMetric").filter(has_text="120").wait_for()
+    # The page is drawn once more when it knows that nothing has changed.
+    expect(tab.get_by_text("Looking whether anything has changed")).to_have_count(0)
+    if view != "Overview":
+        tab.get_by_role("radio", name=view, exact=True).click()
+
+
+def drawn(tab, count):
+    expect(charts(tab).locator("canvas, svg.marks")).to_have_count(count)
+
+
+def test_a_corpus_is_seen_at_a_glance(tab, keep):
+    open_view(tab, "Overview")
+    drawn(tab, 3)
+    tab.get_by_role("radio", name="Gender").click()
+    expect(charts(tab).first.get_by_text("female")).to_be_visible()
+    drawn(tab, 3)
+    keep(tab, "dataset")
+
+
+def test_a_clip_is_opened_by_a_click_on_its_row_and_compared(tab, keep):
+    open_view(tab, "Clips")
+    table = tab.get_by_test_id("stDataFrame")
+    expect(table).to_have_count(1)
+    table.locator("canvas").first.wait_for()
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 20, "y": 52})  # the box before the first row
+    expect(tab.get_by_role("combobox", name="Clip", exact=True)).to_be_visible()
+    expect(tab.get_by_text("neutral · normal · actor 25")).to_be_visible()
+    expect(tab.get_by_test_id("stAudio")).to_have_count(1)
+    drawn(tab, 2)
+    keep(tab, "dataset-clip")
+    tab.get_by_role("radio", name="Model input").click()
+    expect(tab.get_by_text("32 × 94 numbers")).to_be_visible()
+    tab.get_by_role("radio", name="angry", exact=True).click()
+    expect(tab.get_by_text("angry · normal · actor 25")).to_be_visible()
+    expect(tab.get_by_test_id("stAudio")).to_have_count(2)
+    drawn(tab, 4)
+    keep(tab, "dataset-compared")
+
+
+@wide
+def test_a_point_on_the_map_plays_its_clip_and_opens_it(tab, keep):
+    open_view(tab, "Map")
+    drawn(tab, 1)
+    keep(tab, "dataset-map")
+    points = charts(tab).locator("path[aria-roledescription=circle], path[aria-label*=Clip]")
+    points.first.click(force=True)
+    expect(tab.get_by_test_id("stAudio")).to_be_visible()
+    tab.get_by_role("button", name="Open this clip").click()
+    expect(tab.get_by_test_id("stAudio")).to_have_count(1)
+    drawn(tab, 2)
+
+
+@wide
+def test_the_means_of_all_emotions_stand_side_by_side(tab, keep):
+    open_view(tab, "Averages")
+    drawn(tab, 8)
+    keep(tab, "dataset-averages")
+
+
+@wide
+def test_ravdess_cannot_be_fetched_before_its_licence_is_accepted(tab, keep, tmp_path):
+    open_view(tab, "Overview")
+    tab.get_by_text("Another corpus").click()
+    tab.get_by_role("tab", name="RAVDESS").click()
+    button = tab.get_by_role("button", name="Download RAVDESS")
+    expect(tab.get_by_text("CC BY-NC-SA 4.0")).to_be_visible()
+    expect(button).to_be_disabled()
+    tab.get_by_text("I accept this licence").click()
+    expect(button).to_be_enabled()
+    keep(tab, "dataset-ravdess")
+
+
+@wide
+def test_a_typed_folder_is_opened_and_a_wrong_one_gets_a_sentence(tab, tmp_path):
+    open_view(tab, "Overview")
+    tab.get_by_text("Another corpus").click()
+    field = tab.get_by_role("textbox", name="Folder or CSV file")
+    field.fill(str(tmp_path / "nowhere"))
+    field.press("Enter")
+    expect(tab.get_by_text("does not exist. Check the name")).to_be_visible()
