@@ -3,7 +3,7 @@
 import streamlit as st
 
 import ui
-from ui import voice
+from ui import learning, voice
 
 ui.page("Your voice", layout="centered")
 st.write(
@@ -23,5 +23,7 @@ with ui.errors_for_people():
             voice.show_import(mine)
         elif part == "Takes":
             voice.show_takes(mine)
+        else:
+            learning.show_learning(mine)
 
 ui.finish()

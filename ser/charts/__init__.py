@@ -31,7 +31,7 @@ from ser.charts.results import (
     robustness,
 )
 from ser.charts.training import comparison, curve, curves
-from ser.charts.voice import takes
+from ser.charts.voice import learning, takes
 
 __all__ = [
     "UNKNOWN",
@@ -52,6 +52,7 @@ __all__ = [
     "heatmap_table",
     "histogram",
     "intervals",
+    "learning",
     "probabilities",
     "recalls",
     "reliability",

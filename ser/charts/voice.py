@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
-from ser.charts.base import VALIDATION, Chart, emotion_scale, sized
+from ser.charts.base import TRAINING, VALIDATION, Chart, emotion_scale, sized
 
 
 def takes(table: pd.DataFrame, wanted: int) -> Chart:
@@ -44,3 +46,35 @@ def takes(table: pd.DataFrame, wanted: int) -> Chart:
         .encode(x="wanted:Q", tooltip=[alt.Tooltip("wanted:Q", title="Wanted")])
     )
     return sized(alt.layer(bars, goal), "", 22 * len(emotions))
+
+
+def learning(curve: Sequence[dict[str, float]]) -> Chart:
+    """Draw how right a model was after learning so many takes per emotion.
+
+    Parameters
+    ----------
+    curve : sequence of dict
+        See `ser.adapt.learning_curve`.
+    """
+    chart = (
+        alt.Chart(pd.DataFrame(list(curve)))
+        .mark_line(color=TRAINING, point=True)
+        .encode(
+            x=alt.X(
+                "takes:Q",
+                title="Takes learned per emotion",
+                axis=alt.Axis(tickMinStep=1, format="d"),
+            ),
+            y=alt.Y(
+                "accuracy:Q",
+                title="Right on the other takes",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format=".0%"),
+            ),
+            tooltip=[
+                alt.Tooltip("takes:Q", title="Takes per emotion"),
+                alt.Tooltip("accuracy:Q", title="Right", format=".0%"),
+            ],
+        )
+    )
+    return sized(alt.layer(chart), "", 180)
