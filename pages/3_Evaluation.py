@@ -15,13 +15,14 @@ st.write(
 entries = archive.entries()
 entry = evaluation.choose(entries)
 
+figures = None
 with ui.errors_for_people():
     if not entry.file.exists():
         evaluation.unfinished(entry)
     else:
         figures = ui.load_report(entry.file)
         evaluation.summary(entry, figures)
-        evaluation.downloads(entry, figures)
+        files = st.container(horizontal=True)
         if entry.kind == "Evaluation":
             trials.show_remove(entry.title)
         parts = {
@@ -42,5 +43,8 @@ with ui.errors_for_people():
                     show()
 
 trials.show()
+if figures is not None:
+    with files:
+        evaluation.downloads(entry, figures)
 
 ui.finish()

@@ -113,45 +113,48 @@ def summary(entry: Entry, figures: Figures) -> None:
         )
 
 
+@st.cache_data(show_spinner=False, max_entries=16)
+def _page(entry: Entry, changed: int, _figures: Figures) -> str:
+    try:
+        epochs = archive.epochs_of(entry)
+    except ReportError:
+        epochs = []
+    return report.to_html(_figures, epochs)
+
+
 def downloads(entry: Entry, figures: Figures) -> None:
-    """Offer the report as a page, as JSON, and its predictions as a table."""
+    """Offer the report as a page, as JSON, and its predictions as a table.
+
+    A page calls it last, since it takes a moment to draw the charts of the page.
+    """
     name = entry.key.replace("/", "-")
-
-    def page() -> str:
-        try:
-            epochs = archive.epochs_of(entry)
-        except ReportError:
-            epochs = []
-        return report.to_html(figures, epochs)
-
-    with st.container(horizontal=True):
-        st.download_button(
-            "Report as a page",
-            page,
-            f"{name}.html",
-            "text/html",
-            on_click="ignore",
-            icon=":material/description:",
-            help="One HTML file that stands alone.",
-        )
-        st.download_button(
-            "Report as JSON",
-            lambda: json.dumps(figures, ensure_ascii=False),
-            f"{name}.json",
-            "application/json",
-            on_click="ignore",
-            icon=":material/data_object:",
-            help="Every figure, with all predictions.",
-        )
-        st.download_button(
-            "Predictions as CSV",
-            lambda: report.predictions_of(figures).to_csv(index=False),
-            f"{name}.csv",
-            "text/csv",
-            on_click="ignore",
-            icon=":material/table:",
-            help="One row per clip: truth, answer, and all probabilities.",
-        )
+    st.download_button(
+        "Report as a page",
+        _page(entry, entry.file.stat().st_mtime_ns, figures),
+        f"{name}.html",
+        "text/html",
+        on_click="ignore",
+        icon=":material/description:",
+        help="One HTML file that stands alone.",
+    )
+    st.download_button(
+        "Report as JSON",
+        json.dumps(figures, ensure_ascii=False),
+        f"{name}.json",
+        "application/json",
+        on_click="ignore",
+        icon=":material/data_object:",
+        help="Every figure, with all predictions.",
+    )
+    st.download_button(
+        "Predictions as CSV",
+        report.predictions_of(figures).to_csv(index=False),
+        f"{name}.csv",
+        "text/csv",
+        on_click="ignore",
+        icon=":material/table:",
+        help="One row per clip: truth, answer, and all probabilities.",
+    )
 
 
 def emotions(figures: Figures) -> None:
