@@ -12,6 +12,7 @@ st.write(
     "the model was right, what it mixes up, for whom, and whether its confidence can be believed."
 )
 
+trials.open_mine()
 entries = archive.entries()
 entry = evaluation.choose(entries)
 

@@ -17,6 +17,17 @@ _PROTOCOLS = {
 }
 
 
+def open_mine() -> None:
+    """Ask for the report of the evaluation that this visitor started, once it has ended.
+
+    A page calls it before `ui.evaluation.choose`.
+    """
+    name = st.session_state.get("my evaluation")
+    if name and trials.status(Run(trials.folder() / name))["state"] == "finished":
+        st.session_state["open report"] = f"evaluation/{name}"
+        del st.session_state["my evaluation"]
+
+
 def show() -> None:
     """Show the evaluation that is going on, or the form that starts one."""
     states = {trial.folder.name: (trial, trials.status(trial)) for trial in trials.find_trials()}
@@ -82,9 +93,6 @@ def _watch(trial: Run) -> None:
     """Show how far an evaluation is, until it ends."""
     name, status = trial.folder.name, trials.status(trial)
     if status["state"] not in BUSY_STATES:
-        # Only who started it is taken to its result.
-        if status["state"] == "finished" and st.session_state.get("my evaluation") == name:
-            st.session_state["open report"] = f"evaluation/{name}"
         st.rerun()
     stopping = trial.folder.joinpath("stop").exists()
     words = "Stopping …" if stopping else f"{status['message']} · {_left(status)}"

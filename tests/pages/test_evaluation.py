@@ -234,6 +234,17 @@ def test_an_evaluation_that_failed_can_be_started_again_or_removed(open_report, 
     assert "The corpus is gone." not in words(app)
 
 
+def test_only_who_started_an_evaluation_is_taken_to_its_result(open_report, home):
+    mine, other = open_report(), open_report()
+    trial = Run(home / "evaluations" / "mine")
+    trial.create({})
+    trial.write_status("finished", "Done")
+    shutil.copy(PROJECT / "reports" / "samples.json", trial.folder / "report.json")
+    mine.session_state["my evaluation"] = "mine"
+    assert find(well(mine.run()).selectbox, "Report").value == "evaluation/mine"
+    assert find(well(other.run()).selectbox, "Report").value == "model/ravdess"
+
+
 def test_an_evaluation_made_here_can_be_removed(open_report, home):
     trial = Run(home / "evaluations" / "mine")
     trial.create({})
