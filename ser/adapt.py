@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from ser import bundle, evaluation, report
 from ser.errors import BundleError, DataError, OutputError
-from ser.head import Array, Codes, Takes, fit_temperature, learn, leave_out, listen
+from ser.head import Array, Codes, Takes, fit_temperature, learn, leave_out
 from ser.model import with_voice
 from ser.parallel import Progress
 from ser.recognizer import SURE, UNCERTAIN, Recognizer, calibrated
@@ -23,26 +23,17 @@ _DRAWS = 10
 _WORTHWHILE = 0.05
 
 
-def adapt(
-    recognizer: Recognizer,
-    clips: pd.DataFrame,
-    out: str | Path,
-    *,
-    jobs: int = -1,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
+def adapt(recognizer: Recognizer, takes: Takes, out: str | Path) -> dict[str, Any]:
     """Write a bundle that has learned a voice.
 
     Parameters
     ----------
     recognizer : Recognizer
         The model to adapt; neither it nor its bundle is changed.
-    clips : DataFrame
-        The takes, see `listen`.
+    takes : Takes
+        As this model hears them, see `ser.head.listen`.
     out : str or Path
         A new or empty folder, or an adapted bundle to replace.
-    jobs, progress
-        See `ser.parallel.map_items`.
 
     Returns
     -------
@@ -53,13 +44,12 @@ def adapt(
     Raises
     ------
     DataError
-        If the takes cannot be used, or there are too few.
+        If all takes are of one emotion.
     OutputError
         If the folder holds something else or cannot be written.
     """
     out = Path(out)
     _refuse_to_overwrite(out, recognizer)
-    takes = listen(recognizer, clips, jobs=jobs, progress=progress)
     _check_enough(takes, recognizer.labels)
     space, parent = recognizer.space, recognizer.manifest
     head = learn(space, takes)
@@ -107,7 +97,7 @@ def before_after(recognizer: Recognizer, takes: Takes) -> dict[str, Any]:
     recognizer : Recognizer
         The model as it was.
     takes : Takes
-        See `listen`.
+        See `ser.head.listen`.
 
     Returns
     -------
@@ -120,7 +110,7 @@ def before_after(recognizer: Recognizer, takes: Takes) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If there are too few takes.
+        If all takes are of one emotion.
     """
     _check_enough(takes, recognizer.labels)
     return _before_after(recognizer, takes, leave_out(recognizer.space, takes)[0])
@@ -137,7 +127,7 @@ def learning_curve(space: Space, takes: Takes, *, seed: int = 0) -> list[dict[st
     space : Space
         Of the model.
     takes : Takes
-        See `listen`; emotions with a single take are left out.
+        See `ser.head.listen`; emotions with a single take are left out.
     seed : int
         Of the draws.
 
@@ -183,12 +173,11 @@ def choose(clips: pd.DataFrame, takes_per_emotion: int, *, seed: int = 42) -> pd
 
 def study(
     recognizer: Recognizer,
-    clips: pd.DataFrame,
+    takes: Takes,
     *,
     takes_per_emotion: int = 5,
     repeats: int = 10,
     seed: int = 42,
-    jobs: int = -1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Adapt to every speaker of a corpus in turn, and test on what else they say.
@@ -202,15 +191,15 @@ def study(
     ----------
     recognizer : Recognizer
         The model as it is.
-    clips : DataFrame
-        Table of clips, see `listen`; clips without a speaker count as of one.
+    takes : Takes
+        All clips of the corpus, see `ser.head.listen`; those without a speaker count as of one.
     takes_per_emotion : int
         How many takes of each emotion to learn from, where there are enough.
     repeats : int
         Draws per speaker.
     seed : int
         Of the draws.
-    jobs, progress
+    progress : callable, optional
         See `ser.parallel.map_items`.
 
     Returns
@@ -229,8 +218,6 @@ def study(
     """
     if takes_per_emotion < 1 or repeats < 1:
         raise DataError("takes_per_emotion and repeats must be 1 or more.")
-    heard = int(report.heard(clips, recognizer.manifest).sum())
-    takes = listen(recognizer, clips, jobs=jobs, progress=progress)
     names = takes.clips["speaker"].to_numpy(str)
     rows: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
@@ -284,7 +271,7 @@ def study(
         "model": recognizer.manifest.name,
         "model_sha256": recognizer.manifest.model_sha256,
         "n_clips": len(takes),
-        "n_heard_in_training": heard,
+        "n_heard_in_training": int(report.heard(takes.clips, recognizer.manifest).sum()),
         **overall,
         "gain": {
             key: overall["after"][key] - overall["before"][key] for key in ("accuracy", "uar")

@@ -421,6 +421,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _evaluate_adaptation(options: argparse.Namespace) -> None:
     from ser import adapt, corpora
     from ser.files import write_json
+    from ser.head import listen
 
     if options.html or options.csv or options.trust:
         raise DataError("--protocol adapt knows --json, but neither --html, --csv nor --trust.")
@@ -428,11 +429,10 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
     corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
     result = adapt.study(
         recognizer,
-        corpus.clips,
+        listen(recognizer, corpus.clips, jobs=options.jobs),
         takes_per_emotion=options.takes_per_emotion,
         repeats=options.repeats,
         seed=options.seed,
-        jobs=options.jobs,
     )
     if options.json:
         write_json(options.json, result)
@@ -455,6 +455,7 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
 def _adapt(options: argparse.Namespace) -> None:
     from ser import adapt, corpora
     from ser.files import write_json
+    from ser.head import listen
 
     recognizer = _load(options.model)
     corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
@@ -463,7 +464,8 @@ def _adapt(options: argparse.Namespace) -> None:
         if options.takes_per_emotion < 1:
             raise DataError("--takes-per-emotion must be 1 or more.")
         clips = adapt.choose(clips, options.takes_per_emotion, seed=options.seed)
-    result = adapt.adapt(recognizer, clips, options.out, jobs=options.jobs)["adaptation"]
+    takes = listen(recognizer, clips, jobs=options.jobs)
+    result = adapt.adapt(recognizer, takes, options.out)["adaptation"]
     if options.json:
         write_json(options.json, result)
     print(f"\n{result['sentence']}\n{result['advice']}")
