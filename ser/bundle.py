@@ -1,4 +1,4 @@
-"""A model bundle: a folder with ``model.keras`` and the ``manifest.json`` that vouches for it.
+"""A model bundle: ``model.keras``, ``space.npz`` and the ``manifest.json`` that vouches for both.
 
 A bundle may come from anyone, so nothing in it is believed before it is checked: the model must be
 the file the manifest was written for (SHA-256), may consist of Keras' own layers only, and is read
@@ -19,23 +19,26 @@ import ser
 from ser.contract import CONTRACT, Contract
 from ser.errors import BundleError
 from ser.files import atomic_path, read_json, sha256_of, write_json
+from ser.space import SPACE_FILE, Space, read_space, write_space
 
 if TYPE_CHECKING:
     import keras
 
 MODEL_FILE = "model.keras"
 MANIFEST_FILE = "manifest.json"
-_FORMAT = 2
+FORMAT = 3
 _MAX_MODEL_BYTES = 100_000_000
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_MANIFEST_BYTES = 20_000_000
 _MAX_SIZE = 10_000  # of any number in the configuration: units, filters, frames
 
-# What `ser.model.build_cnn_lstm` uses.  Loading runs the constructors that a model file names, so
+# What `ser.model` uses.  Loading runs the constructors that a model file names, so
 # a file that names others is refused before Keras sees it.
 _ALLOWED_CLASSES = {
     "Functional",
     "Average",
+    "Concatenate",
+    "GlobalAveragePooling1D",
     "InputLayer",
     "Normalization",
     "Permute",
@@ -74,6 +77,8 @@ class Manifest:
         What the model is fed.
     model_sha256 : str
         Of ``model.keras``.
+    space_sha256 : str
+        Of ``space.npz``, see `ser.space`.
     temperature : float
         Logits are divided by it before the softmax (Guo et al. 2017, *On calibration of modern
         neural networks*); fitted on validation clips.
@@ -94,6 +99,7 @@ class Manifest:
     name: str
     contract: Contract
     model_sha256: str
+    space_sha256: str
     temperature: float
     min_confidence: float
     created: str
@@ -105,6 +111,7 @@ class Manifest:
 def save_bundle(
     folder: str | Path,
     model: keras.Model,
+    space: Space,
     *,
     name: str,
     temperature: float,
@@ -114,7 +121,7 @@ def save_bundle(
     heard: dict[str, list[str]] | None = None,
     versions: dict[str, str] | None = None,
 ) -> Manifest:
-    """Write a model and its manifest; the manifest last, since it makes the folder a bundle.
+    """Write a model, its space and its manifest; the last one makes the folder a bundle.
 
     Parameters
     ----------
@@ -122,6 +129,8 @@ def save_bundle(
         Made if missing.
     model : keras.Model
         Maps features to logits.
+    space : Space
+        Where the clips it heard lie.
     name, temperature, min_confidence, contract, training, heard, versions
         See `Manifest`.
 
@@ -137,10 +146,12 @@ def save_bundle(
     folder = Path(folder)
     with atomic_path(folder / MODEL_FILE) as temporary:
         model.save(temporary)
+    write_space(folder / SPACE_FILE, space)
     manifest = Manifest(
         name=name,
         contract=contract,
         model_sha256=sha256_of(folder / MODEL_FILE),
+        space_sha256=sha256_of(folder / SPACE_FILE),
         temperature=temperature,
         min_confidence=min_confidence,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -149,7 +160,7 @@ def save_bundle(
         versions=versions or {},
     )
     values = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "ser": ser.__version__,
         **{k: getattr(manifest, k) for k in ("name", "created", "temperature", "min_confidence")},
         "model": {
@@ -158,6 +169,7 @@ def save_bundle(
             "bytes": (folder / MODEL_FILE).stat().st_size,
             "parameters": model.count_params(),
         },
+        "space": {"file": SPACE_FILE, "sha256": manifest.space_sha256},
         "contract": contract.to_json(),
         "training": manifest.training,
         "versions": manifest.versions,
@@ -189,9 +201,9 @@ def read_manifest(folder: str | Path) -> Manifest:
         raise BundleError(
             f"{file} is damaged ({error}). Copy the bundle again, or train again."
         ) from error
-    if values.get("format") != _FORMAT:
+    if values.get("format") != FORMAT:
         raise BundleError(
-            f"{file} has another format than this version of ser reads ({_FORMAT}). Update ser, "
+            f"{file} has another format than this version of ser reads ({FORMAT}). Update ser, "
             "or train again."
         )
     try:
@@ -204,6 +216,7 @@ def read_manifest(folder: str | Path) -> Manifest:
             name=str(values["name"]),
             contract=Contract.from_json(values["contract"]),
             model_sha256=str(values["model"]["sha256"]),
+            space_sha256=str(values["space"]["sha256"]),
             temperature=temperature,
             min_confidence=min_confidence,
             created=str(values["created"]),
@@ -269,6 +282,25 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
             f"{file} does not normalise its rows as the models of this project do. Train again."
         )
     return model, manifest
+
+
+def load_space(folder: str | Path, manifest: Manifest) -> Space:
+    """Load the space of a bundle after checking that it is the one its manifest describes.
+
+    Raises
+    ------
+    BundleError
+        If the file is missing, damaged, or not the one described.
+    """
+    file = Path(folder) / SPACE_FILE
+    if not file.is_file():
+        raise BundleError(f"{folder} has no {SPACE_FILE}. Copy the bundle again.")
+    if sha256_of(file) != manifest.space_sha256:
+        raise BundleError(
+            f"{file} is not the one its manifest describes (its SHA-256 differs): one of the two "
+            "was changed or damaged. Copy the bundle again."
+        )
+    return read_space(file, labels=len(manifest.contract.labels))
 
 
 def find_bundles(folder: str | Path) -> list[Path]:

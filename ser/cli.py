@@ -132,18 +132,29 @@ def _parser() -> argparse.ArgumentParser:
     _corpus(sub, "--data")
     sub.add_argument(
         "--protocol",
-        choices=["reference", "all"],
+        choices=["reference", "all", "adapt"],
         default="reference",
         help="reference: the test clips of the reference split, which the model must not have "
-        "heard (default); all: every clip",
+        "heard (default); all: every clip; adapt: learn some takes of each speaker, test the rest",
     )
-    sub.add_argument("--seed", type=_seed, default=42, help="of the reference split (42)")
+    sub.add_argument("--seed", type=_seed, default=42, help="of the split or the draws (42)")
+    sub.add_argument("--takes-per-emotion", type=int, metavar="N", help="of adapt (5)", default=5)
+    sub.add_argument("--repeats", type=int, metavar="N", help="draws of adapt (10)", default=10)
     sub.add_argument(
         "--trust", action="store_true", help="also in noise, rooms and codecs, and on non-speech"
     )
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
     sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
+    _jobs(sub)
+
+    sub = command("adapt", _adapt, "let a model learn a voice from a few labelled takes")
+    sub.add_argument("model", type=Path, metavar="BUNDLE", help="the model, which stays as it is")
+    _corpus(sub, "--data")
+    sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE2", help="new folder")
+    sub.add_argument("--takes-per-emotion", type=int, metavar="N", help="draw so many (all)")
+    sub.add_argument("--seed", type=_seed, default=42, help="of the draw (42)")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write before and after here")
     _jobs(sub)
 
     sub = command("crossval", _crossval, "train and test once per fold: every clip is unheard once")
@@ -370,6 +381,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from ser.files import atomic_path, write_json, write_text
     from ser.runs import Run
 
+    if options.protocol == "adapt":
+        return _evaluate_adaptation(options)
     result, skipped = report.test_corpus(
         _load(options.model),
         options.data,
@@ -389,6 +402,66 @@ def _evaluate(options: argparse.Namespace) -> None:
     _print_figures(result)
     _print_trust(result)
     _print_skipped(skipped)
+
+
+def _evaluate_adaptation(options: argparse.Namespace) -> None:
+    from ser import adapt, corpora
+    from ser.files import write_json
+    from ser.head import listen
+
+    if options.html or options.csv or options.trust:
+        raise DataError("--protocol adapt knows --json, but neither --html, --csv nor --trust.")
+    recognizer = _load(options.model)
+    corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
+    result = adapt.study(
+        recognizer,
+        listen(recognizer, corpus.clips, jobs=options.jobs),
+        takes_per_emotion=options.takes_per_emotion,
+        repeats=options.repeats,
+        seed=options.seed,
+    )
+    if options.json:
+        write_json(options.json, result)
+    print(f"\n{result['n_clips']} clips: {result['protocol_in_words']}")
+    if result["n_heard_in_training"]:
+        print(f"WARNING: {result['n_heard_in_training']} of them were heard in training.")
+    print(f"\n  {'speaker':14} clips  accuracy before  after    UAR before  after")
+    overall = {"speaker": "mean", "n": result["n_clips"]}
+    for row in [*result["speakers"], overall | {k: result[k] for k in ("before", "after")}]:
+        old, new = row["before"], row["after"]
+        print(
+            f"  {row['speaker']:14} {row['n']:5} {old['accuracy']:16.1%} {new['accuracy']:6.1%} "
+            f"{old['uar']:13.1%} {new['uar']:6.1%}"
+        )
+    for row in result["left_out"]:
+        print(f"  {row['speaker']}: left out, {row['reason']}")
+    _print_skipped(corpus.skipped)
+
+
+def _adapt(options: argparse.Namespace) -> None:
+    from ser import adapt, corpora
+    from ser.files import write_json
+    from ser.head import listen
+
+    recognizer = _load(options.model)
+    corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
+    clips = corpus.clips
+    if options.takes_per_emotion is not None:
+        if options.takes_per_emotion < 1:
+            raise DataError("--takes-per-emotion must be 1 or more.")
+        clips = adapt.choose(clips, options.takes_per_emotion, seed=options.seed)
+    takes = listen(recognizer, clips, jobs=options.jobs)
+    result = adapt.adapt(recognizer, takes, options.out)["adaptation"]
+    if options.json:
+        write_json(options.json, result)
+    print(f"\n{result['sentence']}\n{result['advice']}")
+    for note in result["notes"]:
+        print(note)
+    print(f"\n  {'':26} before   after")
+    for key, word in (("accuracy", "accuracy"), ("uar", "unweighted average recall")):
+        print(f"  {word:26} {result['before'][key]:6.1%}  {result['after'][key]:6.1%}")
+    _print_skipped(corpus.skipped)
+    print(f"\nThe adapted model and its MODEL_CARD.md are in {options.out}")
 
 
 def _crossval(options: argparse.Namespace) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from ser.contract import CONTRACT, Contract
+from ser.errors import BundleError
 
 if TYPE_CHECKING:
     import keras
@@ -82,6 +87,85 @@ def build_cnn_lstm(
 def members_of(model: keras.Model) -> list[keras.Model]:
     """Return the networks that `build_cnn_lstm` averages, in order."""
     return [layer for layer in model.layers if layer.name.startswith("member_")]
+
+
+def with_activations(model: keras.Model) -> keras.Model:
+    """Return the same network with a second output: what its convolutions make of a clip.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `build_cnn_lstm` or `with_voice` returns it.
+
+    Returns
+    -------
+    keras.Model
+        Maps (batch, 32, 94, 2) to the logits, (batch, 8), and the activations, (batch, n): the
+        means over time of every convolution block of every member, one after the other.
+
+    Raises
+    ------
+    BundleError
+        If the model has no such blocks.
+
+    Examples
+    --------
+    >>> model = with_activations(build_cnn_lstm(ModelConfig(members=2, filters=(8, 16), lstm=4)))
+    >>> [output.shape[1] for output in model.outputs]
+    [8, 48]
+    """
+    import keras
+    from keras import layers
+
+    if any(layer.name == "activations" for layer in model.layers):  # it has learned a voice
+        return keras.Model(model.input, [model.output, model.get_layer("activations").output])
+    normalised = model.get_layer("rows").output
+    logits, means = [], []
+    for member in members_of(model):
+        blocks = [b.output for b in member.layers if isinstance(b, layers.Activation)]
+        if not blocks or any(len(block.shape) != 3 for block in blocks):
+            raise BundleError("The model is not built as the models of this project. Train again.")
+        pooled = [layers.GlobalAveragePooling1D()(block) for block in blocks]
+        # One network with several outputs, so that nothing is computed twice.
+        opened = keras.Model(member.input, [member.output, *pooled], name=member.name)
+        own, *found = opened(normalised)
+        logits.append(own)
+        means += found
+    if not logits:
+        raise BundleError("The model is not built as the models of this project. Train again.")
+    average = logits[0] if len(logits) == 1 else layers.Average(name="average")(logits)
+    join = layers.Concatenate if len(means) > 1 else partial(layers.Activation, "linear")
+    activations = join(name="activations")(means if len(means) > 1 else means[0])
+    return keras.Model(model.input, [average, activations], name="cnn_lstm")
+
+
+def with_voice(
+    opened: keras.Model, kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
+) -> keras.Model:
+    """Return a network with one more layer that has learned a voice; the given one stays as it is.
+
+    Parameters
+    ----------
+    opened : keras.Model
+        As `with_activations` returns it.
+    kernel : ndarray of float32, shape (8 + n, 8)
+        What becomes of its logits and its activations.
+    bias : ndarray of float32, shape (8,)
+        Added to that.
+
+    Returns
+    -------
+    keras.Model
+        Maps features to the new logits.
+    """
+    import keras
+    from keras import layers
+
+    number = 1 + sum(layer.name.startswith("voice_") for layer in opened.layers)
+    voice = layers.Dense(len(bias), name=f"voice_{number}")
+    logits = voice(layers.Concatenate(name=f"all_{number}")(opened.outputs))
+    voice.set_weights([kernel, bias])
+    return keras.Model(opened.input, logits, name="cnn_lstm")
 
 
 def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:

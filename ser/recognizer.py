@@ -1,8 +1,9 @@
 """Load a model once, then ask it about clips, folders of clips, and long recordings.
 
 Every answer has one shape: a table with ``file``, ``start`` and ``end`` (seconds), ``emotion``
-(the most probable label), ``verdict`` (`SURE`, `UNCERTAIN` or `NO_SPEECH`) with its ``reason``, and
-one column of probabilities per label.
+(the most probable label), ``verdict`` (`SURE`, `UNCERTAIN` or `NO_SPEECH`) with its ``reason``,
+``distance`` (how unlike the training clips it is; beyond 1 the answer is less sure for it, see
+`ser.space`), and one column of probabilities per label.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser import audio, features
-from ser.bundle import Manifest, load_bundle
+from ser.bundle import Manifest, load_bundle, load_space
+from ser.errors import BundleError
+from ser.model import with_activations
 from ser.parallel import Progress, map_items
+from ser.space import Space, doubt
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
 Source = str | Path | bytes | audio.Samples
 """A recording: its file, the content of that, or mono samples at the contract's rate."""
 
-Logits = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+Array = npt.NDArray[np.float32]
+Network = Callable[[Array], tuple[Array, Array]]
 
 SURE, UNCERTAIN, NO_SPEECH = "sure", "uncertain", "no speech"
 """What a recogniser makes of its own answer."""
@@ -50,20 +55,26 @@ class Recognizer:
         Maps features to logits.
     manifest : Manifest
         What it is fed and how it was calibrated.
+    space : Space
+        Where the clips it was trained on lie.
 
     Attributes
     ----------
-    logits : callable
-        The model itself, see `logits_function`.
+    opened : keras.Model
+        The model, see `ser.model.with_activations`.
+    network : callable
+        The same, see `network_function`.
     usual : ndarray of float32, shape (32, 1, 2)
         Mean of every row of the input over what trained the model.
     """
 
-    def __init__(self, model: keras.Model, manifest: Manifest) -> None:
+    def __init__(self, model: keras.Model, manifest: Manifest, space: Space) -> None:
         self.manifest = manifest
         self.contract = manifest.contract
         self.labels = manifest.contract.labels
-        self.logits = logits_function(model)
+        self.space = space
+        self.opened = with_activations(model)
+        self.network = network_function(self.opened)
         self.usual = np.asarray(model.get_layer("rows").mean, np.float32)[0]
 
     @classmethod
@@ -73,13 +84,41 @@ class Recognizer:
         Raises
         ------
         BundleError
-            See `ser.bundle.load_bundle`.
+            See `ser.bundle.load_bundle` and `ser.bundle.load_space`.
         """
-        return cls(*load_bundle(folder))
+        model, manifest = load_bundle(folder)
+        space = load_space(folder, manifest)
+        recognizer = cls(model, manifest, space)
+        activations = recognizer.network(np.zeros((0, *model.input_shape[1:]), np.float32))[1]
+        if activations.shape[1] != len(space.mean):
+            raise BundleError(
+                f"The model in {folder} has {activations.shape[1]} activations and its space "
+                f"{len(space.mean)}. Copy the bundle again, or train again."
+            )
+        return recognizer
+
+    def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return what the model itself says of inputs as they stand, shape (n, 8)."""
+        return self.network(inputs)[0]
+
+    def listen(
+        self, inputs: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return logits, shape (n, 8), and places in the `space`, (n, coordinates), of clips."""
+        logits, activations = shifted(self.network, inputs)
+        return logits, self.space.coordinates(activations)
+
+    def answers(
+        self, inputs: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return calibrated probabilities, shape (n, 8), and distances from training, (n,)."""
+        logits, places = self.listen(inputs)
+        distances = self.space.distances(places)
+        return calibrated(logits, distances, self.manifest.temperature), distances
 
     def probabilities(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return calibrated probabilities, shape (n, 8); each row sums to 1."""
-        return softmax(shifted_logits(self.logits, inputs) / self.manifest.temperature)
+        return self.answers(inputs)[0]
 
     def verdicts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
         """Say of each row of probabilities whether it is an answer, by the model's own measure.
@@ -116,7 +155,7 @@ class Recognizer:
         clip = audio.prepare_clip(samples, contract=self.contract)
         inputs = features.model_input(clip.samples, contract=self.contract)
         file = name or _name_of(source)
-        return self._table([file], [clip.start], [clip.end], self.probabilities(inputs[None]))
+        return self._table([file], [clip.start], [clip.end], *self.answers(inputs[None]))
 
     def predict_files(
         self,
@@ -134,17 +173,36 @@ class Recognizer:
         refused : DataFrame
             Columns ``path`` and ``reason``.
         """
+        places, inputs, refused = self.prepare(paths, jobs=jobs, progress=progress)
+        table = self._table(
+            places["path"].tolist(),
+            places["start"].tolist(),
+            places["end"].tolist(),
+            *self.answers(inputs),
+        )
+        return table, refused
+
+    def prepare(
+        self, paths: Sequence[str | Path], *, jobs: int = -1, progress: Progress | None = None
+    ) -> tuple[pd.DataFrame, npt.NDArray[np.float32], pd.DataFrame]:
+        """Decode clips and compute their features; nothing of it is kept anywhere.
+
+        Returns
+        -------
+        clips : DataFrame
+            One row per clip that could be used, in order: ``path``, ``start`` and ``end`` (s).
+        inputs : ndarray of float32, shape (n, 32, 94, 2)
+            Their features.
+        refused : DataFrame
+            Columns ``path`` and ``reason``.
+        """
         found = map_items(_Prepare(self.manifest), paths, "Listening", jobs=jobs, progress=progress)
         good = [(str(p), f) for p, f in zip(paths, found, strict=True) if not isinstance(f, str)]
         bad = [(str(p), f) for p, f in zip(paths, found, strict=True) if isinstance(f, str)]
+        clips = pd.DataFrame([(p, f[0], f[1]) for p, f in good], columns=["path", "start", "end"])
         inputs = np.array([f[2] for _, f in good], np.float32)
-        table = self._table(
-            [p for p, _ in good],
-            [f[0] for _, f in good],
-            [f[1] for _, f in good],
-            self.probabilities(inputs.reshape(-1, *self.contract.input_shape)),
-        )
-        return table, pd.DataFrame(bad, columns=["path", "reason"])
+        refused = pd.DataFrame(bad, columns=["path", "reason"])
+        return clips, inputs.reshape(-1, *self.contract.input_shape), refused
 
     def timeline(
         self,
@@ -187,17 +245,18 @@ class Recognizer:
         levels = np.array([audio.level_dbfs(w) for w in windows])
         speaking = levels > levels.max() - _QUIET_DB
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
+        distances = np.full(len(windows), np.nan)
         spoken = np.flatnonzero(speaking)
         for some in np.split(spoken, range(_BATCH, len(spoken), _BATCH)):
             clips = [audio.prepare_clip(windows[i], contract=contract).samples for i in some]
             inputs = np.array([features.model_input(c, contract=contract) for c in clips])
-            probabilities[some] = self.probabilities(inputs)
+            probabilities[some], distances[some] = self.answers(inputs)
             if progress is not None:
                 progress("Listening", int(some[-1]) + 1, len(windows))
         file = name or _name_of(source)
         begin = [s / contract.sample_rate for s in starts]
         end = [b + len(w) / contract.sample_rate for b, w in zip(begin, windows, strict=True)]
-        return self._table([file] * len(windows), begin, end, probabilities)
+        return self._table([file] * len(windows), begin, end, probabilities, distances)
 
     def _samples(self, source: Source) -> audio.Samples:
         if isinstance(source, np.ndarray):
@@ -210,21 +269,23 @@ class Recognizer:
         starts: list[float],
         ends: list[float],
         probabilities: npt.NDArray[np.float64],
+        distances: npt.NDArray[np.float64],
     ) -> pd.DataFrame:
         verdicts = self.verdicts(probabilities)
-        rows = list(zip(verdicts, probabilities, strict=True))
+        rows = list(zip(verdicts, probabilities, distances, strict=True))
         table: dict[str, Any] = {"file": files, "start": starts, "end": ends}
         table["emotion"] = pd.Series(
-            [None if v == NO_SPEECH else self.labels[int(p.argmax())] for v, p in rows],
+            [None if v == NO_SPEECH else self.labels[int(p.argmax())] for v, p, _ in rows],
             dtype=object,
         )
         table["verdict"] = verdicts
-        table["reason"] = [self._reason(v, p) for v, p in rows]
+        table["reason"] = [self._reason(v, p, d) for v, p, d in rows]
+        table["distance"] = distances
         return pd.DataFrame(
             table | {label: probabilities[:, i] for i, label in enumerate(self.labels)}
         )
 
-    def _reason(self, verdict: str, probabilities: npt.NDArray[np.float64]) -> str:
+    def _reason(self, verdict: str, probabilities: npt.NDArray[np.float64], distance: float) -> str:
         if verdict == NO_SPEECH:
             return "Nobody speaks here."
         if verdict == SURE:
@@ -235,8 +296,8 @@ class Recognizer:
             f"No emotion stands out: {best} is likeliest with {confidence:.1%}, and below "
             f"{self.manifest.min_confidence:.1%} this model is not believed."
         )
-        if confidence < _LIKE_NOTHING:
-            reason += " It sounds like none of the speech the model learned."
+        if distance > 1 or confidence < _LIKE_NOTHING:
+            reason += " It is unlike anything this model was trained on."
         return reason
 
 
@@ -259,35 +320,54 @@ class _Prepare:
         return clip.start, clip.end, features.model_input(clip.samples, contract=self.contract)
 
 
-def logits_function(model: keras.Model) -> Logits:
-    """Return a function from features, shape (n, 32, 94, 2), to the model's logits, (n, 8).
+def network_function(opened: keras.Model) -> Network:
+    """Return a function from features, shape (n, 32, 94, 2), to logits, (n, 8), and activations.
 
     ``model.predict`` spends far longer on its own machinery than on one clip.
+
+    Parameters
+    ----------
+    opened : keras.Model
+        See `ser.model.with_activations`.
     """
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.float32)])
-    def call(inputs: tf.Tensor) -> tf.Tensor:
-        return model(inputs, training=False)
+    widths = [output.shape[-1] for output in opened.outputs]
 
-    def logits(inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        batches = [call(inputs[i : i + 256]).numpy() for i in range(0, len(inputs), 256)]
-        return np.concatenate([np.zeros((0, model.output_shape[-1]), np.float32), *batches])
+    @tf.function(input_signature=[tf.TensorSpec(opened.input_shape, tf.float32)])
+    def call(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return opened(inputs, training=False)
 
-    return logits
+    def network(inputs: npt.NDArray[np.float32]) -> tuple[Array, Array]:
+        batches = [call(inputs[i : i + 256]) for i in range(0, len(inputs), 256)]
+        logits, activations = (
+            np.concatenate([np.zeros((0, width), np.float32), *(b[k].numpy() for b in batches)])
+            for k, width in enumerate(widths)
+        )
+        return logits, activations
+
+    return network
 
 
-def shifted_logits(logits: Logits, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the mean of the logits over the clip moved by `SHIFTS` frames, shape (n, 8).
+def shifted(network: Network, inputs: npt.NDArray[np.float32]) -> tuple[Array, Array]:
+    """Return logits and activations averaged over the clip moved by `SHIFTS` frames.
 
     Where a frame begins says nothing about an emotion, so the answers only differ by error.
     """
-    parts = [np.zeros((0, logits(inputs[:0]).shape[1]), np.float32)]
+    found = [network(inputs[:0])]
     for i in range(0, len(inputs), 64):
         some = inputs[i : i + 64]
-        moved = np.concatenate([np.roll(some, shift, axis=2) for shift in SHIFTS])
-        parts.append(logits(moved).reshape(len(SHIFTS), len(some), -1).mean(axis=0))
-    return np.concatenate(parts)
+        outputs = network(np.concatenate([np.roll(some, shift, axis=2) for shift in SHIFTS]))
+        logits, activations = (o.reshape(len(SHIFTS), len(some), -1).mean(axis=0) for o in outputs)
+        found.append((logits, activations))
+    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
+
+
+def calibrated(
+    logits: npt.NDArray[np.floating], distances: npt.NDArray[np.floating], temperature: float
+) -> npt.NDArray[np.float64]:
+    """Return probabilities that are the less sure the farther a clip is from training."""
+    return softmax(logits / (temperature * doubt(distances))[:, None])
 
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -93,7 +93,7 @@ def test(
     if len(refused):
         raise DataError(f"{refused.iloc[0]['path']}: {refused.iloc[0]['reason']}")
     known = clips[["emotion", *KEPT]].rename(columns={"emotion": "truth"})
-    predictions = found.drop(columns="reason").join(known.reset_index(drop=True))
+    predictions = found.drop(columns=["reason", "distance"]).join(known.reset_index(drop=True))
     base = Path(root) if Path(root).is_dir() else Path(root).parent
     predictions["file"] = [
         Path(f).relative_to(base).as_posix() if Path(f).is_relative_to(base) else Path(f).name
@@ -377,6 +377,9 @@ def model_card(
         Reports on other clips or protocols, each with ``what`` it is about.
     """
     config = manifest.training.get("config", {})
+    if "adapted" in manifest.training:
+        learned = manifest.training["adapted"]
+        return _render("ADAPTED_CARD.md", manifest=manifest, learned=learned, r=report)
     foreign = [row for row in report.get("rejection", []) if not row["like_training"]]
     return _render(
         "MODEL_CARD.md",

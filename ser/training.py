@@ -27,9 +27,10 @@ from ser.contract import CONTRACT
 from ser.dataset import Features
 from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.files import atomic_path, read_json, write_json
-from ser.model import ModelConfig, build_cnn_lstm, members_of
-from ser.recognizer import Recognizer, logits_function, shifted_logits, softmax
+from ser.model import ModelConfig, build_cnn_lstm, members_of, with_activations
+from ser.recognizer import Recognizer, calibrated, network_function, shifted, softmax
 from ser.runs import Run
+from ser.space import Space, fit_space
 
 log = logging.getLogger(__name__)
 
@@ -308,9 +309,8 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
     one_hot = np.eye(len(CONTRACT.labels), dtype=np.float32)
     # Where nobody speaks, no emotion is any likelier than the others.
     nothing = np.full((len(sounds.clean), len(one_hot)), 1 / len(one_hot), np.float32)
-    training = training.joined(sounds)
     model = fit(
-        training,
+        training.joined(sounds),
         np.concatenate([one_hot[truth[split.train]], nothing]),
         held_out,
         validation_truth,
@@ -319,15 +319,22 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
     )
 
     run.write_status("evaluating", "Calibrating")
-    logits = shifted_logits(logits_function(model), held_out)
+    space, logits, distances = place(
+        model,
+        training,
+        truth[split.train],
+        clips["speaker"].iloc[split.train].to_numpy(str),
+        held_out,
+    )
     temperature = evaluation.fit_temperature(logits, validation_truth)
     heard = clips.iloc[np.concatenate([split.train, split.validation])]
     bundle.save_bundle(
         run.folder,
         model,
+        space,
         name=run.folder.resolve().name,
         temperature=temperature,
-        min_confidence=evaluation.fit_min_confidence(softmax(logits / temperature)),
+        min_confidence=evaluation.fit_min_confidence(calibrated(logits, distances, temperature)),
         training={
             "config": config.to_json(),
             "corpora": sorted(clips["corpus"].unique()),
@@ -451,7 +458,7 @@ def fit(
             tf.math.count_nonzero(spoken),
         )
 
-    watch = logits_function(average)
+    watch = network_function(with_activations(average))
     state = [*model.variables, *average.variables, *optimizer.variables]
     epochs = _restore(run.folder / "checkpoint.npz", state)
     done = len(epochs)
@@ -472,7 +479,7 @@ def fit(
             result = step(inputs, targets[rows], tf.constant(decay))
             figures.append([float(value) for value in result])
         loss, accuracy = np.sum(figures, axis=0)[:2] / max(np.sum(figures, axis=0)[2], 1)
-        probabilities = softmax(watch(validation))
+        probabilities = softmax(watch(validation)[0])
         chosen = probabilities[np.arange(len(validation)), validation_truth]
         record = {
             "epoch": epoch + 1,
@@ -502,6 +509,50 @@ def fit(
         bar.update()
     bar.close()
     return average
+
+
+def place(
+    model: Any,
+    training: Features,
+    truth: npt.NDArray[np.integer],
+    speakers: npt.NDArray[np.str_],
+    validation: npt.NDArray[np.float32],
+) -> tuple[Space, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Describe where the clips lie that trained a network, and how far the validation clips are.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `fit` returns it.
+    training : Features
+        Clean features and augmented copies of the training clips.
+    truth : ndarray of int, shape (clips,)
+        Index of their label.
+    speakers : ndarray of str, shape (clips,)
+        Who speaks in them.
+    validation : ndarray of float32, shape (n, 32, 94, 2)
+        Features of the validation clips.
+
+    Returns
+    -------
+    space : Space
+    logits : ndarray of float32, shape (n, 8)
+        Of the validation clips.
+    distances : ndarray of float64, shape (n,)
+        Of the validation clips.
+    """
+    network = network_function(with_activations(model))
+    logits, activations = shifted(network, validation)
+    copies = training.copies[:, :1].reshape(-1, *CONTRACT.input_shape).astype(np.float32)
+    space = fit_space(
+        network(training.clean)[1],
+        truth,
+        speakers,
+        copies=network(copies)[1],
+        validation=activations,
+        count=len(CONTRACT.labels),
+    )
+    return space, logits, space.distances(space.coordinates(activations))
 
 
 def share_cores(members: int) -> None:

@@ -11,6 +11,9 @@ from ser.contract import CONTRACT
 from ser.errors import BundleError
 from ser.files import sha256_of
 from ser.model import ModelConfig, build_cnn_lstm
+from ser.recognizer import Recognizer
+from ser.space import SPACE_FILE, read_space, write_space
+from tests.tiny import tiny_space
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +22,7 @@ def original(tmp_path_factory):
     save_bundle(
         folder,
         build_cnn_lstm(ModelConfig(filters=(8, 8, 8), lstm=4)),
+        tiny_space(24),
         name="tiny",
         temperature=1.5,
         min_confidence=0.4,
@@ -69,6 +73,7 @@ def test_a_model_that_does_not_normalise_its_rows_is_refused(tmp_path):
     save_bundle(
         tmp_path / "b",
         keras.Model(inputs, outputs),
+        tiny_space(24),
         name="b",
         temperature=1.0,
         min_confidence=0.4,
@@ -85,6 +90,7 @@ def test_normalisation_statistics_travel_with_the_model(tmp_path):
     save_bundle(
         tmp_path / "b",
         model,
+        tiny_space(24),
         name="b",
         temperature=1.0,
         min_confidence=0.4,
@@ -123,6 +129,27 @@ def test_a_missing_model_is_refused(copied):
     (copied / MODEL_FILE).unlink()
     with pytest.raises(BundleError, match=r"has no model\.keras"):
         load_bundle(copied)
+
+
+def test_the_space_travels_with_the_model_and_is_the_described_one(copied):
+    manifest = read_manifest(copied)
+    space = bundle.load_space(copied, manifest)
+    np.testing.assert_array_equal(space.points, tiny_space(24).points)
+    file = copied / SPACE_FILE
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(BundleError, match=r"space\.npz is not the one"):
+        Recognizer.load(copied)
+    file.unlink()
+    with pytest.raises(BundleError, match=r"has no space\.npz"):
+        Recognizer.load(copied)
+
+
+def test_a_space_of_another_model_is_refused(copied):
+    write_space(copied / SPACE_FILE, tiny_space(30))
+    change_manifest(copied, space={"sha256": sha256_of(copied / SPACE_FILE)})
+    assert read_space(copied / SPACE_FILE, labels=8).mean.shape == (30,)
+    with pytest.raises(BundleError, match="24 activations and its space 30"):
+        Recognizer.load(copied)
 
 
 def test_a_corrupt_model_with_a_matching_checksum_is_refused(copied):
@@ -168,6 +195,9 @@ def test_a_model_with_a_class_from_elsewhere_is_refused(copied, tmp_path):
         ({"contract": {**CONTRACT.to_json(), "n_fft": 1}}, "n_fft"),
         ({"contract": {**CONTRACT.to_json(), "labels": ["file", "emotion"]}}, "labels"),
         ({"model": {}}, "garbles"),
+        ({"space": {}}, "garbles"),
+        ({"space": None}, "garbles"),
+        ({"format": 2}, "another format"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(copied, changes, words):

@@ -10,7 +10,7 @@ from ser.contract import CONTRACT
 from ser.recognizer import Recognizer, softmax
 from tests.tiny import SAMPLES
 
-COLUMNS = ["file", "start", "end", "emotion", "verdict", "reason", *CONTRACT.labels]
+COLUMNS = ["file", "start", "end", "emotion", "verdict", "reason", "distance", *CONTRACT.labels]
 CLIPS = sorted(SAMPLES.rglob("*.flac"))
 
 
@@ -47,7 +47,8 @@ def test_the_answer_is_that_of_the_model_at_its_temperature(recognizer, finished
     inputs = features.model_input(clip.samples)
     # The mean over the clip as it is and moved a little to both sides.
     logits = [np.asarray(model(np.roll(inputs, by, axis=1)[None])) for by in (-4, -2, 0, 2, 4)]
-    expected = softmax(np.mean(logits, axis=0) / manifest.temperature)[0]
+    far = max(recognizer.predict(CLIPS[3])["distance"].iloc[0], 1.0)
+    expected = softmax(np.mean(logits, axis=0) / manifest.temperature / far**3)[0]
     answer = recognizer.predict(CLIPS[3]).iloc[0][list(CONTRACT.labels)].to_numpy(float)
     np.testing.assert_allclose(answer, expected, atol=1e-5)
 
@@ -134,7 +135,7 @@ def test_silence_is_refused(recognizer, tmp_path):
 
 
 def test_an_answer_below_the_least_confidence_is_uncertain_and_says_why(recognizer, finished_run):
-    shy = Recognizer(*load_bundle(finished_run.folder))
+    shy = Recognizer.load(finished_run.folder)
     confidence = recognizer.predict(CLIPS[0])[list(CONTRACT.labels)].max(axis=1).iloc[0]
     for least, verdict in ((confidence - 0.01, "sure"), (confidence + 0.01, "uncertain")):
         shy.manifest = replace(recognizer.manifest, min_confidence=least)
@@ -142,6 +143,25 @@ def test_an_answer_below_the_least_confidence_is_uncertain_and_says_why(recogniz
         assert row["verdict"] == verdict
         assert row["emotion"] == recognizer.predict(CLIPS[0])["emotion"].iloc[0]
     assert f"{row['emotion']} is likeliest with {confidence:.1%}" in row["reason"]
+
+
+def test_what_is_unlike_training_is_less_sure_and_said_to_be(recognizer, finished_run, tmp_path):
+    heard = recognizer.predict(CLIPS[0]).iloc[0]
+    noise = np.random.default_rng(0).normal(size=48_000) * np.sin(np.arange(48_000) / 4000)
+    soundfile.write(tmp_path / "noise.wav", (0.1 * noise).astype(np.float32), 16_000)
+    strange = recognizer.predict(tmp_path / "noise.wav").iloc[0]
+    assert heard["distance"] < 1 < strange["distance"]
+    clip = audio.prepare_clip(audio.load_audio(tmp_path / "noise.wav"))
+    inputs = features.model_input(clip.samples)[None]
+    logits, places = recognizer.listen(inputs)
+    alone = softmax(logits / recognizer.manifest.temperature).max()
+    assert strange[list(CONTRACT.labels)].max() < alone
+    np.testing.assert_allclose(strange["distance"], recognizer.space.distances(places))
+    shy = Recognizer.load(finished_run.folder)
+    shy.manifest = replace(shy.manifest, min_confidence=0.99)
+    reason = "unlike anything this model was trained on"
+    assert reason in shy.predict(tmp_path / "noise.wav")["reason"].iloc[0]
+    assert reason not in shy.predict(CLIPS[0])["reason"].iloc[0]
 
 
 def test_softmax_is_stable_for_large_logits():

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from ser import training
 from ser.model import ModelConfig
 from ser.runs import Run
+from ser.space import Space, fit_space
 from ser.training import TrainingConfig
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
@@ -40,3 +43,17 @@ def tiny_run(folder: Path, data: Path, **changes: object) -> Run:
     run = training.start(folder, tiny_config(data, **changes))
     training.train(run, jobs=1)
     return run
+
+
+def tiny_space(activations: int) -> Space:
+    """Make the space of a model that has so many activations and heard 16 clips."""
+    rng = np.random.default_rng(0)
+    clips = rng.normal(size=(3, 16, activations)).astype(np.float32)
+    return fit_space(
+        clips[0],
+        np.arange(16) % 8,
+        np.repeat(["a", "b"], 8),
+        copies=clips[1],
+        validation=clips[2],
+        count=8,
+    )
