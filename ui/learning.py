@@ -56,6 +56,7 @@ def show_learning(voice: Voice) -> None:
 
 def _learn(voice: Voice, parent: Path, name: str) -> None:
     from ser import adapt
+    from ser.head import listen
 
     if not _NAME.fullmatch(name):
         raise DataError(
@@ -68,7 +69,8 @@ def _learn(voice: Voice, parent: Path, name: str) -> None:
 
     model = ui.recognizer(parent)
     corpus = corpora.inspect(corpora.scan(voice.folder), jobs=1, progress=progress)
-    adapt.adapt(model, corpus.clips, workspace.folder() / name, jobs=1, progress=progress)
+    takes = listen(model, corpus.clips, jobs=1, progress=progress)
+    adapt.adapt(model, takes, workspace.folder() / name)
     bar.empty()
 
 
