@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -95,6 +96,11 @@ def _in_background(load: Callable[[], None]) -> Future[None]:
     def run() -> None:
         try:
             load()
+            # Streamlit collects garbage after every run of a page or fragment, twice where there
+            # is Keras, and holds up everybody meanwhile. What was just loaded stays for good, so
+            # it need not be searched each time.
+            gc.collect()
+            gc.freeze()
             future.set_result(None)
         except BaseException as error:
             future.set_exception(error)
