@@ -244,6 +244,7 @@ def show_map(index, location):
     )
     event = ui.show(
         charts.clip_map(table, axes=axes),
+        table=table.drop(columns="clip"),
         key=f"map {layout} {index.key}",
         on_select="rerun",
     )

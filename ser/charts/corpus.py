@@ -191,7 +191,6 @@ def clip_map(points: pd.DataFrame, *, axes: tuple[str, str]) -> alt.Chart:
                 sort=labels,
                 legend=alt.Legend(orient="bottom", columns=4, title=None),
             ),
-            # Streamlit asks for the opacity by itself otherwise, and hides what is not chosen.
             opacity=alt.condition(chosen, alt.value(0.85), alt.value(0.25)),
             tooltip=[
                 alt.Tooltip("name:N", title="Clip"),
