@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -241,6 +243,14 @@ def _loss(logits: Array, truth: Codes) -> float:
     return float(-log_softmax(logits, axis=1)[np.arange(len(truth)), truth].sum())
 
 
+@cache
+def _blas() -> Any:
+    import scipy.linalg  # noqa: F401 - the controller knows the libraries loaded before it
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def _regression(
     places: Array, offsets: Array, truth: Codes, weight: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -264,6 +274,9 @@ def _regression(
         )
         return float((weight * losses).sum() + penalty / 2), gradient.ravel()
 
-    found = minimize(loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B")
+    start = np.zeros(shape[0] * shape[1])
+    # The steps are small: threads would wait for each other far longer than they work.
+    with _blas().limit(limits=1, user_api="blas"):
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-7})
     weights, bias = np.split(found.x.reshape(shape), [-1])
     return weights, bias[0]

@@ -70,10 +70,10 @@ def measure(
     rows = []
     for i, name in enumerate(["clean", *CONDITIONS]):
         inputs = np.array([conditions[i] for conditions in found], np.float32)
-        probabilities = recognizer.probabilities(inputs)
         # What a condition has made silent gets no answer, and no answer is a wrong one.
         heard = ~np.isnan(inputs).any(axis=(1, 2, 3))
-        probabilities[~heard] = 1 / len(labels)
+        probabilities = np.full((len(inputs), len(labels)), 1 / len(labels))
+        probabilities[heard] = recognizer.probabilities(inputs[heard])
         named = np.where(heard, probabilities.argmax(axis=1), -1)
         right = int((named == truth).sum())
         recalls = [(named == t)[truth == t].mean() for t in np.unique(truth)]
