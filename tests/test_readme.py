@@ -54,6 +54,24 @@ def test_the_other_figures_are_those_of_their_reports(name):
         assert figures["n_heard_in_training"] == 0
 
 
+@pytest.mark.parametrize("takes", [1, 3, 5, 8])
+def test_what_adaptation_gave_is_that_of_its_reports(takes):
+    figures = json.loads((PROJECT / "reports" / "adapt" / f"emodb-{takes}.json").read_text())
+    before, after = figures["before"], figures["after"]
+    low, high = after["accuracy_interval"]
+    assert (
+        f"| {takes} | {percent(before['accuracy'])} | {percent(after['accuracy'])} "
+        f"({100 * low:.1f} to {100 * high:.1f}) | {100 * figures['gain']['accuracy']:+.1f} | "
+        f"{percent(after['uar'])} | [report](reports/adapt/emodb-{takes}.json) |"
+    ) in README
+    model = json.loads((MODEL / "manifest.json").read_text())["model"]
+    assert figures["model_sha256"] == model["sha256"], "made with another model"
+    assert figures["n_heard_in_training"] == 0
+    assert (figures["takes_per_emotion"], figures["repeats"]) == (takes, 10)
+    speakers = [row["after"]["accuracy"] for row in figures["speakers"]]
+    assert len(speakers) == 10 and sum(speakers) / 10 == pytest.approx(after["accuracy"])
+
+
 def test_the_card_is_made_from_the_reports():
     script = runpy.run_path(str(PROJECT / "scripts" / "make_card.py"))
     assert (MODEL / "MODEL_CARD.md").read_text() == script["card"]()
@@ -91,7 +109,7 @@ def test_the_shipped_model_loads_and_is_small():
 
 def test_every_command_of_the_readme_exists(capsys):
     commands = set(re.findall(r"`ser ([a-z]+)", README))
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         with pytest.raises(SystemExit) as exit:
             main([command, "--help"])
