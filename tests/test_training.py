@@ -28,6 +28,7 @@ FILES = {
     "status.json",
     "epochs.jsonl",
     "model.keras",
+    "space.npz",
     "manifest.json",
     "report.json",
     "report.html",
@@ -226,7 +227,11 @@ class Died(BaseException):
 
 
 @pytest.mark.parametrize(
-    "file", ["split.json", "checkpoint.npz", "epochs.jsonl", "manifest.json", "report.json"]
+    "file",
+    [
+        *("split.json", "checkpoint.npz", "epochs.jsonl"),
+        *("space.npz", "manifest.json", "report.json"),
+    ],
 )
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
