@@ -74,6 +74,7 @@ def test_a_voice_is_imported_learned_and_answers(page):
     assert after > before  # a synthetic voice the model never heard, each take left out in turn
     picture(page, "voice-learn")
     page.get_by_role("button", name="Make it the active model").click()
+    expect(page.get_by_role("button", name="It answers in this app")).to_be_visible()
     try:
         page.get_by_role("link", name="Try it on the Prediction page").click()
         expect(page.get_by_role("heading", name="Prediction")).to_be_visible()
