@@ -80,7 +80,7 @@ def test_a_voice_is_imported_learned_and_answers(page):
         expect(page.get_by_role("heading", name="Prediction")).to_be_visible()
         choose(page, "Sample")
         expect(page.get_by_test_id("stMetric").filter(has_text="Probability")).to_be_visible()
-        expect(page.get_by_test_id("stSelectbox").filter(has_text="my-voice")).to_be_visible()
+        expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("my-voice")
     finally:
         workspace_back(page)
 
