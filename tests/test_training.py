@@ -156,7 +156,9 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     split = json.loads((run.folder / "split.json").read_text())
     for part, arrays in seen.items():
         paths = [str(corpus / name) for name in split[part]]
-        np.testing.assert_array_equal(arrays, compute_features(paths, jobs=1).clean)
+        again = compute_features(paths, jobs=1).clean
+        # Not to the last bit: sums are taken in another order where other threads are busy.
+        np.testing.assert_allclose(arrays, again, rtol=1e-5, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
