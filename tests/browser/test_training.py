@@ -59,7 +59,8 @@ def test_a_training_is_watched_left_found_again_and_made_active(tab, keep, clean
     expect(tab.get_by_role("heading", name="Speech emotion recognition")).to_be_visible()
     tab.goto("/Training")  # a new session, as if the browser had been closed
     expect(tab.get_by_text(NAME).first).to_be_visible()
-    expect(tab.get_by_text("finished: Accuracy")).to_be_visible()
+    # Not just the words: the log says them too.
+    expect(tab.get_by_test_id("stAlert").get_by_text("finished: Accuracy")).to_be_visible()
     expect(tab.get_by_role("heading", name="Running now")).to_have_count(0)
     expect(charts(tab).first.locator("canvas, svg.marks")).to_be_visible()
     keep(tab, "training-finished")
