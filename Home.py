@@ -6,8 +6,9 @@ from typing import Any
 import streamlit as st
 
 import ui
-from ser import report, workspace
+from ser import workspace
 from ser.emotions import EMOTIONS
+from ser.errors import ReportError
 from ui import answer
 
 ui.page("Speech emotion recognition", layout="centered")
@@ -52,7 +53,10 @@ def show_figures(heading: str, figures: dict[str, Any], words: str) -> None:
     )
 
 
-own = report.read_report(folder)
+try:
+    own: dict[str, Any] | None = ui.load_report(folder / "report.json")
+except ReportError:
+    own = None
 unheard = ui.published("speakers") or ui.published("speakers-quick")
 left, right = st.columns(2)
 with left:
@@ -77,8 +81,7 @@ for page, label, icon, what in (
     ("4_Prediction", "Prediction", "mic", "a file, a recording or your live microphone"),
     ("5_Your_voice", "Your voice", "record_voice_over", "let it learn your own voice"),
 ):
-    if (workspace.PROJECT / "pages" / f"{page}.py").is_file():
-        st.page_link(f"pages/{page}.py", label=f"**{label}**: {what}", icon=f":material/{icon}:")
+    st.page_link(f"pages/{page}.py", label=f"**{label}**: {what}", icon=f":material/{icon}:")
 
 st.subheader("Recordings at hand")
 names = ["the built-in samples (120 synthetic clips)"]

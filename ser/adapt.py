@@ -89,7 +89,7 @@ def adapt(recognizer: Recognizer, takes: Takes, out: str | Path) -> dict[str, An
     return result
 
 
-def before_after(recognizer: Recognizer, takes: Takes) -> dict[str, Any]:
+def before_after(recognizer: Recognizer, takes: Takes, logits: Array) -> dict[str, Any]:
     """Say what learning the takes gives, by leaving each out of what is learned.
 
     Parameters
@@ -98,6 +98,8 @@ def before_after(recognizer: Recognizer, takes: Takes) -> dict[str, Any]:
         The model as it was.
     takes : Takes
         See `ser.head.listen`.
+    logits : ndarray of float64, shape (takes, labels)
+        Of every take by what was learned from the others, see `ser.head.leave_out`.
 
     Returns
     -------
@@ -106,14 +108,26 @@ def before_after(recognizer: Recognizer, takes: Takes) -> dict[str, Any]:
         interval, ``uar`` and ``confusion_matrix`` (rows: truth, columns: answer); ``labels``;
         ``curve`` (see `learning_curve`); and in words: ``sentence``, ``advice`` (would more takes
         help?) and ``notes``.
-
-    Raises
-    ------
-    DataError
-        If all takes are of one emotion.
     """
-    _check_enough(takes, recognizer.labels)
-    return _before_after(recognizer, takes, leave_out(recognizer.space, takes)[0])
+    labels = list(recognizer.labels)
+    before, after = (_figures(z, takes.truth, len(labels)) for z in (takes.logits, logits))
+    counts = takes.clips["emotion"].value_counts()
+    curve = learning_curve(recognizer.space, takes)
+    old, new = (_in_words(figures) for figures in (before, after))
+    return {
+        "n": len(takes),
+        "takes": {label: int(counts.get(label, 0)) for label in labels},
+        "before": before,
+        "after": after,
+        "labels": labels,
+        "curve": curve,
+        "sentence": (
+            f"Of {len(takes)} takes it named {old} rightly before, and names {new} now, when each "
+            "is answered by what was learned from the others."
+        ),
+        "advice": _advice(curve, int(counts.max())),
+        "notes": _notes(recognizer, takes),
+    }
 
 
 def learning_curve(space: Space, takes: Takes, *, seed: int = 0) -> list[dict[str, float]]:
@@ -372,30 +386,8 @@ def _report(
         "n_train": manifest.training.get("n_train"),
         "n_validation": manifest.training.get("n_validation"),
         **evaluation.evaluate(predictions, labels),
-        "adaptation": _before_after(recognizer, takes, logits),
+        "adaptation": before_after(recognizer, takes, logits),
         "predictions": report.to_rows(predictions),
-    }
-
-
-def _before_after(recognizer: Recognizer, takes: Takes, logits: Array) -> dict[str, Any]:
-    labels = list(recognizer.labels)
-    before, after = (_figures(z, takes.truth, len(labels)) for z in (takes.logits, logits))
-    counts = takes.clips["emotion"].value_counts()
-    curve = learning_curve(recognizer.space, takes)
-    old, new = (_in_words(figures) for figures in (before, after))
-    return {
-        "n": len(takes),
-        "takes": {label: int(counts.get(label, 0)) for label in labels},
-        "before": before,
-        "after": after,
-        "labels": labels,
-        "curve": curve,
-        "sentence": (
-            f"Of {len(takes)} takes it named {old} rightly before, and names {new} now, when each "
-            "is answered by what was learned from the others."
-        ),
-        "advice": _advice(curve, int(counts.max())),
-        "notes": _notes(recognizer, takes),
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser import report
+from ser import report, runs
 from ser.errors import RunError, SerError
 from ser.runs import BUSY_STATES, Run, find_runs
 from ser.training import PRESETS, TrainingConfig
@@ -121,11 +121,7 @@ def seconds_left(training: Training) -> float | None:
     left = status["total"] - status["done"]
     if training.state == "training" and not training.epochs.empty:
         return float(left * training.epochs["seconds"].tail(5).mean())
-    done = status["done"] - status["begun_with"]
-    if not status["since"] or done <= 0 or left <= 0:
-        return None
-    elapsed = datetime.now(UTC) - datetime.fromisoformat(status["since"])
-    return max(elapsed.total_seconds(), 0.0) / done * left
+    return runs.seconds_left(status)
 
 
 def what_to_do(training: Training) -> str:

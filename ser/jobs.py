@@ -1,8 +1,9 @@
-"""Trainings as processes of their own: started by the app, and alive without it.
+"""Work as processes of its own: started by the app, and alive without it.
 
-Nothing about them is kept in memory.  A run is running while a process holds its lock, it is
-stopped by a file that the process finds, and it waits for its turn by looking at the runs beside
-it.  So the app may end, start again, or be opened twice, and no process number is ever trusted.
+What is said here of trainings holds for evaluations (`ser.trials`) too.  Nothing about them is kept
+in memory.  A run is running while a process holds its lock, it is stopped by a file that the
+process finds, and it waits for its turn by looking at the runs beside it.  So the app may end,
+start again, or be opened twice, and no process number is ever trusted.
 """
 
 from __future__ import annotations
@@ -101,7 +102,25 @@ def resume(run: Run) -> None:
 def launch(run: Run) -> None:
     """Train a run, or go on with it, in a process that outlives this one.
 
+    Raises
+    ------
+    RunError, OutputError
+        See `begin`.
+    """
+    begin(run, "ser", "train", "--background", "--resume", str(run.folder))
+
+
+def begin(run: Run, *module: str) -> None:
+    """Start ``python -m …``, a module that works on a run, as a process that outlives this one.
+
     Returns as soon as the process has taken the run in hand.
+
+    Parameters
+    ----------
+    run : Run
+        What it works on; the process writes its log there.
+    *module : str
+        Name of the module and its arguments.
 
     Raises
     ------
@@ -112,17 +131,16 @@ def launch(run: Run) -> None:
     """
     if run.is_held():
         raise RunError(f"{run.folder.name} is running already.")
-    command = [sys.executable, "-u", "-X", "utf8", "-m", "ser", "train", "--background"]
     windows = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
     try:
         with (run.folder / LOG_FILE).open("ab") as output:
             process = subprocess.Popen(
-                [*command, "--resume", str(run.folder)],
+                [sys.executable, "-u", "-X", "utf8", "-m", *module],
                 cwd=workspace.PROJECT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C in the app's terminal, or closing it, is not meant for the training.
+                # Ctrl-C in the app's terminal, or closing it, is not meant for the process.
                 start_new_session=True,
                 creationflags=sum(getattr(subprocess, flag, 0) for flag in windows),
             )
@@ -151,17 +169,18 @@ def read_log(run: Run) -> str:
 
 
 def delete(run: Run) -> None:
-    """Delete a run of the app with everything in its folder.
+    """Delete a training or an evaluation of the app with everything in its folder.
 
     Raises
     ------
     RunError
-        If it is running, or no run of the app.
+        If it is running, or none of the app's.
     OutputError
         If a file cannot be deleted.
     """
     folder = run.folder.absolute()
-    if folder.parent != workspace.folder() or folder.is_symlink() or not folder.is_dir():
+    own = (workspace.folder(), workspace.evaluations())
+    if folder.parent not in own or folder.is_symlink() or not folder.is_dir():
         raise RunError(f"{folder} is no folder in {workspace.folder()}, so it is not deleted.")
     if any(inner.is_held() for inner in find_runs(folder)):
         raise RunError(f"{folder.name} is being worked on. Wait for it or stop it.")

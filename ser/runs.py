@@ -209,6 +209,18 @@ class Run:
         write_text(self.folder / "epochs.jsonl", "".join(json.dumps(e) + "\n" for e in epochs))
 
 
+def seconds_left(status: dict[str, Any]) -> float | None:
+    """Return how long what a status (`Run.read_status`) tells of will still take, if it is known.
+
+    It goes on as fast as it went since it began.
+    """
+    done, left = status["done"] - status["begun_with"], status["total"] - status["done"]
+    if not status["since"] or done <= 0 or left <= 0:
+        return None
+    elapsed = datetime.now(UTC) - datetime.fromisoformat(status["since"])
+    return max(elapsed.total_seconds(), 0.0) / done * left
+
+
 def _is_leftover(path: Path) -> bool:
     """Whether a file is what a killed process leaves: a lock, or something half-written."""
     return path.name == ".lock" or path.name.startswith(".writing-")

@@ -1,50 +1,33 @@
 """Trials: a model tested on a corpus in a process of its own, which outlives whoever started it.
 
-Every trial is a folder in ``evaluations`` of the app's folder (`ser.workspace.folder`):
+Every trial is a folder in `ser.workspace.evaluations`, laid out as that of a training (`ser.runs`)
+and begun, stopped and deleted like one (`ser.jobs`).  At the end it holds ``report.json``, see
+`ser.report.test`.
 
-    config.json   what was asked for
-    status.json   state, progress and seconds left, replaced a few times a second
-    stop          made by `stop`; the process looks for it
-    log.txt       what the process wrote
-    report.json   at the end, see `ser.report.test`
-
-``python -m ser.trials FOLDER`` is that process.
+``python -m ser.trials FOLDER`` is the process.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
-from ser import bundle, workspace
+from ser import bundle, jobs, workspace
 from ser.errors import RunError, SerError, Stopped
 from ser.files import write_json
-from ser.runs import BUSY_STATES, Run
+from ser.runs import BUSY_STATES, Run, find_runs
 
 PROTOCOLS = ("reference", "all")
 _KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "trust": bool}
 
-# Of this server: a process that has just been started does not hold its folder yet.
-_started: dict[Path, subprocess.Popen[bytes]] = {}
-
-
-def folder() -> Path:
-    """Return the folder of all trials."""
-    return workspace.folder() / "evaluations"
-
 
 def find_trials() -> list[Run]:
     """Return all trials, sorted by name."""
-    return [Run(file.parent) for file in sorted(folder().glob("*/config.json"))]
+    return find_runs(workspace.evaluations())
 
 
 def start(
@@ -62,7 +45,7 @@ def start(
     Returns
     -------
     Run
-        The trial; `status` says how far it is.
+        The trial; its status says how far it is.
 
     Raises
     ------
@@ -71,7 +54,8 @@ def start(
     DataError
         If the corpus holds no clip.
     RunError
-        If another trial is still going on: two would only slow each other down.
+        If another trial is still going on, as two would only slow each other down; or if the
+        process did not start.
     OutputError
         If its folder cannot be written.
     """
@@ -80,10 +64,12 @@ def start(
     model, data = Path(model).absolute(), Path(data).absolute()
     bundle.read_manifest(model)
     corpora.scan(data)
-    folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(folder() / ".lock", timeout=10):
+    folder = workspace.evaluations()
+    folder.mkdir(parents=True, exist_ok=True)
+    # Patience for as long as a process may take to begin: until then nobody sees that it is busy.
+    with FileLock(folder / ".lock", timeout=60):
         for other in find_trials():
-            if status(other)["state"] in BUSY_STATES:
+            if other.read_status()["state"] in BUSY_STATES:
                 raise RunError(
                     f"The evaluation {other.folder.name} is still going on. Wait for it or stop it."
                 )
@@ -105,7 +91,8 @@ def _free(words: str) -> Path:
     """Return a folder that does not exist yet, with a name made of words."""
     base = re.sub(r"[^A-Za-z0-9._]+", "-", words).strip("-.")
     names = [base, *(f"{base}-{number}" for number in range(2, 10_000))]
-    return next(folder() / name for name in names if not (folder() / name).exists())
+    folder = workspace.evaluations()
+    return next(folder / name for name in names if not (folder / name).exists())
 
 
 def launch(trial: Run) -> None:
@@ -113,60 +100,10 @@ def launch(trial: Run) -> None:
 
     Raises
     ------
-    RunError
-        If the process cannot be started.
+    RunError, OutputError
+        See `ser.jobs.begin`.
     """
-    trial.folder.joinpath("stop").unlink(missing_ok=True)
-    trial.write_status("preparing", "Starting")
-    try:
-        with trial.folder.joinpath("log.txt").open("wb") as log:
-            _started[trial.folder] = subprocess.Popen(
-                [sys.executable, "-m", "ser.trials", str(trial.folder)],
-                cwd=workspace.PROJECT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-    except OSError as error:
-        raise RunError(f"The evaluation cannot be started: {error.strerror}.") from error
-
-
-def stop(trial: Run) -> None:
-    """Ask a trial to stop; it does so after the clip it is at."""
-    if trial.folder.is_dir():
-        trial.folder.joinpath("stop").touch()
-
-
-def delete(trial: Run) -> None:
-    """Remove a trial with its report.
-
-    Raises
-    ------
-    RunError
-        If it is still going on, or cannot be removed.
-    """
-    if status(trial)["state"] in BUSY_STATES:
-        raise RunError(f"The evaluation {trial.folder.name} is still going on. Stop it first.")
-    try:
-        shutil.rmtree(trial.folder)
-    except OSError as error:
-        raise RunError(f"{trial.folder} cannot be removed: {error.strerror}.") from error
-
-
-def status(trial: Run) -> dict[str, Any]:
-    """Return state, message, progress (``done``, ``total``) and ``seconds_left`` if known.
-
-    The states are those of `ser.runs.STATES`.
-    """
-    process = _started.get(trial.folder)
-    running = process is not None and process.poll() is None
-    found = trial.read_status()
-    if found["state"] == "interrupted":
-        if running:
-            return found | {"state": "preparing", "message": "Starting"}
-        found["message"] = "Its process ended before it was done. Start it again."
-    return found
+    jobs.begin(trial, "ser.trials", str(trial.folder))
 
 
 def run(trial: Run) -> None:
@@ -177,15 +114,16 @@ def run(trial: Run) -> None:
     SerError
         See `ser.report.test_corpus`, and if the folder is no trial or is being worked on.
     Stopped
-        If `stop` was called.
+        If `ser.runs.Run.ask_to_stop` was called.
     """
     config = trial.read_config()
     if wrong := [k for k, kind in _KEYS.items() if not isinstance(config.get(k), kind)]:
         raise RunError(f"{trial.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
     with trial.locked():
+        trial.folder.joinpath("stop").unlink(missing_ok=True)  # meant for a process before this one
         progress = _Progress(trial, stages=3 if config["trust"] else 2)
         try:
-            progress.write("Loading the model", 0, 0)
+            trial.write_status("preparing", "Loading the model")
             from ser import report
             from ser.recognizer import Recognizer
 
@@ -214,36 +152,21 @@ def run(trial: Run) -> None:
 
 
 class _Progress:
-    """Writes the status of a trial, with the time that the stage it is in still needs."""
+    """Says which of a trial's stages it is in and how far, and stops it where that was asked."""
 
     def __init__(self, trial: Run, *, stages: int) -> None:
         self._trial, self._stages = trial, stages
-        self._stage, self._number, self._began, self._written = "", 0, 0.0, 0.0
+        self._seen: list[str] = []
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if self._trial.folder.joinpath("stop").exists():
-            raise Stopped("Stopped. Nothing was kept; it can be started again.")
-        now = time.monotonic()
-        if what != self._stage:
-            self._stage, self._number, self._began = what, self._number + 1, now
-        elif now - self._written < 0.25 and done < total:
-            return
-        self._written = now
-        self.write(f"{what} ({self._number} of {self._stages})", done, total)
-
-    def write(self, message: str, done: int, total: int) -> None:
-        left = (time.monotonic() - self._began) / done * (total - done) if done else None
-        write_json(
-            self._trial.folder / "status.json",
-            {
-                "state": "evaluating",
-                "message": message,
-                "done": done,
-                "total": total,
-                "seconds_left": left,
-                "updated": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            },
-        )
+        request = self._trial.folder / "stop"
+        if request.exists():
+            request.unlink()
+            raise Stopped("Nothing was kept; it can be started again.")
+        if what not in self._seen:
+            self._seen.append(what)
+        stage = f"{what} ({self._seen.index(what) + 1} of {self._stages})"
+        self._trial.write_status("evaluating", stage, done, total)
 
 
 def main() -> int:

@@ -33,6 +33,11 @@ def folder() -> Path:
     return Path(os.environ.get("SER_HOME") or PROJECT / "runs").absolute()
 
 
+def evaluations() -> Path:
+    """Return the folder of the evaluations that the app started."""
+    return folder() / "evaluations"
+
+
 def runs() -> list[Run]:
     """Return the training runs, sorted by name."""
     return find_runs(folder())

@@ -12,7 +12,7 @@ from ser.cli import main
 from ser.errors import DataError, OutputError
 from ser.explain import explain
 from ser.files import sha256_of
-from ser.head import learn, listen
+from ser.head import learn, leave_out, listen
 from ser.recognizer import Recognizer
 from tests.tiny import SAMPLES
 
@@ -104,8 +104,12 @@ def test_manifest_and_card_name_the_parent_and_the_takes(recognizer, adapted, ta
     assert found["adaptation"]["sentence"] in card
 
 
+def before_after(recognizer, takes):
+    return adapt.before_after(recognizer, takes, leave_out(recognizer.space, takes)[0])
+
+
 def test_before_and_after_are_what_scikit_learn_says(recognizer, takes):
-    found = adapt.before_after(recognizer, takes)
+    found = before_after(recognizer, takes)
     truth = takes.clips["emotion"].tolist()
     table, _ = recognizer.predict_files(takes.clips["path"].tolist(), jobs=1)
     after = []
@@ -138,13 +142,13 @@ def test_the_published_predictions_of_an_adapted_bundle_give_its_figures(adapted
 @pytest.mark.parametrize(("each", "words"), [(1, "cannot be known"), (2, "cannot be known")])
 def test_with_few_takes_it_is_not_said_that_more_would_help(recognizer, takes, each, words):
     rows = [np.flatnonzero(takes.truth == label)[:each] for label in range(8)]
-    found = adapt.before_after(recognizer, takes[np.concatenate(rows)])
+    found = before_after(recognizer, takes[np.concatenate(rows)])
     assert words in found["advice"]
 
 
 def test_emotions_without_a_take_are_named(recognizer, takes):
     some = takes[(takes.truth == 2) | (takes.truth == 4)]
-    found = adapt.before_after(recognizer, some)
+    found = before_after(recognizer, some)
     assert "no take of neutral, calm, sad" in found["notes"][0]
 
 

@@ -1,10 +1,11 @@
 import json
+import time
 
 import pytest
 
-from ser import report, trials
+from ser import jobs, report, trials
 from ser.errors import BundleError, DataError, RunError, Stopped
-from ser.runs import Run
+from ser.runs import BUSY_STATES, Run
 from tests.tiny import SAMPLES, tiny_corpus
 
 
@@ -27,38 +28,46 @@ def waiting(finished_run, corpus, monkeypatch):
 
 def test_a_trial_runs_in_a_process_of_its_own_and_leaves_a_report(finished_run, corpus):
     trial = trials.start(finished_run.folder, corpus, protocol="all")
-    assert trials._started[trial.folder].wait(300) == 0, (trial.folder / "log.txt").read_text()
-    assert trials.status(trial)["state"] == "finished"
+    assert trial.is_held()
+    deadline = time.monotonic() + 300
+    while trial.read_status()["state"] in BUSY_STATES:
+        assert time.monotonic() < deadline, jobs.read_log(trial)
+        time.sleep(0.05)
+    assert trial.read_status()["state"] == "finished", jobs.read_log(trial)
     found = report.load_report(trial.folder / "report.json")
     assert found["n_test"] == len(list(corpus.iterdir()))
     assert [t.folder for t in trials.find_trials()] == [trial.folder]
-    trials.delete(trial)
+    jobs.delete(trial)
     assert trials.find_trials() == []
 
 
 def test_it_tells_how_far_it_is(waiting, monkeypatch):
     seen = []
-    write = trials.write_json
-    monkeypatch.setattr(
-        trials,
-        "write_json",
-        lambda path, value, **how: (seen.append(value), write(path, value, **how)),
-    )
+    write = Run.write_status
+    monkeypatch.setattr(Run, "write_status", lambda *told: (seen.append(told[1:]), write(*told)))
     trials.run(waiting)
-    steps = [s for s in seen if s.get("total")]
-    assert {s["message"] for s in steps} == {"Opening clips (1 of 2)", "Listening (2 of 2)"}
-    assert steps[-1]["done"] == steps[-1]["total"] and steps[-1]["seconds_left"] == 0
+    steps = [told for told in seen if len(told) == 4]
+    assert {words for _, words, _, _ in steps} == {"Opening clips (1 of 2)", "Listening (2 of 2)"}
+    assert steps[-1][2] == steps[-1][3] > 0
 
 
-def test_it_stops_when_asked_and_can_be_started_again(waiting):
-    trials.stop(waiting)
+def test_it_stops_when_asked_and_can_be_started_again(waiting, monkeypatch):
+    asked = []
+
+    def ask(run, *told):
+        write(run, *told)
+        if "Listening" in told[1] and not asked:
+            asked.append(run)
+            run.ask_to_stop()
+
+    write = Run.write_status
+    monkeypatch.setattr(Run, "write_status", ask)
     with pytest.raises(Stopped):
         trials.run(waiting)
-    assert trials.status(waiting)["state"] == "stopped"
+    assert waiting.read_status()["state"] == "stopped"
     assert not (waiting.folder / "report.json").exists()
-    (waiting.folder / "stop").unlink()  # as `launch` does
     trials.run(waiting)
-    assert trials.status(waiting)["state"] == "finished"
+    assert waiting.read_status()["state"] == "finished"
 
 
 def test_a_second_one_waits_its_turn(waiting, finished_run):
@@ -66,14 +75,13 @@ def test_a_second_one_waits_its_turn(waiting, finished_run):
     with waiting.locked():
         with pytest.raises(RunError, match="still going on"):
             trials.start(finished_run.folder, SAMPLES, protocol="all")
-        with pytest.raises(RunError, match="still going on"):
-            trials.delete(waiting)
+        with pytest.raises(RunError, match="being worked on"):
+            jobs.delete(Run(waiting.folder))
 
 
 def test_a_killed_process_is_noticed(waiting):
     waiting.write_status("evaluating", "Listening")
-    status = trials.status(waiting)
-    assert status["state"] == "interrupted" and "again" in status["message"]
+    assert waiting.read_status()["state"] == "interrupted"
 
 
 def test_what_cannot_be_tested_is_refused_before_anything_is_made(finished_run, tmp_path):
@@ -90,7 +98,7 @@ def test_clips_it_was_trained_on_are_refused_with_a_reason(finished_run, monkeyp
     trial = trials.start(finished_run.folder, data, protocol="reference", seed=7)
     with pytest.raises(DataError):
         trials.run(trial)
-    status = trials.status(trial)
+    status = trial.read_status()
     assert status["state"] == "failed" and "was trained on" in status["message"]
 
 

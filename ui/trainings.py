@@ -308,8 +308,7 @@ def _show_actions(training: Training) -> None:
             with ui.errors_for_people(), st.spinner("Starting …"):
                 jobs.resume(training.run)
                 st.rerun()
-        evaluation = workspace.PROJECT / "pages" / "3_Evaluation.py"
-        if training.state == "finished" and evaluation.is_file():
+        if training.state == "finished":
             st.page_link(
                 "pages/3_Evaluation.py",
                 label="How good it is",

@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 import ui
-from ser import archive, trials, workspace
-from ser.runs import BUSY_STATES, Run
+from ser import archive, estimate, jobs, trials, workspace
+from ser.runs import BUSY_STATES, Run, seconds_left
 
 _PROTOCOLS = {
     "all": "Every clip",
@@ -23,16 +23,16 @@ def open_mine() -> None:
     A page calls it before `ui.evaluation.choose`.
     """
     name = st.session_state.get("my evaluation")
-    if name and trials.status(Run(trials.folder() / name))["state"] == "finished":
+    if name and Run(workspace.evaluations() / name).read_status()["state"] == "finished":
         st.session_state["open report"] = f"evaluation/{name}"
         del st.session_state["my evaluation"]
 
 
 def show() -> None:
     """Show the evaluation that is going on, or the form that starts one."""
-    states = {trial.folder.name: (trial, trials.status(trial)) for trial in trials.find_trials()}
-    busy = [trial for trial, status in states.values() if status["state"] in BUSY_STATES]
-    unfinished = [(t, status) for t, status in states.values() if status["state"] != "finished"]
+    states = [(trial, trial.read_status()) for trial in trials.find_trials()]
+    busy = [trial for trial, status in states if status["state"] in BUSY_STATES]
+    unfinished = [(t, status) for t, status in states if status["state"] != "finished"]
     with st.expander(
         "Test a model on a corpus", icon=":material/science:", expanded=bool(unfinished)
     ):
@@ -91,45 +91,39 @@ def _form() -> None:
 @st.fragment(run_every=1.0)
 def _watch(trial: Run) -> None:
     """Show how far an evaluation is, until it ends."""
-    name, status = trial.folder.name, trials.status(trial)
+    name, status = trial.folder.name, trial.read_status()
     if status["state"] not in BUSY_STATES:
         st.rerun()
     stopping = trial.folder.joinpath("stop").exists()
-    words = "Stopping …" if stopping else f"{status['message']} · {_left(status)}"
+    left = seconds_left(status)
+    words = f"{status['message']} · " + (
+        f"about {estimate.in_words(left)} left in this step" if left else "a moment"
+    )
+    done, total = status["done"], status["total"]
     st.write(f"**{name}** is going on. You can leave this page.")
-    st.progress(_share(status), words)
+    st.progress(
+        min(max(done / total, 0.0), 1.0) if total else 0.0, "Stopping …" if stopping else words
+    )
     if st.button("Stop", icon=":material/stop:", disabled=stopping):
-        trials.stop(trial)
+        with ui.errors_for_people():
+            trial.ask_to_stop()
         st.rerun(scope="fragment")
-
-
-def _share(status: dict[str, Any]) -> float:
-    done, total = status.get("done"), status.get("total")
-    if not isinstance(done, int) or not isinstance(total, int) or total < 1:
-        return 0.0
-    return min(max(done / total, 0.0), 1.0)
-
-
-def _left(status: dict[str, Any]) -> str:
-    seconds = status.get("seconds_left")
-    if not isinstance(seconds, int | float):
-        return "a moment"
-    if seconds < 90:
-        return f"about {seconds:.0f} s left in this step"
-    return f"about {seconds / 60:.0f} min left in this step"
 
 
 def _unfinished(trial: Run, status: dict[str, Any]) -> None:
     name = trial.folder.name
     with st.container(border=True), ui.errors_for_people():
+        if status["state"] == "interrupted":
+            status["message"] = "Its process ended before it was done."
         st.write(f"**{name}** ({status['state']}): {status['message']}")
         with st.container(horizontal=True):
             if st.button("Start again", key=f"again {name}", icon=":material/replay:"):
-                trials.launch(trial)
+                with st.spinner("Starting …"):
+                    trials.launch(trial)
                 st.session_state["my evaluation"] = name
                 st.rerun()
             if st.button("Remove", key=f"remove {name}", icon=":material/delete:"):
-                trials.delete(trial)
+                jobs.delete(trial)
                 st.rerun()
 
 
@@ -139,6 +133,6 @@ def show_remove(name: str) -> None:
         st.write("Its report is deleted for good.")
         if st.button("Remove", key=f"remove {name}"):
             with ui.errors_for_people():
-                trials.delete(Run(trials.folder() / name))
+                jobs.delete(Run(workspace.evaluations() / name))
                 st.session_state["open report"] = archive.entries()[0].key
                 st.rerun()
