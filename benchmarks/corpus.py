@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from timing import milliseconds
 
 from ser import charts, corpora, embedding, index
 from ser.emotions import EMOTIONS
@@ -26,16 +25,6 @@ from ser.files import write_json
 
 CALLS = 5
 SHOWN = ["name", "emotion", "speaker", "gender", "channel", "intensity", "statement"]
-
-
-def milliseconds(function: Callable[[], Any]) -> float:
-    function()
-    times = []
-    for _ in range(CALLS):
-        began = time.perf_counter()
-        function()
-        times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times)
 
 
 def make_table(count: int) -> pd.DataFrame:
@@ -114,7 +103,7 @@ def measure(found: index.Index) -> dict[str, float]:
         "counterparts of a clip": lambda: corpora.counterparts(clips, clips.iloc[0]),
         "sample for averages and map": lambda: embedding.sample(clips),
     }
-    return {name: round(milliseconds(step), 1) for name, step in steps.items()}
+    return {name: round(milliseconds(step, calls=CALLS), 1) for name, step in steps.items()}
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ Run it on a machine that does nothing else. Times are medians of 50 calls after 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import librosa
 import numpy as np
+from timing import milliseconds
 
 from ser import audio, features
 from ser.bundle import load_bundle
@@ -25,16 +23,6 @@ from ser.recognizer import Recognizer
 from ser.workspace import SHIPPED_MODEL
 
 CALLS = 50
-
-
-def milliseconds(function: Callable[[], Any]) -> float:
-    function()
-    times = []
-    for _ in range(CALLS):
-        began = time.perf_counter()
-        function()
-        times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times)
 
 
 def librosa_alone(samples: audio.Samples) -> np.ndarray:
@@ -72,15 +60,15 @@ def main() -> None:
     }
     result: dict[str, Any] = {"calls": CALLS}
     for name, (ours, other_name, other) in pairs.items():
-        here, there = milliseconds(ours), milliseconds(other)
+        here, there = milliseconds(ours, calls=CALLS), milliseconds(other, calls=CALLS)
         result[name] = {"ms": round(here, 2), other_name: round(there, 2)}
         result[name]["ratio"] = round(there / here, 2)
         print(f"{name}: {here:.1f} ms; {other_name}: {there:.1f} ms, {there / here:.1f} × as long")
     samples = audio.load_audio(options.clip)
-    why = milliseconds(lambda: explain(recognizer, samples))
+    why = milliseconds(lambda: explain(recognizer, samples), calls=CALLS)
     result["explanation"] = {"ms": round(why, 2)}
     print(f"one explanation: {why:.0f} ms")
-    whole = milliseconds(lambda: recognizer.predict(options.clip))
+    whole = milliseconds(lambda: recognizer.predict(options.clip), calls=CALLS)
     result["one prediction from a file"] = {"ms": round(whole, 2)}
     print(f"one prediction, from the file to the answer: {whole:.1f} ms")
     if options.json:

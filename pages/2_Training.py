@@ -11,8 +11,8 @@ import ui
 from ser import corpora, history, jobs, splits, workspace
 from ser.training import PRESETS, TrainingConfig
 from ui import trainings
+from ui.corpus import pick
 
-OTHER = "Another folder"
 PROTOCOLS = {
     "reference": (
         "Reference split",
@@ -59,26 +59,8 @@ trainings.watch(found)
 
 st.subheader("New training")
 with st.container(border=True):
-    recent = [str(path) for path in workspace.recent_corpora()]
-    choices = [str(workspace.SAMPLES), *recent, OTHER]
-    corpus = st.selectbox(
-        "Corpus",
-        choices,
-        format_func=lambda path: {
-            str(workspace.SAMPLES): "Samples: 120 synthetic clips",
-            OTHER: "Another folder …",
-        }.get(path, path),
-        help="The clips to learn from: a folder with RAVDESS or EMO-DB file names, a folder per "
-        "emotion, or a CSV file with the columns path and emotion.",
-    )
-    if corpus == OTHER:
-        typed = st.text_input(
-            "Folder or CSV file",
-            placeholder="/home/me/corpus",
-            help="The full path on the computer where the app runs.",
-        ).strip()
-        corpus = str(Path(typed).expanduser().absolute()) if typed else ""
-    elif corpus == str(workspace.SAMPLES):
+    corpus = pick("The clips to learn from.")
+    if corpus == str(workspace.SAMPLES):
         st.caption(
             "The samples are made by a script. A model of them shows how training works; it knows "
             "no human voice."
@@ -179,7 +161,7 @@ with st.container(border=True):
             )
             trainings.show_estimate(config, clips, busy=bool(busy))
     else:
-        st.info("Type the folder of the corpus.", icon=":material/folder:")
+        st.info("Choose a corpus, or type where one lies.", icon=":material/folder:")
     if busy:
         st.caption(
             f":material/hourglass_top: {busy[-1].name} is at work. One training runs at a time: "

@@ -46,6 +46,33 @@ def choose() -> Path:
     return Path(st.session_state["corpus"])
 
 
+def pick(help: str) -> str:
+    """Let the user pick a corpus at hand or type where one lies, for work that is not on show.
+
+    Parameters
+    ----------
+    help : str
+        What the corpus is for.
+
+    Returns
+    -------
+    str
+        Its folder or CSV file, which may not exist; empty if nothing is chosen.
+    """
+    known = [str(path) for path in (workspace.SAMPLES, *workspace.corpora()) if path.exists()]
+    chosen = st.selectbox(
+        "Corpus",
+        known,
+        format_func=label,
+        accept_new_options=True,
+        placeholder="Type the name of a folder",
+        help=f"{help} Choose one, or type the path of another: a folder with RAVDESS or EMO-DB "
+        "file names, a folder per emotion, or a CSV file with the columns path and emotion.",
+    )
+    typed = str(chosen or "").strip()
+    return os.path.abspath(os.path.expanduser(typed)) if typed else ""
+
+
 def label(location: str) -> str:
     """Say where a corpus lies, as short as is clear."""
     path = Path(location)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -10,6 +9,7 @@ import streamlit as st
 import ui
 from ser import archive, estimate, jobs, trials, workspace
 from ser.runs import BUSY_STATES, Run, seconds_left
+from ui.corpus import pick
 
 _PROTOCOLS = {
     "all": "Every clip",
@@ -45,19 +45,10 @@ def show() -> None:
 
 
 def _form() -> None:
-    folders = [str(path) for path in archive.corpora_at_hand()]
     models = workspace.models()
     with st.form("evaluate"), ui.errors_for_people():
         model = st.selectbox("Model", models, format_func=ui.model_label)
-        data = st.selectbox(
-            "Corpus",
-            folders,
-            index=folders.index(str(workspace.SAMPLES)),
-            format_func=lambda data: ui.place(Path(data)),
-            accept_new_options=True,
-            help="Choose one, or type the path of a folder: RAVDESS or EMO-DB names, a folder per "
-            "emotion, or a CSV file with the columns path and emotion.",
-        )
+        data = pick("The clips to test it on.")
         protocol = st.radio(
             "Clips",
             list(_PROTOCOLS),
@@ -80,10 +71,8 @@ def _form() -> None:
         )
         if st.form_submit_button("Evaluate", type="primary", icon=":material/play_arrow:"):
             with st.spinner("Looking at the corpus …"):
-                trial = trials.start(
-                    model, str(data or ""), protocol=protocol, seed=int(seed), trust=trust
-                )
-            workspace.remember_corpus(str(data))
+                trial = trials.start(model, data, protocol=protocol, seed=int(seed), trust=trust)
+            workspace.remember_corpus(data)
             st.session_state["my evaluation"] = trial.folder.name
             st.rerun()
 
