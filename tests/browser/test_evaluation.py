@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 from sklearn.metrics import f1_score, recall_score
 
-from tests.browser.conftest import PROJECT
+from tests.browser.app import PROJECT
 from tests.tiny import tiny_corpus
 
 REPORT = json.loads((PROJECT / "models" / "ravdess" / "report.json").read_text())

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, start_listening
+from tests.browser.app import PATIENCE, start_listening
 from tests.tiny import SAMPLES
 
 CLIP = sorted(SAMPLES.rglob("*.flac"))[0]

@@ -1,7 +1,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, picture, start_listening
+from tests.browser.app import PATIENCE, picture, start_listening
 from tests.tiny import SAMPLES
 
 
