@@ -31,14 +31,17 @@ class ModelConfig:
     lstm : int
         Units of the LSTM in each direction.
     dropout : float
-        Part of the activations dropped after each block and before the output, in [0, 1).
+        Part of the activations dropped after the blocks, in [0, 1).
+    output_dropout : float
+        Part of the embedding dropped before the output, in [0, 1).
     """
 
     members: int = 1
     filters: tuple[int, ...] = (96, 144, 192)
     kernel: int = 5
     lstm: int = 80
-    dropout: float = 0.1
+    dropout: float = 0.05
+    output_dropout: float = 0.3
 
 
 def build_cnn_lstm(
@@ -46,8 +49,10 @@ def build_cnn_lstm(
 ) -> keras.Model:
     """Build the untrained network: normalise rows, ask every member, average their logits.
 
-    A member convolves over time, reads the result with a bidirectional LSTM, and sums it up by
-    attention.
+    A member convolves over time and reads the result with a bidirectional LSTM.  What it classifies
+    is the LSTM's output, summed up by attention, together with the mean and the maximum over time
+    of every convolution block (statistics pooling, Snyder et al. 2018, *X-vectors*): early blocks
+    still tell what later ones have learned to ignore.
 
     Parameters
     ----------
@@ -176,19 +181,21 @@ def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
     inputs = keras.Input(contract.input_shape)
     x = layers.Permute((2, 1, 3))(inputs)
     x = layers.Reshape((frames, rows * channels))(x)
+    statistics = []
     for i, filters in enumerate(config.filters):
         x = layers.Conv1D(filters, config.kernel, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("relu")(x)
+        statistics += [layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)]
         if i < len(config.filters) - 1:
             x = layers.MaxPooling1D(2)(x)
-        x = layers.SpatialDropout1D(config.dropout / 2)(x)
+        x = layers.SpatialDropout1D(config.dropout)(x)
     # Unrolled: the frames are few and always as many, and a loop takes a fifth longer per step.
     lstm = layers.LSTM(config.lstm, return_sequences=True, unroll=True)
     x = layers.Bidirectional(lstm)(x)
     weights = layers.Softmax(axis=1, name="attention")(layers.Dense(1)(x))
     x = layers.Dot(axes=1)([weights, x])
-    x = layers.Flatten(name="embedding")(x)
-    x = layers.Dropout(config.dropout)(x)
+    x = layers.Concatenate(name="embedding")([layers.Flatten()(x), *statistics])
+    x = layers.Dropout(config.output_dropout)(x)
     logits = layers.Dense(len(contract.labels), name="logits")(x)
     return keras.Model(inputs, logits, name=name)

@@ -52,4 +52,5 @@ def test_the_shipped_size_fits_into_ten_megabytes():
 def test_the_size_follows_the_configuration():
     small = build_cnn_lstm(ModelConfig(filters=(8, 8, 8), lstm=4))
     assert small.count_params() < build_cnn_lstm().count_params() / 50
-    assert members_of(small)[0].get_layer("embedding").output.shape == (None, 8)
+    # Both directions of the LSTM, and mean and maximum of every filter.
+    assert members_of(small)[0].get_layer("embedding").output.shape == (None, 2 * 4 + 2 * 24)
