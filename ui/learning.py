@@ -88,7 +88,9 @@ def _show(folder: Path, result: dict[str, Any]) -> None:
             st.metric(
                 f"Right {when} learning",
                 f"{figures['accuracy']:.0%}",
-                delta=f"{100 * change:+.0f} points" if when == "after" else None,
+                delta=f"{100 * change:+.0f} points" if when == "after" else "as it was",
+                delta_color="normal" if when == "after" else "off",
+                delta_arrow="auto" if when == "after" else "off",
                 border=True,
                 help=ui.TERMS["accuracy"],
             )
