@@ -41,7 +41,7 @@ class ModelConfig:
     kernel: int = 5
     lstm: int = 80
     dropout: float = 0.05
-    output_dropout: float = 0.3
+    output_dropout: float = 0.1
 
 
 def build_cnn_lstm(

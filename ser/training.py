@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 24, "copies": 4, "model": ModelConfig()},
-    "full": {"epochs": 80, "copies": 12, "model": ModelConfig(members=5)},
+    "full": {"epochs": 100, "copies": 12, "model": ModelConfig(members=5)},
 }
 """What the command line and the pages offer: a first look, and the shipped model's recipe."""
 
