@@ -15,7 +15,11 @@ with ui.errors_for_people():
     mine = voice.choose()
     if mine is not None:
         part = st.segmented_control(
-            "What to do", ["Record", "Import", "Takes", "Learn"], default="Record", required=True
+            "What to do",
+            ["Record", "Import", "Takes", "Learn"],
+            default="Record",
+            required=True,
+            key="part",
         )
         if part == "Record":
             voice.show_recording(mine)

@@ -70,18 +70,22 @@ class Voice:
 
         ``path`` is the file name, ``recorded`` an ISO 8601 time (UTC), ``audio`` see
         `ser.audio.audio_hash`.  A take without an entry in the table (it was copied here) gets
-        one; an entry without its file is left out.
+        one; an entry without its file is left out, and so is a new file that is no audio.
         """
         files = {p.name for p in self.folder.glob("*.wav") if _NAME.fullmatch(p.name)}
         rows: list[Any] = []
         try:
             known = pd.read_csv(self.folder / TABLE, dtype=str, keep_default_na=False)
+            known = known.drop_duplicates("path")
             rows = known[known["path"].isin(files)].to_dict("records")
         except (OSError, ValueError, KeyError):  # none yet, or damaged: all is in the files too
             pass
         listed = {row["path"] for row in rows}
         for name in sorted(files - listed):
-            samples = audio.load_audio(self.folder / name)
+            try:
+                samples = audio.load_audio(self.folder / name)
+            except audio.AudioError:
+                continue
             written = datetime.fromtimestamp((self.folder / name).stat().st_mtime, UTC)
             fields = corpora.parse_ravdess(Path(name).stem) or {}
             rows.append(_row(name, fields["emotion"], fields["statement"], samples, written))

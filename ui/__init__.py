@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+import altair
+
 # The live microphone's encryption, first of all: it ends the whole process with a segmentation
 # fault if it is loaded after TensorFlow (pylibsrtp 1.0.0, TensorFlow 2.21).
 import pylibsrtp  # noqa: F401
@@ -210,6 +212,9 @@ def show(chart: charts.Chart, *, table: pd.DataFrame | None = None, **settings: 
     # Streamlit counts titles and axes into the height.
     fixed = getattr(chart, "height", None)
     height: Any = int(fixed) + 100 if isinstance(fixed, int | float) else "content"
+    if "alt" in settings:  # says more than what kind of chart it is, and there can be one only
+        chart = chart.copy(deep=False)
+        chart.description = altair.Undefined
     event = st.altair_chart(chart, width="stretch", height=height, **settings)
     if table is not None:
         with st.popover("Numbers", icon=":material/table:", type="tertiary"):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 import ui
 from ser import charts, workspace
-from ser.audio import load_audio
+from ser.audio import AudioError, load_audio
 from ser.emotions import EMOTIONS
+from ser.errors import DataError
 from ser.voice import SENTENCES, Voice, check_take
 from ui import microphone
 
@@ -73,12 +76,18 @@ def show_recording(voice: Voice) -> None:
     """Guide through the takes: a sentence and an emotion, record, listen, keep or repeat."""
     from ser.live import Recorder
 
-    wanted = st.slider("Takes per emotion", 1, 8, 5, help="Five teach a model a voice; see below.")
+    wanted = st.slider(
+        "Takes per emotion",
+        1,
+        8,
+        5,
+        help="Five teach a model a voice, and two are better than none.",
+    )
     counts = show_progress(voice, wanted)
     missing = [emotion for emotion in EMOTIONS if counts[emotion] < wanted]
     fewest = min(missing, key=lambda emotion: counts[emotion], default=EMOTIONS[0])
     if not missing:
-        st.success("All takes are there. Let the model learn them below.", icon=":material/check:")
+        st.success("All takes are there. Open *Learn*.", icon=":material/check:")
     emotion, sentence = st.columns(2)
     with emotion:
         chosen = st.selectbox(
@@ -165,36 +174,52 @@ def show_import(voice: Voice) -> None:
     files = st.file_uploader("Audio files or a zip", accept_multiple_files=True)
     place = st.text_input("Or a folder or CSV file", placeholder="/home/me/clips")
     if st.button("Import", icon=":material/input:", disabled=not (files or place.strip())):
-        added, refused = 0, []
-        bar = st.progress(0.0, "Importing …")
+        st.session_state["imported"] = _import(voice, files, emotion, place.strip())
+        st.rerun()  # what is said above of the takes has changed
+    if "imported" in st.session_state:
+        added, refused = st.session_state.pop("imported")
+        if added:
+            st.success(f"{added} clips became takes.", icon=":material/check:")
+        else:
+            st.warning("No clip became a take.", icon=":material/block:")
+        if len(refused):
+            st.write(f"{len(refused)} files were left out:")
+            st.dataframe(refused, hide_index=True)
 
-        def progress(_: str, done: int, total: int) -> None:
-            bar.progress(done / total, f"{done} of {total} clips")
 
-        with ui.errors_for_people():
-            for file in files:
-                if file.name.lower().endswith(".zip"):
-                    some, others = voice.import_zip(file.getvalue(), progress=progress)
-                    added += some
-                    refused.append(others)
-                elif emotion not in EMOTIONS:
-                    reason = "no zip: say which emotion it is"
-                    refused.append(pd.DataFrame([{"path": file.name, "reason": reason}]))
-                else:
-                    voice.add(file.getvalue(), emotion, "imported")
-                    added += 1
-            if place.strip():
-                some, others = voice.import_clips(
-                    Path(place.strip()).expanduser(), progress=progress
-                )
+def _import(
+    voice: Voice, files: Sequence[Any], emotion: str, place: str
+) -> tuple[int, pd.DataFrame]:
+    """Import what was given; returns how many became takes, and why the others did not."""
+    added, refused = 0, [pd.DataFrame(columns=["path", "reason"])]
+    bar = st.progress(0.0, "Importing …")
+
+    def progress(_: str, done: int, total: int) -> None:
+        bar.progress(done / total, f"{done} of {total} clips")
+
+    # One that cannot be used must not keep the others out.
+    for file in files:
+        try:
+            if file.name.lower().endswith(".zip"):
+                some, others = voice.import_zip(file.getvalue(), progress=progress)
                 added += some
                 refused.append(others)
-        bar.empty()
-        st.success(f"{added} clips became takes.", icon=":material/check:")
-        left_out = pd.concat(refused, ignore_index=True) if refused else pd.DataFrame()
-        if len(left_out):
-            st.write(f"{len(left_out)} files were left out:")
-            st.dataframe(left_out, hide_index=True)
+            elif emotion not in EMOTIONS:
+                raise DataError("It is no zip: say which emotion it is.")
+            else:
+                voice.add(file.getvalue(), emotion, "imported")
+                added += 1
+        except (AudioError, DataError) as error:
+            refused.append(pd.DataFrame([{"path": file.name, "reason": str(error)}]))
+    if place:
+        try:
+            some, others = voice.import_clips(Path(place).expanduser(), progress=progress)
+            added += some
+            refused.append(others)
+        except DataError as error:
+            refused.append(pd.DataFrame([{"path": place, "reason": str(error)}]))
+    bar.empty()
+    return added, pd.concat(refused, ignore_index=True)
 
 
 def show_takes(voice: Voice) -> None:
