@@ -219,3 +219,18 @@ def test_an_empty_voice_cannot_be_taken_along(voice):
 def test_what_is_wrong_with_a_take_is_told(sound, words):
     (found,) = check_take(sound.astype(np.float32))
     assert words in found
+
+
+def test_a_file_that_is_no_audio_does_not_hide_the_takes(voice):
+    kept = voice.add(CLIPS[0], "angry", SENTENCES[0])
+    (voice.folder / "03-01-05-01-01-02-90.wav").write_text("no audio at all")
+    assert voice.takes()["path"].tolist() == [kept.name]
+    voice.clear()
+    assert not voice.folder.exists()
+
+
+def test_a_take_listed_twice_counts_once(voice):
+    voice.add(CLIPS[0], "angry", SENTENCES[0])
+    table = voice.folder / TABLE
+    table.write_text(table.read_text() + table.read_text().splitlines()[1] + "\n")
+    assert len(voice.takes()) == 1
