@@ -39,6 +39,7 @@ _ALLOWED_CLASSES = {
     "Average",
     "Concatenate",
     "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "InputLayer",
     "Normalization",
     "Permute",
