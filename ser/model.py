@@ -130,7 +130,11 @@ def with_activations(model: keras.Model) -> keras.Model:
         blocks = [b.output for b in member.layers if isinstance(b, layers.Activation)]
         if not blocks or any(len(block.shape) != 3 for block in blocks):
             raise BundleError("The model is not built as the models of this project. Train again.")
-        pooled = [layers.GlobalAveragePooling1D()(block) for block in blocks]
+        # Names of their own: in a process of its own Keras would give those of the member again.
+        pooled = [
+            layers.GlobalAveragePooling1D(name=f"mean_{i + 1}")(block)
+            for i, block in enumerate(blocks)
+        ]
         # One network with several outputs, so that nothing is computed twice.
         opened = keras.Model(member.input, [member.output, *pooled], name=member.name)
         own, *found = opened(normalised)
