@@ -29,7 +29,7 @@ UNUSUAL = 0.05
 """Share of the validation clips that lie beyond a distance of 1."""
 
 # Chosen on EMO-DB and on augmented validation clips, see docs/experiments.md.
-_DOUBT = 3
+_DOUBT = 5
 _MAX_BYTES = 50_000_000
 _MAX_POINTS = 100_000
 _PARTS = ("mean", "components", "points", "reach", "centres")
@@ -97,7 +97,7 @@ def doubt(distances: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     Examples
     --------
     >>> doubt(np.array([0.3, 1.0, 2.0])).tolist()
-    [1.0, 1.0, 8.0]
+    [1.0, 1.0, 32.0]
     """
     return np.maximum(distances, 1.0).astype(np.float64) ** _DOUBT
 

@@ -80,7 +80,7 @@ def test_confidence_falls_with_distance_and_the_answer_stays():
     np.testing.assert_allclose(found[0], found[1])
     assert (np.diff(found.max(axis=1)[1:]) < 0).all()
     assert (found.argmax(axis=1) == 0).all()
-    assert doubt(np.array([1.5]))[0] == pytest.approx(1.5**3)
+    assert doubt(np.array([1.5]))[0] == pytest.approx(1.5**5)
 
 
 def test_a_space_is_read_as_it_was_written(space, tmp_path):
