@@ -1,6 +1,6 @@
 """How long the Dataset page computes for 100 000 clips, each step in milliseconds.
 
-    python benchmarks/corpus.py [--clips 100000] [--json FILE]
+    python -m benchmarks.corpus [--clips 100000] [--json FILE]
 
 Run it on a machine that does nothing else. The clips are names and random numbers, no audio; times
 are medians of 5 calls. A visit to a view of the page is the sum of its steps.
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from timing import milliseconds
 
+from benchmarks.timing import milliseconds
 from ser import charts, corpora, embedding, index
 from ser.emotions import EMOTIONS
 from ser.files import write_json

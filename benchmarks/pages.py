@@ -1,6 +1,6 @@
 """How long the pages take in a real browser, once the app's server is up and the model is loaded.
 
-    python benchmarks/pages.py [--json FILE]
+    python -m benchmarks.pages [--json FILE]
 
 Run it on a machine that does nothing else; it needs a Chromium, as the browser tests do. Times are
 medians in milliseconds: from opening an address until the page is complete, and from a change of a
@@ -13,14 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-# The server and the browser are those of the tests.
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 

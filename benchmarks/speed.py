@@ -1,6 +1,6 @@
 """How long one clip takes, each step beside its plain alternative, as ratios.
 
-    python benchmarks/speed.py CLIP [--json FILE]
+    python -m benchmarks.speed CLIP [--json FILE]
 
 Run it on a machine that does nothing else. Times are medians of 50 calls after a warm-up. Learning
 a voice, from 40 files (five of the samples for each of eight emotions) to the new bundle with its
@@ -16,8 +16,8 @@ from typing import Any
 
 import librosa
 import numpy as np
-from timing import milliseconds
 
+from benchmarks.timing import milliseconds
 from ser import adapt, audio, corpora, features
 from ser.bundle import load_bundle
 from ser.explain import explain

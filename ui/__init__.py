@@ -145,9 +145,15 @@ def _recognizer(folder: Path, sha256: str) -> Recognizer:
 
 
 def _load(folder: Path) -> Recognizer:
+    import keras
+
     from ser.recognizer import Recognizer
 
     model = Recognizer.load(folder)
+    # Streamlit ends every run of a page or fragment with this function, after which TensorFlow
+    # prepares each network anew for its next answer: 1.5 s, and three times a second where
+    # somebody speaks. No page builds networks as it runs, so there is nothing to clear.
+    keras.backend.clear_session = lambda free_memory=True: None
     # The first answer compiles the graph and librosa; nobody should have to wait for that.
     model.predict(samples()["path"].iloc[0])
     return model

@@ -125,3 +125,14 @@ def test_a_bad_upload_gets_a_sentence(page, data, words):
     assert not prediction.exception
     assert words in prediction.error[0].value
     assert len(prediction.metric) == 0
+
+
+def test_the_model_is_not_prepared_again_after_every_run(page):
+    """Streamlit clears what Keras keeps after each run of a page: 1.5 s for the next answer."""
+    import keras
+
+    prediction = page("pages/4_Prediction.py")
+    prediction.segmented_control[0].set_value("Sample").run()
+    first = keras.layers.Dense(1).name
+    prediction.run()
+    assert keras.layers.Dense(1).name != first, "Keras has begun to count anew"
