@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ser.contract import CONTRACT, Contract
 from ser.errors import SerError
+from ser.parallel import first_call_alone
 
 if TYPE_CHECKING:
     import av
@@ -367,6 +368,7 @@ def prepare_clip(samples: Samples, *, contract: Contract = CONTRACT) -> Clip:
     )
 
 
+@first_call_alone
 def find_speech(samples: Samples, *, contract: Contract = CONTRACT) -> tuple[int, int]:
     """Return the first and one past the last sample after trimming silence at both ends.
 

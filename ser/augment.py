@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ser.audio import Samples, SilentAudioError, find_speech, to_level
 from ser.contract import CONTRACT, Contract
+from ser.parallel import first_call_alone
 
 
 def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = CONTRACT) -> Samples:
@@ -71,6 +72,7 @@ def change_speed(speech: Samples, factor: float) -> Samples:
     return soxr.resample(speech, factor, 1.0, quality="MQ").astype(np.float32)
 
 
+@first_call_alone
 def change_tempo(speech: Samples, factor: float) -> Samples:
     """Speak `factor` times as fast at the same pitch (phase vocoder)."""
     import librosa

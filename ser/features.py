@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from ser.audio import Samples
 from ser.contract import CONTRACT, Contract
+from ser.parallel import first_call_alone
 
 Matrix = npt.NDArray[np.float32]
 
 
+@first_call_alone
 def magnitudes(samples: Samples, *, contract: Contract = CONTRACT) -> Matrix:
     """Return the magnitude spectrogram, shape (1 + n_fft / 2, frames), linear."""
     import librosa
@@ -66,6 +68,7 @@ def spectral_contrast(samples: Samples, *, contract: Contract = CONTRACT) -> Mat
     return _contrast(magnitudes(samples, contract=contract), contract)
 
 
+@first_call_alone
 def pitch(samples: Samples, *, contract: Contract = CONTRACT) -> npt.NDArray[np.float64]:
     """Return the fundamental frequency of each frame in Hz, NaN where there is none.
 
@@ -91,6 +94,7 @@ def pitch(samples: Samples, *, contract: Contract = CONTRACT) -> npt.NDArray[np.
     return np.asarray(hertz, float)
 
 
+@first_call_alone
 def model_input(samples: Samples, *, contract: Contract = CONTRACT) -> Matrix:
     """Return what the model sees of one clip.
 

@@ -1,14 +1,19 @@
-"""The one place where work over many clips is spread over processes."""
+"""The one place where work over many clips is spread over processes, and what they must share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from contextlib import ExitStack, suppress
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
+import platformdirs
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, how many are done, how many there are)."""
 
@@ -67,3 +72,34 @@ def map_items(
             if progress is not None:
                 progress(description, len(results), len(items))
     return results
+
+
+def first_call_alone(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Let one process of this user at a time make its first call of a function that uses librosa.
+
+    librosa compiles itself at first use.  Two processes that do so at once in a new installation
+    can leave compiled files that do not fit each other, which end every process that ever uses
+    them with a segmentation fault (https://github.com/numba/numba/issues/10128).
+
+    Parameters
+    ----------
+    function : callable
+        Its first call takes a file lock; later ones cost nothing.
+    """
+    called = False
+
+    @wraps(function)
+    def call(*args: Given.args, **settings: Given.kwargs) -> Result:
+        nonlocal called
+        if called:
+            return function(*args, **settings)
+        with ExitStack() as alone:
+            with suppress(OSError):  # nowhere to write, so what is compiled is not kept either
+                folder = platformdirs.user_cache_path("ser", ensure_exists=True)
+                # One object per process: such a function may call another one.
+                alone.enter_context(FileLock(folder / "compiling.lock", is_singleton=True))
+            result = function(*args, **settings)
+        called = True
+        return result
+
+    return call

@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pylibsrtp  # noqa: F401 - before TensorFlow, see ui/__init__.py
 import pytest
+
+from ser import augment, features
+from ser.contract import CONTRACT
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As `ser train` shares the cores between the two members of the tests' model: with other threads
@@ -23,6 +27,15 @@ def own_cache(tmp_path_factory):
         patch.setenv("SER_CACHE", str(folder))
         patch.setenv("SER_HOME", str(tmp_path_factory.mktemp("home")))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled():
+    """Compile librosa first, since tests also call it as it is, see `first_call_alone`."""
+    noise = np.random.default_rng(0).normal(0, 0.1, CONTRACT.clip_samples).astype(np.float32)
+    features.model_input(noise)
+    features.pitch(noise)
+    augment.change_tempo(noise, 1.1)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 import os
+import subprocess
+import sys
 import threading
 
 import joblib
 import pytest
 
 from ser.errors import DataError
-from ser.parallel import map_items
+from ser.parallel import first_call_alone, map_items
 
 MANY = range(64)  # more than are worked on in one process
 
@@ -71,3 +73,50 @@ def test_the_caller_decides_where_the_work_runs():
 def test_an_error_of_a_worker_reaches_the_caller(jobs):
     with pytest.raises(DataError, match="number 40 is no good"):
         map_items(refuse_40, MANY, "Refusing", jobs=jobs)
+
+
+def test_processes_of_a_new_installation_do_not_compile_at_once(tmp_path):
+    """They would crash, now and then, and leave files with which every later one crashes."""
+    code = """if True:
+        import sys, time
+        from ser.parallel import first_call_alone
+
+        @first_call_alone
+        def inner():
+            pass
+
+        @first_call_alone
+        def outer():
+            inner()
+            with open(sys.argv[1], "a") as log:
+                log.write("begin\\n"); log.flush()
+                time.sleep(0.2)
+                log.write("end\\n")
+
+        outer()
+    """
+    log = tmp_path / "log.txt"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(log)],
+            env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        )
+        for _ in range(4)
+    ]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert log.read_text().split() == ["begin", "end"] * 4
+
+
+def test_the_first_call_may_fail_and_be_repeated():
+    calls = []
+
+    @first_call_alone
+    def moody():
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("not yet")
+        return len(calls)
+
+    with pytest.raises(ValueError, match="not yet"):
+        moody()
+    assert moody() == 2 and moody() == 3
