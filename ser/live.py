@@ -222,6 +222,7 @@ class Listener(Recorder):
         self._window = recognizer.contract.clip_samples
         self._answers: deque[dict[str, Any]] = deque(maxlen=round(KEEP_SECONDS / HOP_SECONDS))
         self._answered = 0
+        self._finishing = False
         self._loudest = -np.inf
         self._lag: float | None = None
         self._error = ""
@@ -231,6 +232,8 @@ class Listener(Recorder):
     def finish(self) -> None:
         """Wait until all sound received so far is answered, then stop."""
         with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._error or not self._due())
         self.stop()
         self._thread.join()
@@ -264,7 +267,8 @@ class Listener(Recorder):
         return pd.Series({label: np.mean([a[label] for a in answers]) for label in labels})
 
     def _due(self) -> bool:
-        return self._received - self._answered >= HOP_SECONDS * self._rate
+        least = 1 if self._finishing else HOP_SECONDS * self._rate
+        return self._received - self._answered >= least
 
     def _listen(self) -> None:
         try:
