@@ -22,7 +22,7 @@ with ui.errors_for_people():
         folder = st.selectbox(
             "Model",
             models,
-            index=models.index(folder) if folder in models else 0,
+            index=models.index(folder),
             format_func=ui.model_label,
             help="By default the active one, which the Training page sets.",
         )

@@ -218,19 +218,30 @@ def working_on(run: Run) -> Iterator[TrainingConfig]:
         try:
             run.write_status("preparing", "Starting")
             yield config
-        except KeyboardInterrupt:
-            epochs = len(run.read_epochs())
-            run.write_status("stopped", f"Stopped after {epochs} of {config.epochs} epochs")
-            raise Stopped(
-                f"Stopped after {epochs} of {config.epochs} epochs. Go on with: "
-                f"ser train --resume {run.folder}"
-            ) from None
         except Stopped:  # told already, by a block within this one
             raise
         except BaseException as error:
+            if _is_interruption(error):
+                epochs = len(run.read_epochs())
+                run.write_status("stopped", f"Stopped after {epochs} of {config.epochs} epochs")
+                raise Stopped(
+                    f"Stopped after {epochs} of {config.epochs} epochs. Go on with: "
+                    f"ser train --resume {run.folder}"
+                ) from None
             with suppress(OutputError):  # on a full disk not even this may fit
                 run.write_status("failed", _in_words(error))
             raise
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C or SIGTERM, or what became of that within compiled code.
+
+    If the signal comes while NumPy or TensorFlow call back into Python, Python makes a SystemError
+    of it ("returned a result with an exception set").
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _in_words(error: BaseException) -> str:

@@ -44,8 +44,9 @@ def runs() -> list[Run]:
 
 
 def models() -> list[Path]:
-    """Return the folders of all models at hand: the shipped ones, then the app's own."""
-    return bundle.find_bundles(PROJECT / "models") + bundle.find_bundles(folder())
+    """Return the folders of all models at hand: the shipped ones, the app's own, the active one."""
+    found = bundle.find_bundles(PROJECT / "models") + bundle.find_bundles(folder())
+    return list(dict.fromkeys([*found, active_model()]))
 
 
 def active_model() -> Path:

@@ -14,7 +14,7 @@ from ser import training
 from ser.bundle import read_manifest
 from ser.contract import CONTRACT
 from ser.dataset import Features, compute_features
-from ser.errors import DataError, RunError
+from ser.errors import DataError, RunError, Stopped
 from ser.report import predictions_of
 from ser.runs import Run
 from ser.training import TrainingConfig
@@ -202,6 +202,15 @@ def test_a_stopped_run_says_so_and_can_be_resumed(tmp_path, corpus, number):
     assert not [file for file in run.folder.iterdir() if file.name.startswith(".writing-")]
     with np.load(run.folder / "checkpoint.npz", allow_pickle=False) as checkpoint:
         assert len(json.loads(str(checkpoint["epochs"]))) in (len(epochs), len(epochs) + 1)
+
+
+def test_a_signal_within_compiled_code_stops_it_as_well(tmp_path, corpus):
+    """Python makes a SystemError of what a handler raises while NumPy converts something."""
+    run = training.start(tmp_path / "run", tiny_config(corpus))
+
+    with pytest.raises(Stopped, match="Go on with"), training.working_on(run):
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+    assert run.read_status()["state"] == "stopped"
 
 
 def test_a_finished_run_is_not_trained_again(finished_run):
