@@ -27,6 +27,8 @@ _TITLES = {
     "seed-2024": "Full preset, another random split (seed 2024)",
     "speakers-quick": "Quick preset, unheard actors",
     "speakers": "Full preset, unheard actors",
+    "luna-jimenez-quick": "Quick preset, speech only, unheard actors, folds of Luna-Jiménez",
+    "kfold-speech-quick": "Quick preset, speech only, random folds",
     "luna-jimenez": "Speech only, unheard actors, folds of Luna-Jiménez",
     "kfold-speech": "Speech only, random folds",
     "emodb": "Shipped model, EMO-DB (German)",
