@@ -21,7 +21,7 @@ OTHERS = {
     "seed-2024": "the same recipe on another random split (seed 2024), run once",
     "speakers-quick": "RAVDESS speech and song, every actor unheard once (5 folds, quick preset)",
     "speakers": "RAVDESS speech and song, every actor unheard once (5 folds, one model each)",
-    "luna-jimenez-quick": "RAVDESS speech, actors unheard, folds of Luna-Jiménez et al. (quick preset)",
+    "luna-jimenez-quick": "RAVDESS speech, folds of Luna-Jiménez et al. 2021 (quick preset)",
     "kfold-speech-quick": "RAVDESS speech, random 10-fold, the same actors heard (quick preset)",
     "luna-jimenez": "RAVDESS speech, actors unheard, folds of Luna-Jiménez et al. 2021",
     "kfold-speech": "RAVDESS speech, random stratified 10-fold, the same actors heard",
