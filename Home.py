@@ -57,7 +57,9 @@ try:
     own: dict[str, Any] | None = ui.load_report(folder / "report.json")
 except ReportError:
     own = None
-unheard = ui.published("speakers") or ui.published("speakers-quick")
+unheard, whose = ui.published("speakers"), "trained in the same way"
+if unheard is None:
+    unheard, whose = ui.published("speakers-quick"), "of the quick preset"
 left, right = st.columns(2)
 with left:
     if own is None:
@@ -69,8 +71,8 @@ with right:
         show_figures(
             "On people it never heard",
             unheard,
-            "models trained in the same way, each tested on actors kept from it. Expect this, or "
-            "less, for your own voice",
+            f"models {whose}, each tested on actors kept from it. Expect this, or less, for your "
+            "own voice",
         )
 
 st.subheader("Where to go")
