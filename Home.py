@@ -8,7 +8,6 @@ import streamlit as st
 import ui
 from ser import workspace
 from ser.emotions import EMOTIONS
-from ser.errors import ReportError
 from ui import answer
 
 ui.page("Speech emotion recognition", layout="centered")
@@ -53,10 +52,7 @@ def show_figures(heading: str, figures: dict[str, Any], words: str) -> None:
     )
 
 
-try:
-    own: dict[str, Any] | None = ui.load_report(folder / "report.json")
-except ReportError:
-    own = None
+own = ui.find_report(folder / "report.json")
 unheard, whose = ui.published("speakers"), "trained in the same way"
 if unheard is None:
     unheard, whose = ui.published("speakers-quick"), "of the quick preset"

@@ -185,12 +185,17 @@ def load_report(file: Path) -> dict[str, Any]:
     return _report(file, stat.st_mtime_ns, stat.st_size)
 
 
-def published(name: str) -> dict[str, Any] | None:
-    """Return a report of this repository, or None if it has none of that name."""
+def find_report(file: Path) -> dict[str, Any] | None:
+    """Return a report as `load_report` does, or None if there is none that can be read."""
     try:
-        return load_report(workspace.PROJECT / "reports" / f"{name}.json")
+        return load_report(file)
     except ReportError:
         return None
+
+
+def published(name: str) -> dict[str, Any] | None:
+    """Return a report of this repository, or None if it has none of that name."""
+    return find_report(workspace.PROJECT / "reports" / f"{name}.json")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from ser import bundle, charts, corpora, report, workspace
+from ser import bundle, charts, corpora, workspace
 from ser.errors import BundleError, DataError
 from ser.voice import Voice
 
@@ -48,7 +48,7 @@ def show_learning(voice: Voice) -> None:
             _learn(voice, parent, name)
     folder = workspace.folder() / name
     if _NAME.fullmatch(name) and _is_adapted(folder):
-        figures = report.read_report(folder)
+        figures = ui.find_report(folder / "report.json")
         if figures is not None and "adaptation" in figures:
             with ui.errors_for_people():
                 _show(folder, figures["adaptation"])

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from ser import charts, estimate, history, jobs, report, workspace
+from ser import charts, estimate, history, jobs, workspace
 from ser.errors import SerError
 from ser.history import Training
 from ser.training import TrainingConfig
@@ -267,7 +267,7 @@ def show_ended(training: Training) -> None:
     box.get(training.state, st.error)(text, icon=_ICONS.get(training.state))
     _show_actions(training)
     if training.figures:
-        figures = report.read_report(training.run.folder) or {}
+        figures = ui.find_report(training.run.folder / "report.json") or {}
         with st.container(horizontal=True):
             for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
                 value = training.figures.get(key)

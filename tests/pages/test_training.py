@@ -113,7 +113,11 @@ def test_a_preset_fills_in_the_fields_and_the_estimate_follows(open_training):
 def test_a_corpus_that_cannot_be_used_gets_a_sentence(open_training, folder, words):
     page = open_training()
     box = field(page, "Corpus")
-    box.options.append(folder)  # AppTest only selects; a person types what is not in the list
+    box.options += [" ", folder]  # AppTest only selects; a person types what is not in the list
+    box.select(" ").run()
+    assert "type where one lies" in said(page) and button(page, "Start").disabled
+    box = field(page, "Corpus")
+    box.options.append(folder)
     box.select(folder).run()
     assert not page.exception
     assert words in page.error[0].value
