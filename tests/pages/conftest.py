@@ -16,12 +16,19 @@ def loaded():
 
 
 @pytest.fixture
-def page(monkeypatch):
-    """Open a page of the app as Streamlit would."""
+def visit(monkeypatch):
+    """Go to a page of the app from its front door, as Streamlit would; it has not run yet."""
     monkeypatch.chdir(PROJECT)
     monkeypatch.syspath_prepend(str(PROJECT))
 
-    def open_page(name):
-        return AppTest.from_file(str(PROJECT / name), default_timeout=120).run()
+    def visit(name):
+        app = AppTest.from_file(str(PROJECT / "Home.py"), default_timeout=120)
+        return app if name == "Home.py" else app.switch_page(name)
 
-    return open_page
+    return visit
+
+
+@pytest.fixture
+def page(visit):
+    """Open a page of the app."""
+    return lambda name: visit(name).run()

@@ -4,12 +4,10 @@ import shutil
 from datetime import date
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from ser import estimate, history, training, workspace
 from ser.files import write_json
 from ser.runs import Run
-from tests.pages.conftest import PROJECT
 from tests.tiny import SAMPLES, tiny_config
 
 
@@ -25,15 +23,11 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def open_training(home, monkeypatch):
-    monkeypatch.chdir(PROJECT)
-    monkeypatch.syspath_prepend(str(PROJECT))
-
+def open_training(home, page):
     def open_training():
-        app = AppTest.from_file(str(PROJECT / "Home.py"), default_timeout=120)
-        page = app.switch_page("pages/2_Training.py").run()
-        assert not page.exception
-        return page
+        app = page("pages/2_Training.py")
+        assert not app.exception
+        return app
 
     return open_training
 

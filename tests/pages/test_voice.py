@@ -1,10 +1,8 @@
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from ser import workspace
 from ser.emotions import EMOTIONS
 from ser.voice import SENTENCES, Voice
-from tests.pages.conftest import PROJECT
 from tests.tiny import SAMPLES
 
 CLIPS = sorted(SAMPLES.rglob("*-27.flac"))  # one voice, thirty clips
@@ -17,17 +15,14 @@ def mine(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def open_part(mine, monkeypatch):
+def open_part(mine, visit):
     """Open a part of the page as somebody who has agreed to keep takes in that folder.
 
     Recording needs a browser: AppTest cannot run the microphone.
     """
-    monkeypatch.chdir(PROJECT)
-    monkeypatch.syspath_prepend(str(PROJECT))
 
     def open_part(part, *, agreed=True):
-        app = AppTest.from_file(str(PROJECT / "Home.py"), default_timeout=120)
-        app.switch_page("pages/5_Your_voice.py")
+        app = visit("pages/5_Your_voice.py")
         app.session_state["voice-folder"] = str(mine.folder)
         app.session_state[f"agreed-{mine.folder}"] = agreed
         app.session_state["part"] = part
