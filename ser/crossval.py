@@ -11,7 +11,7 @@ import pandas as pd
 
 from ser import evaluation, report, training
 from ser.contract import CONTRACT
-from ser.errors import RunError
+from ser.errors import RunError, Stopped
 from ser.files import read_json, write_json
 from ser.recognizer import SURE
 from ser.runs import Run
@@ -46,8 +46,10 @@ def cross_validate(
     RunError
         If the folder is not empty and `resume` is false, or holds another configuration or
         corpus.
-    DataError, Stopped
+    DataError
         See `ser.training.train`.
+    Stopped
+        If interrupted (Ctrl-C, SIGTERM).
     """
     folder = Path(folder)
     study = Run(folder)
@@ -69,7 +71,13 @@ def cross_validate(
             raise RunError(f"{run.folder} holds another training. Start in a new folder.")
         result = report.read_report(run.folder)
         if result is None:
-            result = training.train(run, jobs=jobs)
+            try:
+                result = training.train(run, jobs=jobs)
+            except Stopped:  # it names the command for one run, which would leave the study undone
+                raise Stopped(
+                    f"Stopped in fold {fold + 1} of {config.folds}. Go on with the same command "
+                    "and --resume."
+                ) from None
         figures.append({"fold": fold + 1} | {k: result[k] for k in _FIGURES})
         corpora_seen.add(read_json(run.folder / "split.json")["corpus"])
         if len(corpora_seen) > 1:
