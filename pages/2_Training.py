@@ -28,6 +28,7 @@ PROTOCOLS = {
 PRESET_WORDS = {
     "quick": "A first look: {epochs} epochs, {copies} augmented copies per clip, one network.",
     "full": "As the shipped model: {epochs} epochs, {copies} copies, {members} networks.",
+    "unheard": "For voices that are not in the corpus: {epochs} epochs, {members} networks.",
 }
 
 ui.page("Training")
@@ -148,7 +149,8 @@ with st.container(border=True):
     if corpus:
         with ui.errors_for_people():
             clips, speakers = corpus_size(corpus)
-            config = TrainingConfig(
+            config = replace(
+                defaults,
                 data=corpus,
                 protocol=protocol,
                 folds=folds_for(protocol, speakers),

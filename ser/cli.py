@@ -212,7 +212,11 @@ def _training_options(
     from ser.splits import PROTOCOLS
     from ser.training import PRESETS
 
-    quick, full = (PRESETS[p] for p in ("quick", "full"))
+    sizes = "; ".join(
+        f"{name}: {values['epochs']} epochs, {values['copies']} augmented copies per clip, "
+        f"{values['model'].members} network{'s' * (values['model'].members > 1)}"
+        for name, values in PRESETS.items()
+    )
     parser.add_argument(
         "--protocol",
         choices=protocols or PROTOCOLS,
@@ -223,9 +227,8 @@ def _training_options(
         "--preset",
         choices=list(PRESETS),
         default="full",
-        help=f"quick: {quick['epochs']} epochs, {quick['copies']} augmented copies per clip, "
-        f"{quick['model'].members} network; full (default): {full['epochs']}, {full['copies']} and "
-        f"{full['model'].members}",
+        help=f"full is the shipped model's (default), unheard is for voices that are not in the "
+        f"corpus; {sizes}",
     )
     parser.add_argument("--seed", type=int, help="of the split and the training (42)")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the preset's")

@@ -27,6 +27,9 @@ EPOCH_COLUMNS = (
     "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
 )  # fmt: skip
 
+_PRESETS = {name: TrainingConfig(data="", **values) for name, values in PRESETS.items()}
+_CHOSEN = {key for values in PRESETS.values() for key in values}
+
 _LITTLE_SPACE = 100_000_000  # bytes; a checkpoint has up to 40 MB and is written beside the old one
 
 FIGURES = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "uar": "UAR", "ece": "ECE"}
@@ -172,8 +175,8 @@ def settings(config: TrainingConfig | None) -> dict[str, str]:
     preset = next(
         (
             name
-            for name, values in PRESETS.items()
-            if all(getattr(config, key) == value for key, value in values.items())
+            for name, preset in _PRESETS.items()
+            if all(getattr(config, key) == getattr(preset, key) for key in _CHOSEN)
         ),
         "custom",
     )

@@ -24,6 +24,9 @@ class ModelConfig:
     ----------
     members : int
         Networks of the same make whose logits are averaged.
+    front : int
+        Filters of a convolution over time and rows before the blocks, which halves the time axis in
+        place of the first block; 0 for none.  It minds less at which height a voice's formants are.
     filters : tuple of int
         Filters of each convolution block; every block but the last halves the time axis.
     kernel : int
@@ -37,6 +40,7 @@ class ModelConfig:
     """
 
     members: int = 1
+    front: int = 0
     filters: tuple[int, ...] = (96, 144, 192)
     kernel: int = 5
     lstm: int = 80
@@ -128,7 +132,8 @@ def with_activations(model: keras.Model) -> keras.Model:
     logits, means = [], []
     for member in members_of(model):
         blocks = [b.output for b in member.layers if isinstance(b, layers.Activation)]
-        if not blocks or any(len(block.shape) != 3 for block in blocks):
+        blocks = [block for block in blocks if len(block.shape) == 3]  # over time alone
+        if not blocks:
             raise BundleError("The model is not built as the models of this project. Train again.")
         # Names of their own: in a process of its own Keras would give those of the member again.
         pooled = [
@@ -184,6 +189,12 @@ def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
     rows, frames, channels = contract.input_shape
     inputs = keras.Input(contract.input_shape)
     x = layers.Permute((2, 1, 3))(inputs)
+    if config.front:
+        x = layers.Conv2D(config.front, 5, strides=2, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.Activation("relu")(x)
+        x = layers.MaxPooling2D((1, 2))(x)
+        _, frames, rows, channels = x.shape
     x = layers.Reshape((frames, rows * channels))(x)
     statistics = []
     for i, filters in enumerate(config.filters):
@@ -191,7 +202,7 @@ def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("relu")(x)
         statistics += [layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)]
-        if i < len(config.filters) - 1:
+        if i < len(config.filters) - 1 and not (i == 0 and config.front):
             x = layers.MaxPooling1D(2)(x)
         x = layers.SpatialDropout1D(config.dropout)(x)
     # Unrolled: the frames are few and always as many, and a loop takes a fifth longer per step.

@@ -258,7 +258,7 @@ def make_split(
         rest, test = pairs[fold]
     apart = protocol in ("speakers", "luna-jimenez")
     if apart:
-        train, held_out = _speaker_part(clips, rest, validation, seed)
+        train, held_out = _speaker_part(clips, rest, validation, [seed, fold])
     else:
         _need_classes(clips.iloc[rest], each=2)
         # A small corpus still needs clips of every emotion to calibrate on.
@@ -319,7 +319,9 @@ def _random_part(
     return np.sort(rest), np.sort(part)
 
 
-def _speaker_part(clips: pd.DataFrame, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
+def _speaker_part(
+    clips: pd.DataFrame, rows: Rows, size: float, seed: Sequence[int]
+) -> tuple[Rows, Rows]:
     speakers = np.array(sorted(clips["speaker"].iloc[rows].unique()))
     # One voice alone would calibrate for itself, if there are more to spare.
     count = max(2 if len(speakers) > 4 else 1, round(size * len(speakers)))
@@ -328,6 +330,7 @@ def _speaker_part(clips: pd.DataFrame, rows: Rows, size: float, seed: int) -> tu
             f"{len(speakers)} speakers are left to train on; at least 2 are needed, one of them "
             "for validation. Use fewer folds, or a corpus of more speakers."
         )
+    # Others in every fold: one easy voice in all of them would make every fold too sure of itself.
     held_out = np.random.default_rng(seed).choice(speakers, size=count, replace=False)
     inside = clips["speaker"].iloc[rows].isin(held_out).to_numpy()
     return rows[~inside], rows[inside]

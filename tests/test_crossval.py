@@ -68,7 +68,7 @@ def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
         return real(run, **rest)
 
     monkeypatch.setattr(training, "train", stop_at_the_second)
-    with pytest.raises(Stopped, match="fold 2 of 2.*the same command and --resume"):
+    with pytest.raises(Stopped, match=r"fold 2 of 2.*the same command and --resume"):
         crossval.cross_validate(tmp_path / "study", config, jobs=1)
     monkeypatch.setattr(
         training, "train", lambda run, **rest: trained.append(run.folder.name) or real(run, **rest)
@@ -89,7 +89,7 @@ def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch)
         return real(run, **rest)
 
     monkeypatch.setattr(training, "train", stop_at_the_second)
-    with pytest.raises(Stopped, match="fold 2 of 4.*the same command and --resume"):
+    with pytest.raises(Stopped, match=r"fold 2 of 4.*the same command and --resume"):
         crossval.cross_validate(tmp_path / "study", config, jobs=1)
     monkeypatch.setattr(training, "train", real)
     sorted(data.iterdir())[0].unlink()

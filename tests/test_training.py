@@ -338,6 +338,9 @@ def test_a_configuration_of_another_version_is_refused():
         TrainingConfig.from_json(values | {"optimizer": "sgd"})
     with pytest.raises(RunError, match="does not fit"):
         TrainingConfig.from_json(values | {"epochs": "many"})
+    del values["epochs"]
+    with pytest.raises(RunError, match=r"does not fit.*epochs"):
+        TrainingConfig.from_json(values)
 
 
 def test_an_epoch_draws_clips_and_copies_alike():
