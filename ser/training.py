@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 40,
         "copies": 12,
         "validation": 0.15,
-        "model": ModelConfig(members=5, front=32),
+        "model": ModelConfig(members=5, front=24),
     },
 }
 """What the command line and the pages offer: a first look, the shipped model's recipe, and one for
