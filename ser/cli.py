@@ -591,11 +591,11 @@ def _warm_up_tensorflow(*, members: int = 1) -> None:
     with tempfile.TemporaryFile() as remarks:
         os.dup2(remarks.fileno(), 2)
         try:
-            import tensorflow as tf
-
             from ser.training import share_cores
 
             share_cores(members)
+            import tensorflow as tf
+
             tf.config.list_logical_devices()
             tf.get_logger().setLevel("ERROR")
         except BaseException:

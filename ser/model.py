@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ class ModelConfig:
     front : int
         Filters of a convolution over time and rows before the blocks, which halves the time axis in
         place of the first block; 0 for none.  It minds less at which height a voice's formants are.
+    functionals : int
+        Units of a layer that reads how every row of the input is spread and moves over the whole
+        clip (functionals, as of Eyben et al. 2010, *openSMILE*); 0 for none.
     filters : tuple of int
         Filters of each convolution block; every block but the last halves the time axis.
     kernel : int
@@ -41,6 +44,7 @@ class ModelConfig:
 
     members: int = 1
     front: int = 0
+    functionals: int = 0
     filters: tuple[int, ...] = (96, 144, 192)
     kernel: int = 5
     lstm: int = 80
@@ -189,6 +193,12 @@ def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
     rows, frames, channels = contract.input_shape
     inputs = keras.Input(contract.input_shape)
     x = layers.Permute((2, 1, 3))(inputs)
+    statistics = []
+    if config.functionals:
+        found = _functionals(layers.Reshape((frames, rows * channels))(x))
+        found = layers.Dense(config.functionals, use_bias=False)(found)
+        found = layers.BatchNormalization(momentum=0.9)(found)
+        statistics.append(layers.ReLU()(found))
     if config.front:
         x = layers.Conv2D(config.front, 5, strides=2, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
@@ -196,7 +206,6 @@ def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
         x = layers.MaxPooling2D((1, 2))(x)
         _, frames, rows, channels = x.shape
     x = layers.Reshape((frames, rows * channels))(x)
-    statistics = []
     for i, filters in enumerate(config.filters):
         x = layers.Conv1D(filters, config.kernel, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
@@ -214,3 +223,27 @@ def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
     x = layers.Dropout(config.output_dropout)(x)
     logits = layers.Dense(len(contract.labels), name="logits")(x)
     return keras.Model(inputs, logits, name=name)
+
+
+def _functionals(rows: Any) -> Any:
+    """Return mean, deviation, extremes and mean rises of every row, (batch, 6 * rows), by name.
+
+    Made of Keras' own layers only, so that a model file needs no code beside it.
+    """
+    from keras import layers
+
+    def mean_above(values: Any, others: Any) -> Any:
+        return layers.GlobalAveragePooling1D()(layers.ReLU()(layers.Subtract()([values, others])))
+
+    mean = layers.GlobalAveragePooling1D(keepdims=True)(rows)
+    found = [
+        layers.Flatten()(mean),
+        mean_above(rows, mean),  # half the mean absolute deviation
+        layers.GlobalMaxPooling1D()(rows),
+        layers.GlobalMaxPooling1D()(layers.Subtract()([mean, rows])),  # how far it falls below
+    ]
+    for lag in (1, 4):  # frames of 32 ms: from sound to sound, and from syllable to syllable
+        later = layers.Cropping1D((lag, 0))(rows)
+        earlier = layers.Cropping1D((0, lag))(rows)
+        found.append(mean_above(later, earlier))
+    return layers.Concatenate(name="functionals")(found)

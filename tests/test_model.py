@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -69,3 +70,22 @@ def test_the_size_follows_the_configuration():
     assert small.count_params() < build_cnn_lstm().count_params() / 50
     # Both directions of the LSTM, and mean and maximum of every filter.
     assert members_of(small)[0].get_layer("embedding").output.shape == (None, 2 * 4 + 2 * 24)
+
+
+def test_functionals_describe_the_whole_clip(inputs):
+    config = ModelConfig(functionals=16, filters=(8, 8, 8), lstm=4)
+    member = members_of(build_cnn_lstm(config))[0]
+    found = keras.Model(member.input, member.get_layer("functionals").output)
+    mean, deviation, most, fall, rise, slow = np.split(np.asarray(found(inputs)), 6, axis=1)
+    rows = inputs.transpose(0, 2, 1, 3).reshape(len(inputs), CONTRACT.frames, -1)
+    spread = np.abs(rows - rows.mean(axis=1, keepdims=True)).mean(axis=1)
+    np.testing.assert_allclose(mean, rows.mean(axis=1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(deviation, spread / 2, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(most, rows.max(axis=1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fall, rows.mean(axis=1) - rows.min(axis=1), rtol=1e-4, atol=1e-4)
+    for lag, mean_rise in ((1, rise), (4, slow)):
+        expected = np.maximum(rows[:, lag:] - rows[:, :-lag], 0).mean(axis=1)
+        np.testing.assert_allclose(mean_rise, expected, rtol=1e-3, atol=1e-4)
+    # They are read beside the rest, and are no activations of a convolution.
+    assert member.get_layer("embedding").output.shape == (None, 2 * 4 + 2 * 24 + 16)
+    assert with_activations(build_cnn_lstm(config)).outputs[1].shape == (None, 24)

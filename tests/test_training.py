@@ -15,6 +15,7 @@ from ser.bundle import read_manifest
 from ser.contract import CONTRACT
 from ser.dataset import Features, compute_features
 from ser.errors import DataError, RunError, Stopped
+from ser.recognizer import softmax
 from ser.report import predictions_of
 from ser.runs import Run
 from ser.training import TrainingConfig
@@ -368,3 +369,33 @@ def test_members_learn_from_clips_of_their_own():
     first, second = next(iter(training._batches(50, 50, 2, np.random.default_rng(0))))
     assert sorted(first) == sorted(second) == list(range(50))
     assert (first != second).any()
+
+
+@pytest.mark.parametrize(("balanced", "expected"), [(False, 0.75), (True, 0.5)])
+def test_balanced_training_prefers_no_emotion(tmp_path, balanced, expected):
+    """Where the clips tell nothing, how many there are of each emotion is all there is to learn."""
+    silent = Features(
+        np.zeros((64, *CONTRACT.input_shape), np.float32),
+        np.zeros((64, 1, *CONTRACT.input_shape), np.float16),
+    )
+    truth = np.where(np.arange(64) % 4 == 0, CONTRACT.labels.index("sad"), 0)
+    config = tiny_config(
+        Path("unused"),
+        balanced=balanced,
+        epochs=40,
+        learning_rate=0.05,
+        label_smoothing=0.0,
+        averaging=0.5,
+    )
+    run = training.start(tmp_path / "run", config)
+    model = training.fit(
+        silent,
+        np.eye(8, dtype=np.float32)[truth],
+        silent.clean[:8],
+        truth[:8],
+        config=config,
+        run=run,
+    )
+    probabilities = softmax(model.predict(silent.clean[:1], verbose=0))[0]
+    assert probabilities[0] == pytest.approx(expected, abs=0.05)
+    assert probabilities[CONTRACT.labels.index("sad")] == pytest.approx(1 - expected, abs=0.05)
