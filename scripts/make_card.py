@@ -21,7 +21,7 @@ OTHERS = {
     "seed-2024": "the same recipe on another random split (seed 2024), run once",
     "speakers-quick": "RAVDESS speech and song, every actor unheard once (5 folds, quick preset)",
     "speakers": "the same, preset for unheard voices",
-    "luna-jimenez": "RAVDESS speech, actors unheard, folds of Luna-Jiménez et al. 2021, preset for unheard voices",
+    "luna-jimenez": "RAVDESS speech, folds of Luna-Jiménez et al. 2021, preset for unheard voices",
     "kfold-speech-quick": "RAVDESS speech, random 10-fold, the same actors heard (quick preset)",
     "kfold-speech": "RAVDESS speech, random stratified 10-fold, the same actors heard",
     "emodb": "this model on EMO-DB (German, other actors and studio), six shared emotions",
