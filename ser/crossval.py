@@ -38,8 +38,8 @@ def cross_validate(
     -------
     dict
         The report over all clips together (`ser.evaluation.evaluate`), with ``folds``: accuracy,
-        UAR, weighted F1, calibration error and number of clips of each, and with the mean and
-        standard deviation over the folds.
+        UAR, weighted F1, calibration error and number of clips of each, with the mean and
+        standard deviation over the folds, and with the ``config`` all of them share.
 
     Raises
     ------
@@ -91,6 +91,7 @@ def cross_validate(
         "protocol": config.protocol,
         "protocol_in_words": report.PROTOCOL_WORDS[config.protocol],
         "seed": config.seed,
+        "config": {k: v for k, v in config.to_json().items() if k not in ("data", "fold")},
         "corpora": sorted(pooled["corpus"].unique()),
         "folds": figures,
         "mean": {k: float(np.mean([f[k] for f in figures])) for k in _FIGURES[1:]},

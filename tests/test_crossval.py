@@ -7,6 +7,7 @@ from ser import crossval, training
 from ser.errors import RunError, Stopped
 from ser.files import read_json
 from ser.report import predictions_of
+from ser.training import TrainingConfig
 from tests.tiny import tiny_config, tiny_corpus
 
 
@@ -38,9 +39,13 @@ def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(study
         assert not heard & {name.split("-")[-1] for name in split["test"]}
 
 
-def test_the_report_pools_and_compares_the_folds(study):
+def test_the_report_pools_and_compares_the_folds(study, config):
     folder, result = study
-    assert json.loads((folder / "report.json").read_text()) == result
+    assert json.loads((folder / "report.json").read_text()) == json.loads(json.dumps(result))
+    # Whoever reads it can make it again, wherever the clips lie.
+    told = {"data": config.data, "fold": config.fold}
+    assert TrainingConfig.from_json(result["config"] | told) == config
+    assert config.data not in json.dumps(result["config"])
     assert [fold["fold"] for fold in result["folds"]] == [1, 2, 3, 4]
     weighted = sum(f["accuracy"] * f["n_test"] for f in result["folds"]) / result["n_test"]
     assert result["accuracy"] == pytest.approx(weighted)
