@@ -385,6 +385,7 @@ def _report(
         "n_uncertain": int((verdicts == UNCERTAIN).sum()),
         "n_train": manifest.training.get("n_train"),
         "n_validation": manifest.training.get("n_validation"),
+        "refit": bool(manifest.training.get("refit")),
         **evaluation.evaluate(predictions, labels),
         "adaptation": before_after(recognizer, takes, logits),
         "predictions": report.to_rows(predictions),

@@ -89,11 +89,12 @@ def seconds(config: TrainingConfig, clips: int, speed: Speed) -> float:
     inputs = (heard + sounds) * (1 + config.copies) + test * trusted
     members = config.model.members
     step = speed.clip + members * speed.member
+    times = 1 + config.refit
     return (
         speed.start
-        + members * speed.build
+        + times * members * speed.build
         + inputs * speed.inputs / (os.cpu_count() or 1)
-        + config.epochs * (heard + sounds) * step
+        + times * config.epochs * (heard + sounds) * step
     )
 
 

@@ -113,6 +113,7 @@ def test(
         "n_uncertain": int((predictions["verdict"] != SURE).sum()),
         "n_train": manifest.training.get("n_train"),
         "n_validation": manifest.training.get("n_validation"),
+        "refit": bool(manifest.training.get("refit")),
         **evaluation.evaluate(predictions, labels),
         "predictions": to_rows(predictions),
     }

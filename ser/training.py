@@ -13,7 +13,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "copies": 12,
         "balanced": True,
         "validation": 0.1,
+        "refit": True,
         "model": ModelConfig(members=4, front=24, functionals=64),
     },
 }
 """What the command line and the pages offer: a first look, the shipped model's recipe, and one for
 voices that are not in the corpus, which longer training only helps to know those that are."""
+
+_CHECKPOINT, _REFIT_CHECKPOINT = "checkpoint.npz", "checkpoint-refit.npz"
 
 LIBRARIES = ("keras", "librosa", "numpy", "pandas", "scikit-learn", "soundfile", "tensorflow")
 
@@ -92,6 +95,9 @@ class TrainingConfig:
         (Polyak & Juditsky 1992), in [0, 1).
     validation : float
         Part of the training clips or speakers held out to watch and to calibrate.
+    refit : bool
+        Whether, once they have told the temperature, the network is trained anew on those as well.
+        It takes twice the time; where speakers are few, every one counts.
     model : ModelConfig
         Size of the network.
     """
@@ -113,6 +119,7 @@ class TrainingConfig:
     finish: float = 0.25
     averaging: float = 0.998
     validation: float = 0.05
+    refit: bool = False
     model: ModelConfig = PRESETS["full"]["model"]
 
     def __post_init__(self) -> None:
@@ -199,7 +206,8 @@ def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
         result = _train(run, config, jobs)
         run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unheard clips")
         # Not before: until then it is all that a killed process leaves to go on with.
-        (run.folder / "checkpoint.npz").unlink(missing_ok=True)
+        for name in (_CHECKPOINT, _REFIT_CHECKPOINT):
+            (run.folder / name).unlink(missing_ok=True)
         return result
 
 
@@ -317,8 +325,12 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
         progress=progress,
     )
     held_out = dataset.compute_features(
-        clips["path"].iloc[split.validation].tolist(), jobs=jobs, progress=progress
-    ).clean
+        clips["path"].iloc[split.validation].tolist(),
+        copies=config.copies if config.refit else 0,
+        seed=config.seed,
+        jobs=jobs,
+        progress=progress,
+    )
     codes = {label: i for i, label in enumerate(CONTRACT.labels)}
     truth = clips["emotion"].map(codes).to_numpy()
     validation_truth = truth[split.validation]
@@ -332,10 +344,11 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
     one_hot = np.eye(len(CONTRACT.labels), dtype=np.float32)
     # Where nobody speaks, no emotion is any likelier than the others.
     nothing = np.full((len(sounds.clean), len(one_hot)), 1 / len(one_hot), np.float32)
-    model = fit(
+    speakers = clips["speaker"].to_numpy(str)
+    model, epochs = fit(
         training.joined(sounds),
         np.concatenate([one_hot[truth[split.train]], nothing]),
-        held_out,
+        held_out.clean,
         validation_truth,
         config=config,
         run=run,
@@ -343,14 +356,23 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
 
     run.write_status("evaluating", "Calibrating")
     space, logits, distances = place(
-        model,
-        training,
-        truth[split.train],
-        clips["speaker"].iloc[split.train].to_numpy(str),
-        held_out,
+        model, training, truth[split.train], speakers[split.train], held_out.clean
     )
     temperature = evaluation.fit_temperature(logits, validation_truth)
-    heard = clips.iloc[np.concatenate([split.train, split.validation])]
+    used = np.concatenate([split.train, split.validation])
+    if config.refit:
+        everything = training.joined(held_out)
+        model, more = fit(
+            everything.joined(sounds),
+            np.concatenate([one_hot[truth[used]], nothing]),
+            config=config,
+            run=run,
+        )
+        epochs += more
+        again, *_ = place(model, everything, truth[used], speakers[used], held_out.clean)
+        # How far an unheard clip lies is only known from before they were heard.
+        space = replace(again, reach=space.reach)
+    heard = clips.iloc[used]
     bundle.save_bundle(
         run.folder,
         model,
@@ -361,8 +383,9 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
         training={
             "config": config.to_json(),
             "corpora": sorted(clips["corpus"].unique()),
-            "n_train": len(split.train),
+            "n_train": len(used if config.refit else split.train),
             "n_validation": len(split.validation),
+            "refit": config.refit,
             "n_test": len(split.test),
         },
         heard={
@@ -386,7 +409,7 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
         jobs=jobs,
         progress=tested,
     )
-    result["training_seconds"] = round(sum(e["seconds"] for e in run.read_epochs()), 1)
+    result["training_seconds"] = round(sum(epoch["seconds"] for epoch in epochs), 1)
     if config.protocol == "reference":  # a fold is only a part of its study
         result |= report.test_trust(recognizer, test, jobs=jobs, progress=tested)
     report.write_all(run.folder, result, run.read_epochs())
@@ -396,12 +419,12 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
 def fit(
     training: Features,
     targets: npt.NDArray[np.float32],
-    validation: npt.NDArray[np.float32],
-    validation_truth: npt.NDArray[np.integer],
+    validation: npt.NDArray[np.float32] | None = None,
+    validation_truth: npt.NDArray[np.integer] | None = None,
     *,
     config: TrainingConfig,
     run: Run,
-) -> Any:
+) -> tuple[Any, list[dict[str, Any]]]:
     """Train a network on training clips, watching validation clips. There are no test clips here.
 
     Every epoch is a pure function of the state before it and its number, so a resumed run ends
@@ -413,9 +436,10 @@ def fit(
         Clean features and augmented copies of the training clips.
     targets : ndarray of float32, shape (clips, 8)
         The probability of each label: one of them 1, or all the same for what is no speech.
-    validation : ndarray of float32, shape (n, 32, 94, 2)
-        Features of the validation clips.
-    validation_truth : ndarray of int, shape (n,)
+    validation : ndarray of float32, shape (n, 32, 94, 2), optional
+        Features of the validation clips; without them nothing is watched and no epoch is put on
+        record, since what a network says of clips it learns from is no news.
+    validation_truth : ndarray of int, shape (n,), optional
         Their labels.
     config : TrainingConfig
         How to train.
@@ -424,8 +448,10 @@ def fit(
 
     Returns
     -------
-    keras.Model
+    model : keras.Model
         The network with its averaged weights.
+    epochs : list of dict
+        The record of every epoch.
     """
     import keras
     import tensorflow as tf
@@ -492,13 +518,17 @@ def fit(
 
     watch = network_function(with_activations(average))
     state = [*model.variables, *average.variables, *optimizer.variables]
-    epochs = _restore(run.folder / "checkpoint.npz", state)
+    watched = validation is not None
+    checkpoint = run.folder / (_CHECKPOINT if watched else _REFIT_CHECKPOINT)
+    words = "Training" if watched else "Training again, on all clips"
+    epochs = _restore(checkpoint, state)
     done = len(epochs)
-    run.write_epochs(epochs)
+    if watched:
+        run.write_epochs(epochs)
 
-    bar = tqdm(total=config.epochs, initial=done, desc="Training", unit="epoch", disable=None)
+    bar = tqdm(total=config.epochs, initial=done, desc=words, unit="epoch", disable=None)
     for epoch in range(done, config.epochs):
-        run.write_status("training", "Training", epoch, config.epochs)
+        run.write_status("training", words, epoch, config.epochs)
         began = time.monotonic()
         rng = np.random.default_rng([config.seed, epoch])
         figures = []
@@ -511,36 +541,28 @@ def fit(
             result = step(inputs, targets[rows], tf.constant(decay))
             figures.append([float(value) for value in result])
         loss, accuracy = np.sum(figures, axis=0)[:2] / max(np.sum(figures, axis=0)[2], 1)
-        probabilities = softmax(watch(validation)[0])
-        chosen = probabilities[np.arange(len(validation)), validation_truth]
-        record = {
-            "epoch": epoch + 1,
-            "loss": float(loss),
-            "accuracy": float(accuracy),
-            "val_loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
-            "val_accuracy": float((probabilities.argmax(axis=1) == validation_truth).mean()),
-            "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
-            "seconds": time.monotonic() - began,
-        }
+        record = {"epoch": epoch + 1, "loss": float(loss), "accuracy": float(accuracy)}
+        if validation is not None:
+            probabilities = softmax(watch(validation)[0])
+            chosen = probabilities[np.arange(len(probabilities)), validation_truth]
+            right = probabilities.argmax(axis=1) == validation_truth
+            record["val_loss"] = float(-np.log(np.maximum(chosen, 1e-12)).mean())
+            record["val_accuracy"] = float(right.mean())
+        record["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        record["seconds"] = time.monotonic() - began
         epochs.append(record)
         # The checkpoint holds the records too, so the two files can never disagree for long.
-        _save(run.folder / "checkpoint.npz", state, epochs)
-        run.write_epochs(epochs)
-        log.info(
-            "epoch %d of %d: loss %.3f, accuracy %.1f %%; validation: loss %.3f, accuracy %.1f %%; "
-            "%.1f s",
-            epoch + 1,
-            config.epochs,
-            record["loss"],
-            100 * record["accuracy"],
-            record["val_loss"],
-            100 * record["val_accuracy"],
-            record["seconds"],
+        _save(checkpoint, state, epochs)
+        if watched:
+            run.write_epochs(epochs)
+        log.info("epoch %d of %d: %s", epoch + 1, config.epochs, _in_figures(record))
+        bar.set_postfix(
+            {"loss": f"{loss:.3f}"}
+            | ({"validation": f"{record['val_accuracy']:.1%}"} if watched else {})
         )
-        bar.set_postfix(loss=f"{loss:.3f}", validation=f"{record['val_accuracy']:.1%}")
         bar.update()
     bar.close()
-    return average
+    return average, epochs
 
 
 def place(
@@ -611,6 +633,15 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "versions": {"ser": __version__, **{lib: version(lib) for lib in LIBRARIES}},
     }
+
+
+def _in_figures(record: dict[str, Any]) -> str:
+    """Say what an epoch brought, for the log."""
+    words = f"loss {record['loss']:.3f}, accuracy {record['accuracy']:.1%}; "
+    if "val_loss" in record:
+        words += f"validation: loss {record['val_loss']:.3f}, "
+        words += f"accuracy {record['val_accuracy']:.1%}; "
+    return words + f"{record['seconds']:.1f} s"
 
 
 def _advantages(targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -15,7 +15,7 @@ from ser.bundle import read_manifest
 from ser.contract import CONTRACT
 from ser.dataset import Features, compute_features
 from ser.errors import DataError, RunError, Stopped
-from ser.recognizer import softmax
+from ser.recognizer import Recognizer, softmax
 from ser.report import predictions_of
 from ser.runs import Run
 from ser.training import TrainingConfig
@@ -162,6 +162,35 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
         np.testing.assert_allclose(arrays, again, rtol=1e-5, atol=1e-4)
 
 
+def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well(
+    tmp_path, corpus, finished_run, monkeypatch
+):
+    given = []
+    real = training.fit
+
+    def watch(inputs, targets, *rest, **options):
+        given.append(inputs.clean[targets.max(axis=1) == 1])
+        return real(inputs, targets, *rest, **options)
+
+    monkeypatch.setattr(training, "fit", watch)
+    run = tiny_run(tmp_path / "run", corpus, refit=True)
+    split = json.loads((run.folder / "split.json").read_text())
+    paths = [str(corpus / name) for name in split["train"] + split["validation"]]
+    np.testing.assert_allclose(
+        given[1], compute_features(paths, jobs=1).clean, rtol=1e-5, atol=1e-4
+    )
+    assert len(given[0]) == len(split["train"])
+    (epochs, report), (other_epochs, other) = figures(run), figures(finished_run)
+    assert epochs == other_epochs
+    for key in ("temperature", "min_confidence", "n_test", "n_validation"):
+        assert report[key] == other[key], key
+    assert (report["n_train"], report["refit"]) == (len(paths), True)
+    assert report["predictions"] != other["predictions"]
+    spaces = [Recognizer.load(folder).space for folder in (run.folder, finished_run.folder)]
+    assert spaces[0].reach == spaces[1].reach
+    assert len(spaces[0].points) > len(spaces[1].points)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, corpus):
     return tiny_run(tmp_path_factory.mktemp("undisturbed") / "run", corpus, epochs=30)
@@ -234,6 +263,11 @@ def test_a_process_holds_its_run_alone(tmp_path, corpus):
     assert process.returncode == 130
 
 
+@pytest.fixture(scope="module")
+def refitted_run(tmp_path_factory, corpus):
+    return tiny_run(tmp_path_factory.mktemp("refitted") / "run", corpus, refit=True)
+
+
 class Died(BaseException):
     """Stands for a process that ends between two writes."""
 
@@ -242,14 +276,14 @@ class Died(BaseException):
     "file",
     [
         *("split.json", "checkpoint.npz", "epochs.jsonl"),
-        *("space.npz", "manifest.json", "report.json"),
+        *("checkpoint-refit.npz", "space.npz", "manifest.json", "report.json"),
     ],
 )
 def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
-    tmp_path, corpus, finished_run, monkeypatch, file
+    tmp_path, corpus, refitted_run, monkeypatch, file
 ):
     """After one write is also before the next one."""
-    run = training.start(tmp_path / "run", tiny_config(corpus))
+    run = training.start(tmp_path / "run", tiny_config(corpus, refit=True))
     real = Path.replace
     written = []
 
@@ -257,7 +291,7 @@ def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
         mine = Path(target) == run.folder / file
         written.append(mine)
         real(source, target)
-        if mine and sum(written) == (2 if file in ("checkpoint.npz", "epochs.jsonl") else 1):
+        if mine and sum(written) == (2 if file.startswith(("checkpoint", "epochs")) else 1):
             raise Died
 
     monkeypatch.setattr(Path, "replace", dying)
@@ -265,7 +299,7 @@ def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
         training.train(run, jobs=1)
     monkeypatch.setattr(Path, "replace", real)
     training.train(run, jobs=1)
-    assert figures(run) == figures(finished_run)
+    assert figures(run) == figures(refitted_run)
     assert {path.name for path in run.folder.iterdir()} == FILES
 
 
@@ -388,7 +422,7 @@ def test_balanced_training_prefers_no_emotion(tmp_path, balanced, expected):
         averaging=0.5,
     )
     run = training.start(tmp_path / "run", config)
-    model = training.fit(
+    model, _ = training.fit(
         silent,
         np.eye(8, dtype=np.float32)[truth],
         silent.clean[:8],

@@ -74,7 +74,8 @@ def summary(entry: Entry, figures: Figures) -> None:
     if figures.get("n_train"):
         facts.append(f"trained on {figures['n_train']} clips")
     if figures.get("n_validation"):
-        facts.append(f"calibrated on {figures['n_validation']} others")
+        which = "of them before all were learned" if figures.get("refit") else "others"
+        facts.append(f"calibrated on {figures['n_validation']} {which}")
     if figures.get("seed") is not None:
         facts.append(f"seed {figures['seed']}")
     if day := archive.finished_on(entry):
