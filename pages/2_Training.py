@@ -28,7 +28,8 @@ PROTOCOLS = {
 PRESET_WORDS = {
     "quick": "A first look: {epochs} epochs, {copies} augmented copies per clip, one network.",
     "full": "As the shipped model: {epochs} epochs, {copies} copies, {members} networks.",
-    "unheard": "For voices that are not in the corpus: {epochs} epochs, {members} networks.",
+    "unheard": "For voices that are not in the corpus: {epochs} epochs, {members} networks, "
+    "trained again with the speakers they were calibrated on.",
 }
 
 ui.page("Training")

@@ -53,7 +53,7 @@ class Training:
     epochs : DataFrame
         One row per finished epoch with the columns `EPOCH_COLUMNS`.
     figures : dict of str to float
-        Of `FIGURES`, on the test clips; empty unless it is finished.
+        Of `FIGURES`, on the test clips, and ``training_seconds``; empty unless it is finished.
     """
 
     run: Run
@@ -85,8 +85,8 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        """How long the epochs have taken so far."""
-        return float(self.epochs["seconds"].sum())
+        """How long the epochs have taken so far, and once it is finished, also those of a refit."""
+        return self.figures.get("training_seconds", float(self.epochs["seconds"].sum()))
 
     @property
     def best_epoch(self) -> int | None:
@@ -245,6 +245,6 @@ def _figures_of(file: Path, changed: int) -> dict[str, float]:
     found = report.read_report(file.parent, file.name) or {}
     return {
         key: float(value)
-        for key in FIGURES
+        for key in (*FIGURES, "training_seconds")
         if isinstance(value := found.get(key), int | float) and math.isfinite(value)
     }

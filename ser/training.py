@@ -242,12 +242,11 @@ def working_on(run: Run) -> Iterator[TrainingConfig]:
             raise
         except BaseException as error:
             if _is_interruption(error):
-                epochs = len(run.read_epochs())
-                run.write_status("stopped", f"Stopped after {epochs} of {config.epochs} epochs")
-                raise Stopped(
-                    f"Stopped after {epochs} of {config.epochs} epochs. Go on with: "
-                    f"ser train --resume {run.folder}"
-                ) from None
+                words = f"Stopped after {len(run.read_epochs())} of {config.epochs} epochs"
+                if (run.folder / _REFIT_CHECKPOINT).exists():
+                    words += ", while training again on all clips"
+                run.write_status("stopped", words)
+                raise Stopped(f"{words}. Go on with: ser train --resume {run.folder}") from None
             with suppress(OutputError):  # on a full disk not even this may fit
                 run.write_status("failed", _in_words(error))
             raise

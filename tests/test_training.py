@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser import training
+from ser import history, training
 from ser.bundle import read_manifest
 from ser.contract import CONTRACT
 from ser.dataset import Features, compute_features
@@ -186,6 +186,10 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
         assert report[key] == other[key], key
     assert (report["n_train"], report["refit"]) == (len(paths), True)
     assert report["predictions"] != other["predictions"]
+    # Time spent is told whole, though only what was watched is on record.
+    told = json.loads((run.folder / "report.json").read_text())["training_seconds"]
+    assert told > sum(epoch["seconds"] for epoch in run.read_epochs())
+    assert history.read(run).seconds == told
     spaces = [Recognizer.load(folder).space for folder in (run.folder, finished_run.folder)]
     assert spaces[0].reach == spaces[1].reach
     assert len(spaces[0].points) > len(spaces[1].points)

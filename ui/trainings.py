@@ -165,7 +165,8 @@ def _progress_words(training: Training) -> str:
     done, total = status["done"], status["total"]
     words = status["message"]
     if training.state == "training":
-        words = f"Epoch {min(done + 1, total)} of {total}"
+        epoch = f"{min(done + 1, total)} of {total}"
+        words = f"Epoch {epoch}" if words == "Training" else f"{words}: epoch {epoch}"
     elif total:
         words = f"{words}: {done} of {total}"
     left = history.seconds_left(training)

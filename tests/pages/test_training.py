@@ -212,6 +212,9 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
         assert "Running now" in [heading.value for heading in page.subheader]
         progress = page.get("progress")[0].proto
         assert "Epoch 4 of 9" in progress.text and "left" in progress.text
+        Run(run.folder).write_status("training", "Training again, on all clips", 4, 9)
+        progress = page.run().get("progress")[0].proto
+        assert progress.text.startswith("Training again, on all clips: epoch 5 of 9")
         assert "Begins when running has ended" in said(page)
         assert "this one will wait" in said(page)
         assert "running" not in field(page, "Look at").options
