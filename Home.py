@@ -53,9 +53,7 @@ def show_figures(heading: str, figures: dict[str, Any], words: str) -> None:
 
 
 own = ui.find_report(folder / "report.json")
-unheard, whose = ui.published("speakers"), "trained in the same way"
-if unheard is None:
-    unheard, whose = ui.published("speakers-quick"), "of the quick preset"
+unheard = ui.published("speakers")
 left, right = st.columns(2)
 with left:
     if own is None:
@@ -67,8 +65,8 @@ with right:
         show_figures(
             "On people it never heard",
             unheard,
-            f"models {whose}, each tested on actors kept from it. Expect this, or less, for your "
-            "own voice",
+            "models of the preset for unheard voices, each tested on actors kept from it. Expect "
+            "this, or less, for your own voice",
         )
 
 st.subheader("Where to go")
