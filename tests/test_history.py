@@ -20,7 +20,7 @@ def test_a_finished_training_is_read_whole(finished_run):
     seen = history.read(finished_run)
     report = json.loads((finished_run.folder / "report.json").read_text())
     assert seen.state == "finished" and not seen.is_busy
-    assert seen.figures == {key: report[key] for key in history.FIGURES}
+    assert seen.figures == {key: report[key] for key in (*history.FIGURES, "training_seconds")}
     assert list(seen.epochs["epoch"]) == [1, 2, 3]
     losses = [epoch["val_loss"] for epoch in finished_run.read_epochs()]
     assert seen.best_epoch == 1 + losses.index(min(losses))
