@@ -23,7 +23,7 @@ OTHERS = {
     "speakers": "the same, preset for unheard voices",
     "luna-jimenez": "RAVDESS speech, folds of Luna-Jiménez et al. 2021, preset for unheard voices",
     "kfold-speech-quick": "RAVDESS speech, random 10-fold, the same actors heard (quick preset)",
-    "kfold-speech": "RAVDESS speech, random stratified 10-fold, the same actors heard",
+    "kfold-speech": "the same, three networks and 60 epochs",
     "emodb": "this model on EMO-DB (German, other actors and studio), six shared emotions",
     "samples": "this model on the synthetic samples of this project",
 }

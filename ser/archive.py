@@ -29,7 +29,7 @@ _TITLES = {
     "speakers": "Preset for unheard voices, unheard actors",
     "luna-jimenez": "Preset for unheard voices, speech only, folds of Luna-Jiménez",
     "kfold-speech-quick": "Quick preset, speech only, random folds",
-    "kfold-speech": "Full preset, speech only, random folds",
+    "kfold-speech": "Three networks and 60 epochs, speech only, random folds",
     "emodb": "Shipped model, EMO-DB (German)",
     "samples": "Shipped model, synthetic samples",
 }
