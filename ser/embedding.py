@@ -215,6 +215,8 @@ def _run_tsne(folder: Path, progress: Progress | None) -> None:
         for line in process.stdout:
             if progress is not None and (match := _ITERATION.match(line)):
                 progress("Arranging clips", min(int(match[1]), _ITERATIONS), _ITERATIONS)
+        if progress is not None:  # it may have found its end before the last iteration
+            progress("Arranging clips", _ITERATIONS, _ITERATIONS)
     finally:
         if sys.exc_info()[0] is not None:
             process.kill()
