@@ -91,7 +91,7 @@ def cross_validate(
         "protocol": config.protocol,
         "protocol_in_words": report.PROTOCOL_WORDS[config.protocol],
         "seed": config.seed,
-        "config": {k: v for k, v in config.to_json().items() if k not in ("data", "fold")},
+        "config": {k: v for k, v in study.read_config().items() if k not in ("data", "fold")},
         "corpora": sorted(pooled["corpus"].unique()),
         "folds": figures,
         "mean": {k: float(np.mean([f[k] for f in figures])) for k in _FIGURES[1:]},

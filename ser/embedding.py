@@ -196,6 +196,8 @@ def tsne(
                 "The map could not be computed: its process died, perhaps for want of memory. "
                 "Try again, or use PCA."
             ) from None
+    if progress is not None:  # it may have found its end before the last iteration
+        progress("Arranging clips", _ITERATIONS, _ITERATIONS)
     with atomic_path(file) as temporary:
         np.savez(temporary, points=points)
     return points
@@ -215,8 +217,6 @@ def _run_tsne(folder: Path, progress: Progress | None) -> None:
         for line in process.stdout:
             if progress is not None and (match := _ITERATION.match(line)):
                 progress("Arranging clips", min(int(match[1]), _ITERATIONS), _ITERATIONS)
-        if progress is not None:  # it may have found its end before the last iteration
-            progress("Arranging clips", _ITERATIONS, _ITERATIONS)
     finally:
         if sys.exc_info()[0] is not None:
             process.kill()

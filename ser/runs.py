@@ -7,6 +7,7 @@
     status.json       state and progress, replaced a few times a second
     epochs.jsonl      one line per finished epoch
     checkpoint.npz    everything needed to go on after the last finished epoch
+    checkpoint-refit.npz  the same, of the training on all clips that may follow (`refit`)
     log.txt           what the process said, if the app started it
     stop              a request to stop; the process takes it away as it obeys
     model.keras, manifest.json, report.json, report.html, MODEL_CARD.md

@@ -555,10 +555,10 @@ def fit(
         if watched:
             run.write_epochs(epochs)
         log.info("epoch %d of %d: %s", epoch + 1, config.epochs, _in_figures(record))
-        bar.set_postfix(
-            {"loss": f"{loss:.3f}"}
-            | ({"validation": f"{record['val_accuracy']:.1%}"} if watched else {})
-        )
+        shown = {"loss": f"{loss:.3f}"}
+        if watched:
+            shown["validation"] = f"{record['val_accuracy']:.1%}"
+        bar.set_postfix(shown)
         bar.update()
     bar.close()
     return average, epochs

@@ -281,17 +281,20 @@ class Died(BaseException):
 
 
 @pytest.mark.parametrize(
-    "file",
+    ("file", "undisturbed_run"),
     [
-        *("split.json", "checkpoint.npz", "epochs.jsonl"),
-        *("checkpoint-refit.npz", "space.npz", "manifest.json", "report.json"),
+        *((f, "finished_run") for f in ("split.json", "checkpoint.npz", "epochs.jsonl")),
+        *((f, "finished_run") for f in ("space.npz", "manifest.json", "report.json")),
+        *((f, "refitted_run") for f in ("checkpoint.npz", "checkpoint-refit.npz", "space.npz")),
     ],
 )
 def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
-    tmp_path, corpus, refitted_run, monkeypatch, file
+    tmp_path, corpus, monkeypatch, request, file, undisturbed_run
 ):
     """After one write is also before the next one."""
-    run = training.start(tmp_path / "run", tiny_config(corpus, refit=True))
+    expected = request.getfixturevalue(undisturbed_run)
+    refit = undisturbed_run == "refitted_run"
+    run = training.start(tmp_path / "run", tiny_config(corpus, refit=refit))
     real = Path.replace
     written = []
 
@@ -307,7 +310,7 @@ def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
         training.train(run, jobs=1)
     monkeypatch.setattr(Path, "replace", real)
     training.train(run, jobs=1)
-    assert figures(run) == figures(refitted_run)
+    assert figures(run) == figures(expected)
     assert {path.name for path in run.folder.iterdir()} == FILES
 
 
