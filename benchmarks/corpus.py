@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.timing import milliseconds
-from ser import charts, corpora, embedding, index
-from ser.emotions import EMOTIONS
-from ser.files import write_json
+from ser import plots
+from ser.data import corpora, inspection, projections
+from ser.labels import EMOTIONS
+from ser.utils.files import write_json
 
 CALLS = 5
 SHOWN = ["name", "emotion", "speaker", "gender", "channel", "intensity", "statement"]
@@ -64,10 +65,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SER_CACHE"] = folder
-        file = index.index_file("/corpus")
+        file = inspection.index_file("/corpus")
         file.parent.mkdir(parents=True)
         make_table(options.clips).to_csv(file, index=False)
-        found = index.read_index("/corpus")
+        found = inspection.read_index("/corpus")
         assert found is not None and len(found.clips) == options.clips
         result = {"clips": options.clips, "calls": CALLS, "milliseconds": measure(found)}
     for step, spent in result["milliseconds"].items():
@@ -76,20 +77,20 @@ def main() -> None:
         write_json(options.json, result)
 
 
-def measure(found: index.Index) -> dict[str, float]:
+def measure(found: inspection.Index) -> dict[str, float]:
     import pyarrow
 
     clips = found.clips
     angry = (clips["emotion"] == "angry") & (clips["gender"] == "female")
     steps: dict[str, Callable[[], Any]] = {
-        "read the index, once per server": lambda: index.read_index("/corpus"),
+        "read the index, once per server": lambda: inspection.read_index("/corpus"),
         "figures at a glance": lambda: (
             clips["seconds"].sum(),
             clips["speaker"].nunique(),
             clips["emotion"].nunique(),
         ),
-        "chart of clips per emotion": lambda: charts.clips_per_emotion(clips, by="channel"),
-        "histogram of durations": lambda: charts.histogram(
+        "chart of clips per emotion": lambda: plots.clips_per_emotion(clips, by="channel"),
+        "histogram of durations": lambda: plots.histogram(
             clips["seconds"], title="Duration", unit="s"
         ),
         "duplicates": lambda: corpora.duplicates(clips),
@@ -101,7 +102,7 @@ def measure(found: index.Index) -> dict[str, float]:
         ),
         "find a clip by its path": lambda: clips[clips["path"] == clips["path"].iloc[-1]],
         "counterparts of a clip": lambda: corpora.counterparts(clips, clips.iloc[0]),
-        "sample for averages and map": lambda: embedding.sample(clips),
+        "sample for averages and map": lambda: projections.sample(clips),
     }
     return {name: round(milliseconds(step, calls=CALLS), 1) for name, step in steps.items()}
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from ser.files import write_json
+from ser.utils.files import write_json
 from tests.browser import app
 
 REPEATS = 5

@@ -18,13 +18,16 @@ import librosa
 import numpy as np
 
 from benchmarks.timing import milliseconds
-from ser import adapt, audio, corpora, features
-from ser.bundle import load_bundle
-from ser.explain import explain
-from ser.files import write_json
-from ser.head import listen
-from ser.recognizer import Recognizer
-from ser.workspace import SAMPLES, SHIPPED_MODEL
+from ser import audio
+from ser.assets import SAMPLES, SHIPPED_MODEL
+from ser.audio import features
+from ser.data import corpora
+from ser.evaluation import few_shot
+from ser.models.adaptation import listen
+from ser.models.bundle import load_bundle
+from ser.models.explanation import explain
+from ser.models.recognizer import Recognizer
+from ser.utils.files import write_json
 
 CALLS = 50
 
@@ -43,9 +46,9 @@ def librosa_alone(samples: audio.Samples) -> np.ndarray:
 
 def learn_a_voice(recognizer: Recognizer) -> None:
     """Do what the app does when somebody presses *Learn my voice*."""
-    clips = adapt.choose(corpora.inspect(corpora.scan(SAMPLES), jobs=1).clips, 5)
+    clips = few_shot.choose(corpora.inspect(corpora.scan(SAMPLES), jobs=1).clips, 5)
     with tempfile.TemporaryDirectory() as folder:
-        adapt.adapt(recognizer, listen(recognizer, clips, jobs=1), Path(folder) / "voice")
+        few_shot.adapt(recognizer, listen(recognizer, clips, jobs=1), Path(folder) / "voice")
 
 
 def main() -> None:

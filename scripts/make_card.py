@@ -10,8 +10,9 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from ser import bundle, report  # noqa: E402
-from ser.files import write_text  # noqa: E402
+from ser.evaluation import report  # noqa: E402
+from ser.models import bundle  # noqa: E402
+from ser.utils.files import write_text  # noqa: E402
 
 MODEL = PROJECT / "models" / "ravdess"
 

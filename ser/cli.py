@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import ser
-import ser.emotions
+import ser.labels
+from ser.assets import ROOT, SHIPPED_MODEL
 from ser.errors import DataError, SerError, Stopped
-from ser.workspace import PROJECT, SHIPPED_MODEL
 
 _EXAMPLES = """\
 examples:
@@ -73,7 +73,7 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ser.splits import FOLDS
+    from ser.data.splits import FOLDS
 
     parser = argparse.ArgumentParser(
         prog="ser",
@@ -209,8 +209,8 @@ def _seed(text: str) -> int:
 def _training_options(
     parser: argparse.ArgumentParser, protocol: str, protocols: Sequence[str] | None = None
 ) -> None:
-    from ser.splits import PROTOCOLS
-    from ser.training import PRESETS
+    from ser.data.splits import PROTOCOLS
+    from ser.training.pipeline import PRESETS
 
     sizes = "; ".join(
         f"{name}: {values['epochs']} epochs, {values['copies']} augmented copies per clip, "
@@ -241,14 +241,17 @@ def _training_options(
 
 
 def _info(options: argparse.Namespace) -> None:
-    from ser import bundle, corpora, report, training
+    from ser.data import corpora
+    from ser.evaluation import report
+    from ser.models import bundle
+    from ser.training import pipeline
 
-    environment = training.environment()
+    environment = pipeline.environment()
     print(f"ser {ser.__version__}, Python {environment['python']}, {environment['system']}")
     versions = ((k, v) for k, v in environment["versions"].items() if k != "ser")
     print("  " + ", ".join(f"{name} {number}" for name, number in versions))
     print("\nModels")
-    for folder in bundle.find_bundles(PROJECT / "models"):
+    for folder in bundle.find_bundles(ROOT / "models"):
         figures = report.read_report(folder)
         found = "no report"
         if figures:
@@ -260,7 +263,7 @@ def _info(options: argparse.Namespace) -> None:
             )
         print(f"  {_shown(folder)}: {found}")
     print("\nCorpora")
-    for folder in sorted(p for p in (PROJECT / "data").glob("*") if p.is_dir()):
+    for folder in sorted(p for p in (ROOT / "data").glob("*") if p.is_dir()):
         try:
             clips = corpora.scan(folder).clips
         except DataError:
@@ -273,8 +276,8 @@ def _shown(path: Path) -> str:
 
 
 def _scan(options: argparse.Namespace) -> None:
-    from ser import corpora
-    from ser.files import atomic_path
+    from ser.data import corpora
+    from ser.utils.files import atomic_path
 
     corpus = corpora.inspect(corpora.scan(options.corpus), jobs=options.jobs)
     clips = corpus.clips
@@ -287,7 +290,7 @@ def _scan(options: argparse.Namespace) -> None:
     print(f"{len(clips)} clips, {hours:.2f} hours, {speakers} speakers\n")
     counts = clips.groupby("emotion").agg(clips=("name", "size"), minutes=("seconds", "sum"))
     counts["minutes"] = (counts["minutes"] / 60).round(1)
-    order = [e for e in ser.emotions.EMOTIONS if e in counts.index]
+    order = [e for e in ser.labels.EMOTIONS if e in counts.index]
     print(counts.loc[order].to_string())
     twins = corpora.duplicates(clips)
     if len(twins):
@@ -304,7 +307,7 @@ def _print_skipped(skipped: Any) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
-    from ser import download
+    from ser.data import download
 
     print(download.LICENCE, file=sys.stderr)
     url = {"url": options.url} if options.url else {}
@@ -314,22 +317,24 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
-    from ser import audio, charts
+    from ser import audio, plots
 
     if options.out.suffix.lower() not in (".png", ".html"):
         raise DataError(f"Cannot draw {options.out}: the name must end in .png or .html.")
-    figure = charts.clip_figure(audio.load_audio(options.clip), title=options.clip.name)
-    charts.save_chart(figure, options.out)
+    figure = plots.clip_figure(audio.load_audio(options.clip), title=options.clip.name)
+    plots.save_chart(figure, options.out)
     print(f"Written: {options.out}")
 
 
 def _features(options: argparse.Namespace) -> None:
-    from ser import corpora, dataset
+    from ser.data import corpora, feature_cache
 
     corpus = corpora.inspect(corpora.scan(options.corpus), jobs=options.jobs)
     clips = corpus.clips
-    inputs = dataset.compute_features(clips["path"].tolist(), jobs=options.jobs)
-    dataset.save_features(options.out, inputs, clips["emotion"].tolist(), clips["name"].tolist())
+    inputs = feature_cache.compute_features(clips["path"].tolist(), jobs=options.jobs)
+    feature_cache.save_features(
+        options.out, inputs, clips["emotion"].tolist(), clips["name"].tolist()
+    )
     shape = " × ".join(map(str, inputs.clean.shape))
     print(f"Written: {options.out} ({shape})")
     _print_skipped(corpus.skipped)
@@ -338,8 +343,9 @@ def _features(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from ser import jobs, training
-    from ser.runs import Run
+    from ser.app import processes
+    from ser.training import pipeline
+    from ser.training.runs import Run
 
     if options.resume:
         settings = {"background", "jobs", "preset", "resume", "run"}
@@ -352,12 +358,12 @@ def _train(options: argparse.Namespace) -> None:
     else:
         if not (options.data and options.out):
             raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")
-        run = training.start(options.out, _config(options))
-    with training.working_on(run) as config, jobs.obeying_stop(run):
+        run = pipeline.start(options.out, _config(options))
+    with pipeline.working_on(run) as config, processes.obeying_stop(run):
         if options.background:
-            jobs.wait_for_turn(run)
+            processes.wait_for_turn(run)
         _warm_up_tensorflow(members=config.model.members)
-        result = training.train(run, jobs=options.jobs)
+        result = pipeline.train(run, jobs=options.jobs)
     _print_figures(result)
     _print_trust(result)
     _print_skipped(pd.read_csv(run.folder / "skipped.csv", dtype=str))
@@ -366,23 +372,24 @@ def _train(options: argparse.Namespace) -> None:
 
 def _config(options: argparse.Namespace) -> Any:
     """Build the configuration: the preset, and over it whatever was given."""
-    from ser import corpora, splits, training
+    from ser.data import corpora, splits
+    from ser.training import pipeline
 
     corpora.scan(options.data)  # refuse a wrong folder before anything is made
-    given = {f.name: getattr(options, f.name, None) for f in fields(training.TrainingConfig)}
+    given = {f.name: getattr(options, f.name, None) for f in fields(pipeline.TrainingConfig)}
     given = {k: v for k, v in given.items() if v is not None} | {"data": str(options.data)}
     if (protocol := given.get("protocol")) in splits.FOLDS:
         given.setdefault("folds", splits.FOLDS[protocol])
-    preset = training.PRESETS[options.preset]
+    preset = pipeline.PRESETS[options.preset]
     if options.members is not None:
         given["model"] = replace(preset["model"], members=options.members)
-    return training.TrainingConfig(**{**preset, **given})
+    return pipeline.TrainingConfig(**{**preset, **given})
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from ser import report
-    from ser.files import atomic_path, write_json, write_text
-    from ser.runs import Run
+    from ser.evaluation import report
+    from ser.training.runs import Run
+    from ser.utils.files import atomic_path, write_json, write_text
 
     if options.protocol == "adapt":
         return _evaluate_adaptation(options)
@@ -408,15 +415,16 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _evaluate_adaptation(options: argparse.Namespace) -> None:
-    from ser import adapt, corpora
-    from ser.files import write_json
-    from ser.head import listen
+    from ser.data import corpora
+    from ser.evaluation import few_shot
+    from ser.models.adaptation import listen
+    from ser.utils.files import write_json
 
     if options.html or options.csv or options.trust:
         raise DataError("--protocol adapt knows --json, but neither --html, --csv nor --trust.")
     recognizer = _load(options.model)
     corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
-    result = adapt.study(
+    result = few_shot.study(
         recognizer,
         listen(recognizer, corpus.clips, jobs=options.jobs),
         takes_per_emotion=options.takes_per_emotion,
@@ -442,9 +450,10 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
 
 
 def _adapt(options: argparse.Namespace) -> None:
-    from ser import adapt, corpora
-    from ser.files import write_json
-    from ser.head import listen
+    from ser.data import corpora
+    from ser.evaluation import few_shot
+    from ser.models.adaptation import listen
+    from ser.utils.files import write_json
 
     recognizer = _load(options.model)
     corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
@@ -452,9 +461,9 @@ def _adapt(options: argparse.Namespace) -> None:
     if options.takes_per_emotion is not None:
         if options.takes_per_emotion < 1:
             raise DataError("--takes-per-emotion must be 1 or more.")
-        clips = adapt.choose(clips, options.takes_per_emotion, seed=options.seed)
+        clips = few_shot.choose(clips, options.takes_per_emotion, seed=options.seed)
     takes = listen(recognizer, clips, jobs=options.jobs)
-    result = adapt.adapt(recognizer, takes, options.out)["adaptation"]
+    result = few_shot.adapt(recognizer, takes, options.out)["adaptation"]
     if options.json:
         write_json(options.json, result)
     print(f"\n{result['sentence']}\n{result['advice']}")
@@ -468,12 +477,14 @@ def _adapt(options: argparse.Namespace) -> None:
 
 
 def _crossval(options: argparse.Namespace) -> None:
-    from ser import crossval
-    from ser.files import write_json
+    from ser.training import cross_validation
+    from ser.utils.files import write_json
 
     config = replace(_config(options), fold=0)
     _warm_up_tensorflow(members=config.model.members)
-    result = crossval.cross_validate(options.out, config, resume=options.resume, jobs=options.jobs)
+    result = cross_validation.cross_validate(
+        options.out, config, resume=options.resume, jobs=options.jobs
+    )
     for fold in result["folds"]:
         print(f"fold {fold['fold']}: accuracy {fold['accuracy']:.1%}, UAR {fold['uar']:.1%}")
     _print_figures(result)
@@ -549,7 +560,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _formatted(table: Any, labels: Sequence[str], form: str) -> str:
-    from ser.recognizer import NO_SPEECH, SURE, UNCERTAIN
+    from ser.models.recognizer import NO_SPEECH, SURE, UNCERTAIN
 
     if form == "csv":
         return str(table.to_csv(index=False, float_format="%.5f")).rstrip()
@@ -574,7 +585,7 @@ def _formatted(table: Any, labels: Sequence[str], form: str) -> str:
 
 def _load(folder: Path) -> Any:
     _warm_up_tensorflow()
-    from ser.recognizer import Recognizer
+    from ser.models.recognizer import Recognizer
 
     return Recognizer.load(folder)
 
@@ -591,7 +602,7 @@ def _warm_up_tensorflow(*, members: int = 1) -> None:
     with tempfile.TemporaryFile() as remarks:
         os.dup2(remarks.fileno(), 2)
         try:
-            from ser.training import share_cores
+            from ser.training.pipeline import share_cores
 
             share_cores(members)
             import tensorflow as tf

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pylibsrtp  # noqa: F401 - before TensorFlow, see ui/__init__.py
+import pylibsrtp  # noqa: F401 - before TensorFlow, see ser/app/widgets/resources.py
 import pytest
 
-from ser import augment, features
-from ser.contract import CONTRACT
+from ser.audio import augmentation, features
+from ser.audio.config import CONTRACT
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As `ser train` shares the cores between the two members of the tests' model: with other threads
@@ -35,7 +35,7 @@ def compiled():
     noise = np.random.default_rng(0).normal(0, 0.1, CONTRACT.clip_samples).astype(np.float32)
     features.model_input(noise)
     features.pitch(noise)
-    augment.change_tempo(noise, 1.1)
+    augmentation.change_tempo(noise, 1.1)
 
 
 @pytest.fixture(scope="session")

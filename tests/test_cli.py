@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser.audio.config import CONTRACT
 from ser.cli import main
-from ser.contract import CONTRACT
 from tests.tiny import SAMPLES, tiny_corpus
 
 CLIPS = sorted(SAMPLES.rglob("*.flac"))

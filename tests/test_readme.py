@@ -6,10 +6,10 @@ import runpy
 
 import pytest
 
-from ser.bundle import load_bundle, read_manifest
 from ser.cli import main
-from ser.evaluation import evaluate
-from ser.report import predictions_of
+from ser.evaluation.metrics import evaluate
+from ser.evaluation.report import predictions_of
+from ser.models.bundle import load_bundle, read_manifest
 from tests.tiny import SAMPLES
 
 PROJECT = SAMPLES.parent.parent

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ser import training
-from ser.model import ModelConfig
-from ser.runs import Run
-from ser.space import Space, fit_space
-from ser.training import TrainingConfig
+from ser.models.embedding import Space, fit_space
+from ser.models.networks import ModelConfig
+from ser.training import pipeline
+from ser.training.pipeline import TrainingConfig
+from ser.training.runs import Run
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 
@@ -40,8 +40,8 @@ def tiny_config(data: Path, **changes: object) -> TrainingConfig:
 
 def tiny_run(folder: Path, data: Path, **changes: object) -> Run:
     """Train the smallest of models and return its finished run."""
-    run = training.start(folder, tiny_config(data, **changes))
-    training.train(run, jobs=1)
+    run = pipeline.start(folder, tiny_config(data, **changes))
+    pipeline.train(run, jobs=1)
     return run
 
 

@@ -1,0 +1,1 @@
+"""What the pages ask for: a workspace, processes, tasks, the catalogue of reports."""

@@ -1,0 +1,329 @@
+"""Look at a corpus: how much of what, each clip, what emotions look like, a map of all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from ser import plots
+from ser.app.glossary import TERMS
+from ser.app.tasks import Job
+from ser.app.widgets import clip, corpus, layout, resources, tasks
+from ser.data import corpora, projections
+from ser.data.inspection import Index
+
+GROUPS = {"Channel": "channel", "Gender": "gender", "Intensity": "intensity"}
+FILTERS = {
+    "Emotion": "emotion",
+    "Speaker": "speaker",
+    "Gender": "gender",
+    "Channel": "channel",
+    "Intensity": "intensity",
+    "Statement": "statement",
+}
+COLUMNS: dict[str, Any] = {
+    "name": "Clip",
+    **{column: label for label, column in FILTERS.items()},
+    "seconds": st.column_config.NumberColumn("Duration (s)", format="%.2f"),
+    "level_dbfs": st.column_config.NumberColumn("Level (dBFS)", format="%.1f", help=TERMS["dBFS"]),
+}
+FEW = 500  # clips a list to choose from can hold and still be read
+
+
+def overview(index: Index) -> None:
+    """Show how much there is of what."""
+    by = [label for label, column in GROUPS.items() if index.clips[column].nunique() > 1]
+    st.subheader("Clips per emotion")
+    group = st.segmented_control("Part by", ["Nothing", *by], default="Nothing", required=True)
+    chart, table = plots.clips_per_emotion(index.clips, by=GROUPS.get(group))
+    layout.show(chart, table=table)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Durations", help="Of whole recordings, silence included.")
+        chart, table = plots.histogram(index.clips["seconds"], title="Duration", unit="s")
+        layout.show(chart, table=table)
+    with right:
+        st.subheader("Levels", help=TERMS["dBFS"])
+        chart, table = plots.histogram(index.clips["level_dbfs"], title="Level", unit="dBFS")
+        layout.show(chart, table=table)
+    left_out(index)
+
+
+def left_out(index: Index) -> None:
+    """Show which files are left out, and which hold the same audio."""
+    twins = corpora.duplicates(index.clips)
+    st.subheader("Left out and doubled")
+    if index.skipped.empty:
+        st.write("Every file in this corpus is a clip that can be used.")
+    else:
+        count = len(index.skipped)
+        files = "1 file" if count == 1 else f"{count} files"
+        with st.expander(f"Left out: {files}", icon=":material/block:"):
+            reasons = index.skipped["reason"].value_counts().rename_axis("reason").reset_index()
+            st.dataframe(
+                reasons.head(FEW),
+                hide_index=True,
+                column_config={"reason": "Why", "count": "Files"},
+                alt="Why files were left out",
+            )
+            st.dataframe(
+                index.skipped.head(FEW),
+                hide_index=True,
+                column_config={"path": "File", "reason": "Why"},
+                alt="Files that were left out",
+            )
+    if twins.empty:
+        st.write("No two clips hold the same audio.")
+    else:
+        with st.expander(f"Same audio: {len(twins)} clips", icon=":material/content_copy:"):
+            st.caption(
+                "These hold the same samples under several names. When a model is tested on one, "
+                "its copy is kept out of training."
+            )
+            st.dataframe(
+                twins[["name", "emotion", "speaker", "path"]].head(FEW),
+                hide_index=True,
+                column_config={**COLUMNS, "path": "File"},
+                alt="Clips that hold the same audio",
+            )
+
+
+def say(row: pd.Series) -> str:
+    """Say what is known of a clip."""
+    known = ("emotion", "intensity", "speaker", "gender", "channel", "statement")
+    return " · ".join(str(row[column]) for column in known if row[column])
+
+
+def clip_at(clips: pd.DataFrame, path: str | None) -> pd.Series | None:
+    """Return the clip of that path, or None."""
+    found = clips[clips["path"] == path]
+    return found.iloc[0] if len(found) else None
+
+
+def filtered(clips: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the clips the user asks for, and a name for what was asked."""
+    asked: dict[str, Any] = {}
+    with st.container(horizontal=True):
+        asked["name"] = st.text_input(
+            "Search", placeholder="part of a file name", width=160, icon=":material/search:"
+        )
+        for label, column in FILTERS.items():
+            there = [value for value in clips[column].cat.categories if value]
+            if len(there) > 1:
+                asked[column] = st.multiselect(label, there, placeholder="all", width=160)
+    keep = np.ones(len(clips), bool)
+    for column, wanted in asked.items():
+        if column == "name" and wanted:
+            keep &= clips["name"].str.contains(wanted, case=False, regex=False).to_numpy()
+        elif wanted:
+            keep &= clips[column].isin(wanted).to_numpy()
+    return clips[keep], str(asked)
+
+
+@st.fragment
+def explore(index: Index, location: Path) -> None:
+    """Show the clips as a table, and one or two of them closely."""
+    chosen = f"clip {location}"
+    shown, asked = filtered(index.clips)
+    if shown.empty:
+        st.info("No clip is like that. Take a filter away.", icon=":material/filter_alt_off:")
+    else:
+        table = f"table {location} {asked} {index.key}"
+
+        def open_row() -> None:
+            rows = st.session_state[table].selection.rows
+            st.session_state[chosen] = shown["path"].iloc[rows[0]] if rows else None
+
+        st.caption(f"{len(shown)} of {len(index.clips)} clips. Click on a row to open its clip.")
+        st.dataframe(
+            shown[list(COLUMNS)],
+            hide_index=True,
+            column_config=COLUMNS,
+            height=320,
+            key=table,
+            on_select=open_row,
+            selection_mode="single-row",
+            alt="Clips of this corpus",
+        )
+    row = clip_at(index.clips, st.session_state.get(chosen))
+    st.session_state[chosen] = None if row is None else row["path"]
+    few = dict(zip(shown["path"].head(FEW), shown["name"].head(FEW), strict=True))
+    path = st.selectbox(
+        "Clip",
+        [*few] if row is None or row["path"] in few else [*few, row["path"]],
+        index=None,
+        key=chosen,
+        format_func=lambda one: few.get(one, os.path.basename(one)),
+        placeholder="Choose a clip, or click on a row above",
+        help=f"The first {FEW} of the clips above.",
+    )
+    if row is None:
+        return
+    others = corpora.counterparts(index.clips, row)
+    beside = {str(r["emotion"]): r["path"] for _, r in others.iterrows()}
+    pick = st.pills(
+        "Compare with the same speaker and statement, meant as" if beside else "Compare",
+        [*beside, "another clip"],
+        key=f"compare {path}",
+    )
+    second = beside.get(pick or "")
+    if pick == "another clip":
+        second = st.selectbox(
+            "The other clip", [*few], index=None, format_func=few.__getitem__, key=f"other {path}"
+        )
+    view = clip.choose_view("clip view")
+    columns = st.columns(2) if second else [st.container()]
+    for i, (column, one) in enumerate(zip(columns, filter(None, [path, second]), strict=True)):
+        with column:
+            heard = index.clips[index.clips["path"] == one].iloc[0]
+            st.markdown(f"**{heard['name']}**  \n{say(heard)}")
+            clip.clip_view(one, view, key=f"{i} {one}")
+
+
+def summed_up(index: Index) -> tuple[pd.DataFrame, Any]:
+    """Return the clips that were looked at and what they sound like, as soon as that is known."""
+    clips = projections.sample(index.clips)
+    if len(clips) < len(index.clips):
+        st.caption(f"{len(clips)} of {len(index.clips)} clips, drawn at random.")
+
+    tools = resources.audio_tools()
+
+    def work(job: Job) -> Any:
+        tools.exception()  # two threads must not load librosa at once
+        summary = projections.summarise(clips, progress=job.report)
+        return summary, projections.pca(summary.statistics)
+
+    return clips, tasks.result(("summary", index.key), work, "Computing features")
+
+
+def averages(index: Index) -> None:
+    """Show the mean spectrogram of each emotion."""
+    st.caption(
+        "The mean of all clips of an emotion, each brought to one level and centred in 3 s. "
+        + TERMS["mel"]
+    )
+    _, found = summed_up(index)
+    if found is None:
+        return
+    summary, _ = found
+    drawn = list(plots.average_spectrograms(summary.means, summary.counts).items())
+    for first in range(0, len(drawn), 2):
+        for column, (_, chart) in zip(st.columns(2), drawn[first : first + 2], strict=False):
+            with column:
+                layout.show(chart, table=plots.heatmap_table(chart))
+
+
+@st.fragment
+def show_map(index: Index, location: Path) -> None:
+    """Show all clips as points of a map."""
+    chosen = st.segmented_control(
+        "Layout",
+        ["PCA", "t-SNE"],
+        default="PCA",
+        required=True,
+        help="PCA shows the two directions in which clips differ most. t-SNE puts clips that "
+        "sound alike beside each other; its axes and far distances mean nothing.",
+    )
+    st.caption(
+        "Each point is a clip, placed by the mean and spread over time of its 64 rows of features. "
+        "Click on a point to hear it."
+    )
+    clips, found = summed_up(index)
+    if found is None:
+        return
+    summary, (points, shares) = found
+    first, second = (
+        f"Component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares)
+    )
+    axes = (first, second)
+    if chosen == "t-SNE":
+        points = tasks.result(
+            ("tsne", index.key),
+            lambda job: projections.tsne(clips, summary.statistics, progress=job.report),
+            "Arranging clips",
+        )
+        axes = ("t-SNE 1", "t-SNE 2")
+    if points is None:
+        return
+    table = clips[["name", "emotion", "speaker"]].astype(str)
+    table = table.assign(
+        x=points[:, 0].round(2), y=points[:, 1].round(2), clip=np.arange(len(clips))
+    )
+    event = layout.show(
+        plots.clip_map(table, axes=axes),
+        table=table.drop(columns="clip"),
+        key=f"map {chosen} {index.key}",
+        on_select="rerun",
+    )
+    picked = event.selection.get("clip") or []
+    number = picked[0].get("clip") if picked else None
+    if isinstance(number, int) and 0 <= number < len(clips):
+        row = clips.iloc[number]
+        st.markdown(f"**{row['name']}**  \n{say(row)}")
+        st.audio(row["path"], autoplay=True)
+        if st.button(
+            "Open this clip",
+            icon=":material/graphic_eq:",
+            on_click=open_clip,
+            args=(location, row["path"]),
+        ):
+            st.rerun()  # the whole page, which this fragment is a part of
+
+
+def open_clip(location: Path, path: str) -> None:
+    """Go to the clips and open this one."""
+    st.session_state["dataset view"] = "Clips"
+    st.session_state[f"clip {location}"] = path
+
+
+def show() -> None:
+    """Show the page."""
+    layout.page("Dataset")
+    st.write("What is in a corpus of emotional speech: how much of what, and how each clip looks.")
+    location = corpus.choose()
+    index = corpus.opened(location)
+    if index is not None and index.clips.empty:
+        st.info("No clip of this corpus can be used.", icon=":material/block:")
+        left_out(index)
+    elif index is not None:
+        hours = index.clips["seconds"].sum() / 3600
+        speakers = index.clips["speaker"].replace("", None).nunique()
+        with st.container(horizontal=True):
+            st.metric("Clips", f"{len(index.clips):,}".replace(",", "\u202f"), border=True)
+            if hours >= 1:
+                st.metric("Hours", f"{hours:.1f}", border=True)
+            else:
+                st.metric("Minutes", f"{60 * hours:.1f}", border=True)
+            st.metric("Speakers", speakers or plots.UNKNOWN, border=True)
+            st.metric("Emotions", index.clips["emotion"].nunique(), border=True)
+        view = st.segmented_control(
+            "View",
+            ["Overview", "Clips", "Averages", "Map"],
+            default="Overview",
+            required=True,
+            key="dataset view",
+            label_visibility="collapsed",
+        )
+        if view == "Overview":
+            overview(index)
+        elif view == "Clips":
+            explore(index, location)
+        elif view == "Averages":
+            averages(index)
+        else:
+            show_map(index, location)
+        st.button(
+            "Look for changes",
+            icon=":material/sync:",
+            type="tertiary",
+            on_click=corpus.look_again,
+            args=(location,),
+            help="Files that are new or changed are opened, others are not.",
+        )
+
+    layout.finish()

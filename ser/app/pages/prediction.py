@@ -1,0 +1,83 @@
+"""Ask a model about a sample, files, a recording, or the microphone as it speaks."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ser import audio
+from ser.app import workspace
+from ser.app.widgets import answer, layout, live, microphone, resources
+
+
+def show() -> None:
+    """Show the page."""
+    layout.page("Prediction", layout="centered")
+    st.write(
+        "Give the model a recording of one person speaking and see which emotion it hears, how "
+        "sure it is, and why. It hears how a feeling is portrayed, not what anyone feels."
+    )
+
+    source = st.segmented_control(
+        "Where from?", ["Sample", "Upload", "Record", "Live"], default="Upload", required=True
+    )
+    with layout.errors_for_people():
+        models = workspace.models()
+        folder = workspace.active_model()
+        if len(models) > 1:
+            folder = st.selectbox(
+                "Model",
+                models,
+                index=models.index(folder),
+                format_func=layout.model_label,
+                help="By default the active one, which the Training page sets.",
+            )
+
+        if source == "Sample":
+            clips = resources.samples().set_index("name")
+            name = st.selectbox("Sample", clips.index, format_func=layout.sample_label)
+            st.caption("Samples are synthetic speech made by a script, not recordings of people.")
+            with open(clips.loc[name, "path"], "rb") as file:
+                data = file.read()
+            st.audio(data, format="audio/flac")
+            answer.show_answer(
+                data, name, resources.recognizer(folder), truth=clips.loc[name, "emotion"]
+            )
+        elif source == "Upload":
+            uploads = st.file_uploader(
+                "Audio files",
+                type=[extension.removeprefix(".") for extension in audio.EXTENSIONS],
+                accept_multiple_files=True,
+                help="Mono or stereo, any rate, up to half an hour each. They stay in the memory "
+                "of the computer this app runs on and are not kept.",
+            )
+            if not uploads:
+                st.info(
+                    "Choose a recording of one person speaking, best a sentence of about three "
+                    "seconds. Longer ones get a timeline, several ones a table.",
+                    icon=":material/upload_file:",
+                )
+            elif len(uploads) == 1:
+                data = uploads[0].getvalue()
+                st.audio(data)
+                answer.show_answer(data, uploads[0].name, resources.recognizer(folder))
+            else:
+                answer.show_files(
+                    [(u.name, u.getvalue()) for u in uploads], resources.recognizer(folder)
+                )
+        elif source == "Record":
+            microphone.show_problem()
+            recording = st.audio_input(
+                "Record a sentence", help="Nothing of it is kept once you leave the page."
+            )
+            if recording is None:
+                st.info(
+                    "Press the microphone, say a sentence the way you want it to sound, and "
+                    "press it again. Two or three seconds are best.",
+                    icon=":material/mic:",
+                )
+            else:
+                answer.show_answer(recording.getvalue(), "recording", resources.recognizer(folder))
+        else:
+            live.show_live(resources.recognizer(folder))
+
+    layout.finish()

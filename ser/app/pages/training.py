@@ -1,0 +1,215 @@
+"""Train a model of one's own, watch it, and compare it with others."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import streamlit as st
+
+from ser import assets
+from ser.app import history, processes, workspace
+from ser.app.widgets import layout, runs
+from ser.app.widgets.corpus import pick
+from ser.data import corpora, splits
+from ser.training.pipeline import PRESETS, TrainingConfig
+
+PROTOCOLS = {
+    "reference": (
+        "Reference split",
+        "A random fifth of the clips is for testing. The same speakers are heard in training, so "
+        "the figures flatter.",
+    ),
+    "speakers": (
+        "Unheard speakers",
+        "The clips of about a fifth of the speakers are for testing. This says how it will do on a "
+        "new voice.",
+    ),
+}
+PRESET_WORDS = {
+    "quick": "A first look: {epochs} epochs, {copies} augmented copies per clip, one network.",
+    "full": "As the shipped model: {epochs} epochs, {copies} copies, {members} networks.",
+    "unheard": "For voices that are not in the corpus: {epochs} epochs, {members} networks, "
+    "trained again with the speakers they were calibrated on.",
+}
+
+
+@st.cache_data(ttl=600, max_entries=20, show_spinner="Looking through the corpus …")
+def corpus_size(location: str) -> tuple[int, int]:
+    """Count clips and speakers of a corpus; only for the estimate and the defaults."""
+    clips = corpora.scan(location).clips
+    return len(clips), clips["speaker"].nunique()
+
+
+def folds_for(protocol: str, speakers: int) -> int:
+    """Return how many folds to make: of few speakers, one for each."""
+    folds = splits.FOLDS["speakers"]
+    return max(min(folds, speakers), 2) if protocol == "speakers" else folds
+
+
+def show() -> None:
+    """Show the page."""
+    layout.page("Training")
+    st.write(
+        "Train a model on a corpus, in a process of its own: this page can be left or closed and "
+        "the app started again, and the training goes on. Trainings belong to the app, so "
+        "everybody who opens it sees the same."
+    )
+
+    found = history.read_all(workspace.runs())
+    busy = [training for training in found if training.is_busy]
+    if busy:
+        st.subheader("Running now")
+    runs.watch(found)
+
+    st.subheader("New training")
+    with st.container(border=True):
+        corpus = pick("The clips to learn from.")
+        if corpus == str(assets.SAMPLES):
+            st.caption(
+                "The samples are made by a script. A model of them shows how training works; it "
+                "knows no human voice."
+            )
+        left, right = st.columns(2)
+        protocol = left.radio(
+            "Protocol",
+            list(PROTOCOLS),
+            format_func=lambda name: PROTOCOLS[name][0],
+            captions=[caption for _, caption in PROTOCOLS.values()],
+            help="Which clips are kept for testing. The figures of the two differ a lot: a voice "
+            "that was heard in training is far easier than a new one.",
+        )
+        preset = right.radio(
+            "Preset",
+            list(PRESETS),
+            format_func=str.capitalize,
+            captions=[
+                PRESET_WORDS[name].format(**values, members=values["model"].members)
+                for name, values in PRESETS.items()
+            ],
+            help="How long and how thoroughly it learns. Every value can be changed below.",
+        )
+        values = PRESETS[preset]
+        defaults = TrainingConfig(data="x", **values)
+        with st.expander("Settings", icon=":material/tune:"):
+            one, two, three = st.columns(3)
+            epochs = one.number_input(
+                "Epochs",
+                1,
+                10_000,
+                defaults.epochs,
+                help="How often it goes through the training clips.",
+            )
+            batch_size = two.number_input(
+                "Batch size",
+                1,
+                1024,
+                defaults.batch_size,
+                help="Clips per step. Fewer make more and noisier steps; 32 is a good start.",
+            )
+            learning_rate = three.number_input(
+                "Learning rate",
+                1e-5,
+                1.0,
+                defaults.learning_rate,
+                step=5e-4,
+                format="%.5f",
+                help="The size of a step at its highest: it rises over the first epochs and then "
+                "falls to 0. Too high and the loss jumps about, too low and it hardly falls.",
+            )
+            copies = one.number_input(
+                "Augmented copies",
+                0,
+                100,
+                defaults.copies,
+                help="Altered versions of each training clip: faster, slower, in a room, in noise. "
+                "They cost time and memory, and help more than any other setting.",
+            )
+            members = two.number_input(
+                "Networks",
+                1,
+                20,
+                defaults.model.members,
+                help="How many networks are trained side by side; their answers are averaged.",
+            )
+            seed = three.number_input(
+                "Seed",
+                0,
+                2**32 - 1,
+                defaults.seed,
+                help="Decides every random choice, also which clips are for testing. The same seed "
+                "gives the same model again.",
+            )
+        stem = re.sub(r"[^a-z0-9]+", "-", Path(corpus or "corpus").name.lower()).strip("-")[:30]
+        wish = f"{stem or 'corpus'}-{preset}-{date.today():%Y-%m-%d}"
+        name = st.text_input(
+            "Name",
+            processes.free_name(wish),
+            max_chars=60,
+            help="Of the run and its model: letters, digits, - and _.",
+        )
+
+        config = None
+        if corpus:
+            with layout.errors_for_people():
+                clips, speakers = corpus_size(corpus)
+                config = replace(
+                    defaults,
+                    data=corpus,
+                    protocol=protocol,
+                    folds=folds_for(protocol, speakers),
+                    seed=int(seed),
+                    epochs=int(epochs),
+                    batch_size=int(batch_size),
+                    learning_rate=float(learning_rate),
+                    copies=int(copies),
+                    model=replace(defaults.model, members=int(members)),
+                )
+                runs.show_estimate(config, clips, busy=bool(busy))
+        else:
+            st.info("Choose a corpus, or type where one lies.", icon=":material/folder:")
+        if busy:
+            st.caption(
+                f":material/hourglass_top: {busy[-1].name} is at work. One training runs at a "
+                "time: this one will wait in the queue and begin by itself."
+            )
+        start = st.button(
+            "Start", type="primary", icon=":material/play_arrow:", disabled=config is None
+        )
+        if start and config is not None:
+            with layout.errors_for_people(), st.spinner("Starting …"):
+                processes.start(name.strip(), config)
+                st.rerun()
+
+    st.subheader("Trainings")
+    runs.show_active()
+    if not found:
+        st.info(
+            "Nothing was trained here yet. The samples with the quick preset are a good start.",
+            icon=":material/school:",
+        )
+    else:
+        runs.show_table(found)
+        ended = {training.name: training for training in found if not training.is_busy}
+        if ended:
+            # Names, not rows: a row number would mean another run as soon as one is added.
+            look = st.session_state.pop("ended", None) or st.session_state.get("look")
+            if look is None:
+                look = list(ended)[:1]
+            st.session_state["look"] = [name for name in look if name in ended]
+            chosen = st.multiselect(
+                "Look at",
+                list(ended),
+                key="look",
+                placeholder="Choose one, or several to compare",
+                help="One shows how it went and what can be done with it; several are compared.",
+            )
+            if len(chosen) == 1:
+                runs.show_ended(ended[chosen[0]])
+            elif chosen:
+                runs.show_comparison([ended[name] for name in chosen])
+
+    layout.finish()
+    runs.measure_speed(busy=bool(busy))

@@ -1,0 +1,37 @@
+"""Record, import and keep one's own takes, and let a model learn them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ser.app.widgets import adaptation, layout, recording
+
+
+def show() -> None:
+    """Show the page."""
+    layout.page("Your voice", layout="centered")
+    st.write(
+        "A model that learned from 24 actors in a studio is often wrong about a stranger at a "
+        "laptop's microphone. Two minutes of your own voice change that: act each emotion a few "
+        "times, and a copy of the model learns how *you* sound."
+    )
+    with layout.errors_for_people():
+        mine = recording.choose()
+        if mine is not None:
+            part = st.segmented_control(
+                "What to do",
+                ["Record", "Import", "Takes", "Learn"],
+                default="Record",
+                required=True,
+                key="part",
+            )
+            if part == "Record":
+                recording.show_recording(mine)
+            elif part == "Import":
+                recording.show_import(mine)
+            elif part == "Takes":
+                recording.show_takes(mine)
+            else:
+                adaptation.show_learning(mine)
+
+    layout.finish()

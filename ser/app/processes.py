@@ -1,0 +1,252 @@
+"""Work as processes of its own: started by the app, and alive without it.
+
+What is said here of trainings holds for evaluations (`ser.app.evaluations`) too.  Nothing about
+them is kept in memory.  A run is running while a process holds its lock, it is stopped by a file
+that the process finds, and it waits for its turn by looking at the runs beside it.  So the app may
+end, start again, or be opened twice, and no process number is ever trusted.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from _thread import interrupt_main
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from ser import assets
+from ser.app import workspace
+from ser.data import corpora, splits
+from ser.errors import OutputError, RunError
+from ser.training import pipeline
+from ser.training.pipeline import TrainingConfig
+from ser.training.runs import BUSY_STATES, Run, find_runs
+
+LOG_FILE = "log.txt"
+_LOG_BYTES = 20_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+
+
+def free_name(wish: str) -> str:
+    """Return a name that no run of the app has: the one wished for, or with a number added."""
+    name, number = wish, 1
+    while (workspace.folder() / name).exists():
+        number += 1
+        name = f"{wish}-{number}"
+    return name
+
+
+def start(name: str, config: TrainingConfig) -> Run:
+    """Make a run of the app and begin to train it, or have it wait for its turn.
+
+    Parameters
+    ----------
+    name : str
+        Of its folder: letters without accents, digits, ``-`` and ``_``; at most 60.
+    config : TrainingConfig
+        What to train.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    DataError
+        If the corpus cannot be used.
+    RunError
+        If the name is impossible or taken, or the process did not start.
+    OutputError
+        If the folder cannot be made.
+    """
+    if not _NAME.fullmatch(name):
+        raise RunError(
+            f"{name!r} cannot be the name of a run. Use letters (a to z), digits, - and _, at "
+            "most 60, and begin with a letter or digit."
+        )
+    if (workspace.folder() / name).exists():
+        raise RunError(f"There is a run called {name} already. Choose another name.")
+    # A corpus that cannot be used, or is too small, is refused before anything is made.
+    clips = corpora.scan(config.data).clips
+    splits.make_split(
+        clips.assign(audio=clips["path"]),
+        config.protocol,
+        seed=config.seed,
+        folds=config.folds,
+        fold=config.fold,
+        validation=config.validation,
+    )
+    run = pipeline.start(workspace.folder() / name, config)
+    workspace.remember_corpus(config.data)
+    launch(run)
+    return run
+
+
+def resume(run: Run) -> None:
+    """Go on with a run that was stopped, failed or was killed.
+
+    Raises
+    ------
+    DataError
+        If its corpus cannot be used.
+    RunError, OutputError
+        See `launch`.
+    """
+    corpora.scan(TrainingConfig.from_json(run.read_config()).data)
+    launch(run)
+
+
+def launch(run: Run) -> None:
+    """Train a run, or go on with it, in a process that outlives this one.
+
+    Raises
+    ------
+    RunError, OutputError
+        See `begin`.
+    """
+    begin(run, "ser", "train", "--background", "--resume", str(run.folder))
+
+
+def begin(run: Run, *module: str) -> None:
+    """Start ``python -m …``, a module that works on a run, as a process that outlives this one.
+
+    Returns as soon as the process has taken the run in hand.
+
+    Parameters
+    ----------
+    run : Run
+        What it works on; the process writes its log there.
+    *module : str
+        Name of the module and its arguments.
+
+    Raises
+    ------
+    RunError
+        If a process works on it already, or the new one ended with a reason.
+    OutputError
+        If its log cannot be written.
+    """
+    if run.is_held():
+        raise RunError(f"{run.folder.name} is running already.")
+    windows = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
+    try:
+        with (run.folder / LOG_FILE).open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-u", "-X", "utf8", "-m", *module],
+                cwd=assets.ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C in the app's terminal, or closing it, is not meant for the process.
+                start_new_session=True,
+                creationflags=sum(getattr(subprocess, flag, 0) for flag in windows),
+            )
+    except OSError as error:
+        raise OutputError(f"Cannot start {run.folder.name}: {error.strerror or error}.") from error
+    # Somebody must ask how it ended, or it stays in the system's table as long as the app runs.
+    Thread(target=process.wait, daemon=True).start()
+    while process.poll() is None:
+        if run.is_held():
+            return
+        time.sleep(0.05)
+    if process.returncode:
+        reason = (read_log(run).strip().splitlines() or ["it gave no reason"])[-1]
+        raise RunError(f"{run.folder.name} did not start: {reason.removeprefix('ser: ')}")
+
+
+def read_log(run: Run) -> str:
+    """Return the end of what the run's process said; empty if it said nothing."""
+    try:
+        with (run.folder / LOG_FILE).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(file.tell() - _LOG_BYTES, 0))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def delete(run: Run) -> None:
+    """Delete a training or an evaluation of the app with everything in its folder.
+
+    Raises
+    ------
+    RunError
+        If it is running, or none of the app's.
+    OutputError
+        If a file cannot be deleted.
+    """
+    folder = run.folder.absolute()
+    own = (workspace.folder(), workspace.evaluations())
+    if folder.parent not in own or folder.is_symlink() or not folder.is_dir():
+        raise RunError(f"{folder} is no folder in {workspace.folder()}, so it is not deleted.")
+    if any(inner.is_held() for inner in find_runs(folder)):
+        raise RunError(f"{folder.name} is being worked on. Wait for it or stop it.")
+    try:
+        with run.locked():
+            # config.json makes it a run, so while anything is left it can still be deleted.
+            keep = (".lock", "config.json")
+            for path in folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name not in keep:
+                    path.unlink()
+            (folder / "config.json").unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot delete {folder}: {error.strerror or error}. Delete it by hand."
+        ) from error
+
+
+def ahead_of(run: Run) -> list[Run]:
+    """Return the runs beside a queued one that train before it: what is running, then the queue."""
+    others = [other for other in find_runs(run.folder.parent) if other.folder != run.folder]
+    own = run.read_status()
+    running, waiting = [], []
+    for other in others:
+        status = other.read_status()
+        if status["state"] == "queued":
+            # Names decide between runs that came in the same millisecond.
+            if (status["since"], other.folder) < (own["since"], run.folder):
+                waiting.append((status["since"], other))
+        elif status["state"] in BUSY_STATES:
+            running.append(other)
+    return running + [other for _, other in sorted(waiting, key=lambda pair: pair[0])]
+
+
+def wait_for_turn(run: Run) -> None:
+    """Keep a run that this process holds in the queue until no other beside it is trained."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    logging.getLogger("ser").setLevel(logging.INFO)
+    run.write_status("queued", "Waiting for its turn")
+    while ahead_of(run):
+        time.sleep(0.5)
+    run.write_status("preparing", "Loading TensorFlow")
+
+
+@contextmanager
+def obeying_stop(run: Run) -> Iterator[None]:
+    """Let `ser.training.runs.Run.ask_to_stop` do what SIGTERM does, while this holds a run."""
+    request = run.folder / "stop"
+    request.unlink(missing_ok=True)  # meant for a process before this one
+    ended = Event()
+
+    def watch() -> None:
+        while not ended.wait(0.2):
+            if request.exists():
+                request.unlink(missing_ok=True)
+                interrupt_main(signal.SIGTERM)
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()

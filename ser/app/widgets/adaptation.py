@@ -1,0 +1,144 @@
+"""Letting a model learn the visitor's voice, and showing what that gave."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ser import assets, plots
+from ser.app import workspace
+from ser.app.glossary import TERMS
+from ser.app.widgets import layout, resources
+from ser.data import corpora
+from ser.data.enrolment import Voice
+from ser.errors import BundleError, DataError
+from ser.models import bundle
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+
+
+def show_learning(voice: Voice) -> None:
+    """Adapt a model to the takes, and show it before and after."""
+    counts = voice.takes()["emotion"].value_counts()
+    if len(counts) < 2:
+        st.info(
+            "Takes of at least two emotions are needed, best five of every one. Record or import "
+            "them first.",
+            icon=":material/mic:",
+        )
+        return
+    st.write(
+        f"A copy of a model learns your {counts.sum()} takes in seconds. The model itself is not "
+        "changed, and the copy stays on this computer."
+    )
+    parents = [folder for folder in workspace.models() if not _is_adapted(folder)]
+    parent = st.selectbox(
+        "Model that learns",
+        parents,
+        format_func=layout.model_label,
+        help="The copy keeps what this model knows; where you gave few takes, it relies on that.",
+    )
+    name = st.text_input(
+        "Name of the copy",
+        "my-voice",
+        help="Letters, digits, - and _. A copy of that name that learned before is replaced.",
+    )
+    if st.button("Learn my voice", type="primary", icon=":material/school:"):
+        with layout.errors_for_people():
+            _learn(voice, parent, name)
+    folder = workspace.folder() / name
+    if _NAME.fullmatch(name) and _is_adapted(folder):
+        figures = resources.find_report(folder / "report.json")
+        if figures is not None and "adaptation" in figures:
+            with layout.errors_for_people():
+                _show(folder, figures["adaptation"])
+
+
+def _learn(voice: Voice, parent: Path, name: str) -> None:
+    from ser.evaluation import few_shot
+    from ser.models.adaptation import listen
+
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"{name!r} cannot be a name. Use letters (a to z), digits, - and _, at most 60."
+        )
+    bar = st.progress(0.0, "Listening to your takes …")
+
+    def progress(what: str, done: int, total: int) -> None:
+        bar.progress(done / total, f"{what}: {done} of {total}")
+
+    model = resources.recognizer(parent)
+    corpus = corpora.inspect(corpora.scan(voice.folder), jobs=1, progress=progress)
+    takes = listen(model, corpus.clips, jobs=1, progress=progress)
+    few_shot.adapt(model, takes, workspace.folder() / name)
+    bar.empty()
+
+
+def _show(folder: Path, result: dict[str, Any]) -> None:
+    st.subheader("Before and after")
+    st.write(f"**{result['sentence']}** {result['advice']}")
+    for note in result["notes"]:
+        st.caption(note)
+    columns = st.columns(2)
+    for column, when in zip(columns, ("before", "after"), strict=True):
+        figures = result[when]
+        low, high = figures["accuracy_interval"]
+        change = figures["accuracy"] - result["before"]["accuracy"]
+        with column:
+            st.metric(
+                f"Right {when} learning",
+                f"{figures['accuracy']:.0%}",
+                delta=f"{100 * change:+.0f} points" if when == "after" else "as it was",
+                delta_color="normal" if when == "after" else "off",
+                delta_arrow="auto" if when == "after" else "off",
+                border=True,
+                help=TERMS["accuracy"],
+            )
+            st.caption(
+                f"{figures['right']} of {result['n']} takes; 95 %: {low:.0%} to {high:.0%}; UAR "
+                f"{figures['uar']:.0%}.",
+                help=TERMS["UAR"],
+            )
+            matrix = figures["confusion_matrix"]
+            layout.show(
+                plots.confusion(matrix, result["labels"]),
+                table=pd.DataFrame(matrix, index=result["labels"], columns=result["labels"])
+                .rename_axis("truth")
+                .reset_index(),
+                alt=f"Confusion matrix of the takes {when} learning",
+            )
+    if len(result["curve"]) > 2:
+        layout.show(
+            plots.learning(result["curve"]),
+            table=pd.DataFrame(result["curve"]),
+            alt="Accuracy against the number of takes per emotion that were learned",
+        )
+    active = workspace.active_model() == folder
+    use, back = st.columns(2)
+    if use.button(
+        "It answers in this app" if active else "Make it the active model",
+        icon=":material/check:",
+        disabled=active,
+        width="stretch",
+    ):
+        workspace.set_active_model(folder)
+        st.rerun()
+    if back.button(
+        "Back to the shipped model", icon=":material/undo:", disabled=not active, width="stretch"
+    ):
+        workspace.set_active_model(assets.SHIPPED_MODEL)
+        st.rerun()
+    st.page_link(
+        "pages/4_Prediction.py", label="Try it on the Prediction page", icon=":material/mic:"
+    )
+
+
+def _is_adapted(folder: Path) -> bool:
+    try:
+        return "adapted" in bundle.read_manifest(folder).training
+    except BundleError:
+        return False

@@ -1,0 +1,228 @@
+"""How an answer is shown: the emotion, all probabilities, what was heard, and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import streamlit as st
+
+from ser import plots
+from ser.app.glossary import TERMS
+from ser.app.widgets import layout, resources
+from ser.audio import Samples, level_dbfs, load_audio
+from ser.errors import SerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ser.models.recognizer import Recognizer
+
+Result = TypeVar("Result")
+
+
+def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -> None:
+    """Show the answer for one recording.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of an audio file.
+    name : str
+        Of the recording.
+    model : Recognizer
+        Who answers.
+    truth : str
+        The emotion that was meant, if that is known.
+    """
+    what = (hashlib.sha256(data).hexdigest(), model.manifest.model_sha256)
+    with st.spinner("Listening …"):
+        recording = _kept("recording", what, lambda: _decode(data, model))
+        row = _kept("answer", what, lambda: model.predict(recording, name=name)).iloc[0]
+    seconds = len(recording) / model.contract.sample_rate
+    _verdict(row, model, truth, seconds)
+    if seconds > model.contract.clip_seconds + 1:
+        _over_time(data, name, recording, model, what)
+    why = st.expander("Why", icon=":material/lightbulb:", key="why", on_change="rerun")
+    if why.open:  # only then: it asks the model a hundred times
+        with why:
+            _why(recording, model, what)
+    heard = st.expander(
+        "What the model heard", icon=":material/graphic_eq:", key="heard", on_change="rerun"
+    )
+    if heard.open:
+        with heard:
+            _heard(recording, model)
+
+
+def show_files(files: list[tuple[str, bytes]], model: Recognizer) -> None:
+    """Show the answers for several recordings as a table, to look into and to take along."""
+    what = (
+        [(name, hashlib.sha256(data).hexdigest()) for name, data in files],
+        model.manifest.model_sha256,
+    )
+    table = _kept("files", what, lambda: _predict_all(files, model))
+    refused = table["verdict"].eq("refused").sum()
+    st.write(
+        f"**{len(table)} recordings**, {int(table['verdict'].eq('sure').sum())} with a sure answer"
+        + (f", {refused} that cannot be used" if refused else "")
+        + ". Choose one below to see more of it."
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "file": "File",
+            "emotion": "Emotion",
+            "verdict": "Verdict",
+            "reason": st.column_config.TextColumn("Reason", width="medium"),
+            "start": st.column_config.NumberColumn("From (s)", format="%.1f"),
+            "end": st.column_config.NumberColumn("To (s)", format="%.1f"),
+            **{
+                label: st.column_config.ProgressColumn(label, format="percent", max_value=1.0)
+                for label in model.labels
+            },
+        },
+    )
+    st.download_button(
+        "Table as CSV",
+        table.to_csv(index=False, float_format="%.5f"),
+        "predictions.csv",
+        icon=":material/download:",
+    )
+    number = st.selectbox(
+        "Look into", range(len(files)), format_func=lambda i: files[i][0], key="file"
+    )
+    name, data = files[number]
+    with layout.errors_for_people():
+        load_audio(data)  # a player for what is no audio would be an empty box
+        st.audio(data)
+        show_answer(data, name, model)
+
+
+def _predict_all(files: list[tuple[str, bytes]], model: Recognizer) -> pd.DataFrame:
+    import pandas as pd
+
+    bar = st.progress(0.0, "Listening …")
+    rows = []
+    for i, (name, data) in enumerate(files):
+        try:
+            rows.append(model.predict(data, name=name).iloc[0].to_dict())
+        except SerError as error:
+            rows.append({"file": name, "verdict": "refused", "reason": str(error)})
+        bar.progress((i + 1) / len(files), f"{i + 1} of {len(files)} recordings")
+    bar.empty()
+    columns = ["file", "emotion", "verdict", "reason", "start", "end", *model.labels]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _verdict(row: pd.Series, model: Recognizer, truth: str, seconds: float) -> None:
+    answer, chart = st.columns([1, 2])
+    with answer:
+        sure = row["verdict"] == "sure"
+        st.metric("Emotion", row["emotion"] if sure else row["verdict"], border=True)
+        st.metric(
+            "Probability",
+            f"{row[row['emotion']]:.0%}",
+            border=True,
+            help=TERMS["calibration"],
+        )
+        if not sure:
+            st.caption(row["reason"])
+        if truth:
+            right = sure and truth == row["emotion"]
+            st.caption("As it was meant." if right else f"It was meant as {truth}.")
+        part = ", the loudest 3 s" if row["end"] - row["start"] > 2.99 else ""
+        st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {seconds:.1f} s{part}.")
+    with chart:
+        shares = ", ".join(f"{label} {row[label]:.0%}" for label in model.labels)
+        layout.show(plots.probabilities(row, model.labels), alt=f"Probabilities: {shares}")
+    if truth and (measured := resources.published("samples")):
+        st.caption(
+            "The samples are synthetic voices that imitate each emotion. The shipped model learned "
+            f"from people and is right on only {measured['accuracy']:.0%} of the samples."
+        )
+
+
+def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, what: Any) -> None:
+    from ser.models.recognizer import HOP_SECONDS
+
+    st.subheader("Over time")
+    st.caption(
+        "One bar per second, each about the 3 s around it; gaps are pauses, pale bars are "
+        "uncertain. Click on a bar to hear those 3 s."
+    )
+    seconds = len(recording) / model.contract.sample_rate
+
+    def ask() -> pd.DataFrame:
+        bar = st.progress(0.0, f"Listening to all {seconds:.0f} s …")
+
+        def progress(_: str, done: int, total: int) -> None:
+            bar.progress(done / total, f"{done} of {total} seconds heard")
+
+        table = model.timeline(recording, name=name, progress=progress)
+        bar.empty()
+        return table
+
+    table = _kept("timeline", what, ask)
+    layout.show(plots.waveform(recording, contract=model.contract), alt="Waveform of the recording")
+    event = layout.show(
+        plots.timeline(table, model.labels, hop=HOP_SECONDS, seconds=seconds),
+        key="timeline",
+        on_select="rerun",
+        alt="Probabilities of the emotions over time; the table below holds the same numbers",
+    )
+    chosen = event.selection.get("window") or []
+    if chosen and (start := chosen[0].get("start")) is not None:
+        start = min(max(float(start), 0.0), seconds)
+        st.audio(data, start_time=start, end_time=min(start + 3, seconds), autoplay=True)
+        st.caption(f"Playing {start:.1f} s to {min(start + 3, seconds):.1f} s.")
+    with st.expander("Segments as a table", icon=":material/table:"):
+        st.dataframe(table.drop(columns="file"), hide_index=True)
+    st.download_button(
+        "Table as CSV",
+        table.to_csv(index=False, float_format="%.5f"),
+        "timeline.csv",
+        icon=":material/download:",
+    )
+
+
+def _why(recording: Samples, model: Recognizer, what: Any) -> None:
+    from ser.models.explanation import explain
+
+    with st.spinner("Hiding parts of the input …"):
+        why = _kept("why", what, lambda: explain(model, recording))
+    st.write(
+        "Parts of the input were hidden one after the other. Blue parts spoke **for "
+        f"{why.emotion}**: without them it is less likely. Orange parts spoke against it. An "
+        "evidence of 1 makes it 2.7 times as likely against all others."
+    )
+    layout.show(plots.why_time(why.time), table=why.time.round(3))
+    layout.show(plots.why_rows(why.rows), table=why.rows[["name", "effect"]].round(3))
+
+
+def _heard(recording: Samples, model: Recognizer) -> None:
+    st.write(
+        "Silence at both ends is cut off; of what is longer than 3 s, the 3 s of most energy are "
+        "kept; the rest is brought to one level and centred in 3 s. "
+        f"The recording's own level was {level_dbfs(recording):.0f} dBFS. "
+        f"{TERMS['mel']} {TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']} The "
+        "model gets two inputs of 32 rows and 94 frames; the rows of the second have many units, "
+        "so each is shown relative to its own mean and spread."
+    )
+    for figure in plots.clip_charts(recording, contract=model.contract).values():
+        layout.show(figure)
+
+
+def _decode(data: bytes, model: Recognizer) -> Samples:
+    return load_audio(data, sample_rate=model.contract.sample_rate)
+
+
+def _kept(kind: str, what: Any, compute: Callable[[], Result]) -> Result:
+    """Compute once for what is shown now: this user's, named by content, so never another's."""
+    store = st.session_state.setdefault("kept", {})
+    if kind not in store or store[kind][0] != what:
+        store[kind] = (what, compute())
+    result: Result = store[kind][1]
+    return result

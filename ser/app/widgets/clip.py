@@ -1,0 +1,94 @@
+"""A clip to hear and to see: player, waveform, spectrograms, features, the model's input."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from ser import audio, plots
+from ser.app.glossary import TERMS
+from ser.app.widgets import layout, resources
+from ser.audio.config import CONTRACT
+
+VIEWS: dict[str, tuple[str, ...]] = {
+    "Waveform": ("waveform", "spectrogram"),
+    "Pitch": ("pitch", "mel"),
+    "Features": ("mfcc", "chroma", "contrast"),
+    "Model input": ("channel 1", "channel 2"),
+}
+"""What can be seen of a clip: names of `ser.plots.clip_charts`."""
+
+_EXPLAINED = {
+    "Waveform": "Pale parts are not heard: silence at both ends is cut off, and of what is longer "
+    "than 3 s the 3 s of most energy are kept. Shorter clips are centred in 3 s, which is the time "
+    "of all other charts. A spectrogram is energy over time by frequency.",
+    "Pitch": "How high the voice is; where it has no pitch there are gaps. "
+    f"{TERMS['mel'].replace('32 bands', 'bands')}",
+    "Features": f"{TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']}",
+    "Model input": "The 32 × 94 numbers of each channel, as they go in. The rows of the second "
+    "have many units, so each is coloured relative to its own mean and spread; hover to read the "
+    "very values.",
+}
+# What no browser plays is decoded here.
+_UNPLAYABLE = (".aif", ".aiff")
+
+
+def choose_view(key: str) -> str:
+    """Let the user choose one of `VIEWS`."""
+    view = st.segmented_control(
+        "What to see", list(VIEWS), default="Waveform", required=True, key=key
+    )
+    st.caption(_EXPLAINED[view])
+    return view
+
+
+def clip_view(path: str | Path, view: str, *, key: str) -> None:
+    """Show a clip: its player, and the charts of one of `VIEWS`.
+
+    Parameters
+    ----------
+    path : str or Path
+        An audio file.
+    view : str
+        One of `VIEWS`; only its charts are computed.
+    key : str
+        Of the widgets; other for each clip on a page.
+    """
+    path = str(path)
+    with layout.errors_for_people():
+        if not resources.audio_tools().done():
+            with st.spinner("Loading the audio tools, a few seconds once …"):
+                resources.audio_tools().exception()  # two threads must not load librosa at once
+        try:
+            status = os.stat(path)
+        except OSError:
+            raise audio.UnreadableAudioError(
+                f"{path} is not there any more. Look at the corpus again."
+            ) from None
+        drawn = _charts(path, status.st_size, status.st_mtime_ns, view)
+        if path.lower().endswith(_UNPLAYABLE):
+            samples = _samples(path, status.st_size, status.st_mtime_ns)
+            st.audio(samples, sample_rate=CONTRACT.sample_rate)
+        else:
+            st.audio(path)
+        for name, chart in drawn.items():
+            table = plots.heatmap_table(chart) if name in _TABLES else None
+            layout.show(chart, table=table, key=f"{key} {name}")
+
+
+# What has no more rows than a table can have columns.
+_TABLES = ("mfcc", "chroma", "contrast", "channel 1", "channel 2")
+
+
+@st.cache_resource(show_spinner="Drawing …", max_entries=64)
+def _charts(path: str, size: int, mtime_ns: int, view: str) -> dict[str, plots.Chart]:
+    return plots.clip_charts(_samples(path, size, mtime_ns), names=VIEWS[view])
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _samples(path: str, size: int, mtime_ns: int) -> npt.NDArray[np.float32]:
+    return audio.load_audio(path)

@@ -1,0 +1,255 @@
+"""Choosing a corpus, downloading one, and opening its clips, in the background."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import streamlit as st
+
+from ser import assets
+from ser.app import workspace
+from ser.app.tasks import Job, Status
+from ser.app.widgets import layout, resources, tasks
+from ser.data import download, inspection
+from ser.data.inspection import Index
+from ser.errors import OutputError
+
+RAVDESS = assets.ROOT / "data" / "ravdess"
+
+_PHASES = {"download": "Downloading", "check": "Checking", "unzip": "Unpacking"}
+
+
+def choose() -> Path:
+    """Let the user choose a corpus; returns its folder or CSV file, which may not exist."""
+    st.session_state.setdefault("corpus", str(assets.SAMPLES))
+    known = [assets.SAMPLES, *workspace.corpora()]
+    options = list(dict.fromkeys([*map(str, known), st.session_state["corpus"]]))
+    # A widget's state dies when its page is left; the choice must not.
+    st.session_state["corpus_choice"] = st.session_state["corpus"]
+    st.selectbox(
+        "Corpus",
+        options,
+        key="corpus_choice",
+        format_func=label,
+        on_change=lambda: open_corpus(st.session_state["corpus_choice"]),
+        help="A corpus is a folder of recordings whose names say their emotion.",
+    )
+    with st.expander("Another corpus", icon=":material/create_new_folder:"):
+        folder, ravdess = st.tabs(["A folder on this computer", "RAVDESS"])
+        with folder:
+            _type_a_folder()
+        with ravdess:
+            _offer_ravdess()
+    _show_downloads()
+    return Path(st.session_state["corpus"])
+
+
+def pick(help: str) -> str:
+    """Let the user pick a corpus at hand or type where one lies, for work that is not on show.
+
+    Parameters
+    ----------
+    help : str
+        What the corpus is for.
+
+    Returns
+    -------
+    str
+        Its folder or CSV file, which may not exist; empty if nothing is chosen.
+    """
+    known = [str(path) for path in (assets.SAMPLES, *workspace.corpora()) if path.exists()]
+    chosen = st.selectbox(
+        "Corpus",
+        known,
+        format_func=label,
+        accept_new_options=True,
+        placeholder="Type the name of a folder",
+        help=f"{help} Choose one, or type the path of another: a folder with RAVDESS or EMO-DB "
+        "file names, a folder per emotion, or a CSV file with the columns path and emotion.",
+    )
+    typed = str(chosen or "").strip()
+    return os.path.abspath(os.path.expanduser(typed)) if typed else ""
+
+
+def label(location: str) -> str:
+    """Say where a corpus lies, as short as is clear."""
+    path = Path(location)
+    return "Samples (synthetic voices)" if path == assets.SAMPLES else layout.place(path)
+
+
+def open_corpus(location: str) -> None:
+    """Show this corpus from now on, in this session."""
+    st.session_state["corpus"] = os.path.abspath(os.path.expanduser(location))
+
+
+def _type_a_folder() -> None:
+    with st.form("folder", border=False):
+        typed = st.text_input(
+            "Folder or CSV file",
+            placeholder="/home/me/recordings",
+            help="Recordings with RAVDESS or EMO-DB names (in any sub-folders), a folder per "
+            "emotion, or a CSV file with the columns path and emotion.",
+        ).strip()
+        if st.form_submit_button("Open", icon=":material/folder_open:"):
+            if typed:
+                open_corpus(typed)
+                st.rerun()
+            st.warning("Type the name of a folder or a CSV file.", icon=":material/edit:")
+
+
+def _offer_ravdess() -> None:
+    st.write(
+        "The corpus the shipped model learned from: 2452 clips of 24 actors who speak and sing two "
+        "sentences in eight emotions. 434 MB are fetched, 1 GB is needed in the end."
+    )
+    st.caption(download.LICENCE)
+    accepted = st.checkbox("I accept this licence", key="licence")
+    typed = st.text_input(
+        "Destination folder",
+        value=str(RAVDESS),
+        help="Made if it is missing. A download that was stopped goes on from what is there.",
+    ).strip()
+    if st.button(
+        "Download RAVDESS",
+        type="primary",
+        icon=":material/download:",
+        disabled=not (accepted and typed),
+        help=None if accepted else "Read and accept the licence first.",
+    ):
+        folder = os.path.abspath(os.path.expanduser(typed))
+        _download(folder)
+        st.session_state["downloads"] = [*st.session_state.get("downloads", []), folder]
+        st.rerun()
+
+
+def _download(folder: str) -> None:
+    url = os.environ.get("SER_RAVDESS_URL", download.BASE_URL)
+
+    def work(job: Job) -> None:
+        download.download_ravdess(
+            folder,
+            url=url,
+            archives=download.ARCHIVES,
+            progress=lambda now: job.note(f"{_PHASES[now.phase]} {now.part}", now.done, now.total),
+            stop=lambda: job.stopping,
+        )
+
+    tasks.start(("download", folder), work, "Asking for RAVDESS")
+
+
+def _show_downloads() -> None:
+    """Show downloads that run, whoever began them, and how those of this session ended."""
+    own = st.session_state.get("downloads", [])
+    for key, job in list(tasks.all_jobs().items()):
+        kind, folder = key
+        if kind != "download" or not (job.running or folder in own):
+            continue
+        with st.container(border=True):
+            st.markdown(f"**RAVDESS** into `{label(folder)}`")
+            if job.running:
+                tasks.watch(key, _bytes_in_words, "Pause")
+            elif job.error or job.stopped:
+                tasks.show_end(job)
+                st.button(
+                    "Go on" if job.stopped else "Try again",
+                    key=f"again {key}",
+                    on_click=_download,
+                    args=(folder,),
+                    icon=":material/resume:",
+                )
+            else:
+                st.success("All clips are there.", icon=":material/check_circle:")
+                st.button(
+                    "Look at it",
+                    key=f"open {key}",
+                    on_click=_open_download,
+                    args=(folder,),
+                    icon=":material/folder_open:",
+                )
+
+
+def _open_download(folder: str) -> None:
+    st.session_state["downloads"].remove(folder)
+    open_corpus(folder)
+
+
+def _bytes_in_words(status: Status) -> str:
+    words = status.what
+    if status.total:
+        words += f": {status.done / 1e6:.0f} of {status.total / 1e6:.0f} MB"
+    if status.speed:
+        words += f" · {status.speed / 1e6:.1f} MB/s"
+    return words + tasks.time_left(status)
+
+
+def opened(location: Path) -> Index | None:
+    """Return what is known about a corpus; if that is nothing yet, show how far it is.
+
+    Its files are looked at in the background, once in a session and when the user asks.
+    """
+    key = ("scan", str(location))
+    work = _scan(location)
+    looked = st.session_state.setdefault("looked", set())
+    if key not in tasks.all_jobs() or str(location) not in looked:
+        looked.add(str(location))
+        tasks.start(key, work, "Looking for clips")
+    job = tasks.all_jobs()[key]
+    found = _read(str(location), _stamp(location))
+    if job.running:
+        if found is None or not found.complete:
+            tasks.watch(key)
+            return None
+        _watch_quietly(key)
+    elif job.error or job.stopped:
+        tasks.show_end(job)
+    if job.error or not found or not found.complete:
+        st.button(
+            "Look again" if job.error else "Go on",
+            on_click=tasks.start,
+            args=(key, work, "Looking for clips"),
+            icon=":material/refresh:",
+        )
+    return None if job.error else found
+
+
+def look_again(location: Path) -> None:
+    """Look at a corpus anew, in the background."""
+    tasks.start(("scan", str(location)), _scan(location), "Looking for clips")
+
+
+def _scan(location: Path) -> Callable[[Job], None]:
+    tools = resources.audio_tools()
+
+    def work(job: Job) -> None:
+        if inspection.read_index(location) is None:
+            job.note("Loading the audio tools, a few seconds once", 0, 0)
+        tools.exception()  # two threads must not load librosa at once
+        job.note("Looking for clips", 0, 0)
+        inspection.update_index(location, progress=job.report)
+        with suppress(OutputError):  # the list of recent corpora is no reason to fail
+            workspace.remember_corpus(location)
+
+    return work
+
+
+@st.fragment(run_every=0.5)
+def _watch_quietly(key: tasks.Key) -> None:
+    job = tasks.all_jobs().get(key)
+    if job is None or not job.running:
+        st.rerun()
+    st.caption(":material/sync: Looking whether anything has changed …")
+
+
+def _stamp(location: Path) -> int:
+    try:
+        return inspection.index_file(location).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _read(location: str, stamp: int) -> Index | None:
+    return inspection.read_index(location)

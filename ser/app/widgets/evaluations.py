@@ -1,0 +1,129 @@
+"""Testing a model on a corpus from a page: the form, the progress, and what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ser.app import catalogue, estimate, evaluations, processes, workspace
+from ser.app.widgets import layout
+from ser.app.widgets.corpus import pick
+from ser.training.runs import BUSY_STATES, Run, seconds_left
+
+_PROTOCOLS = {
+    "all": "Every clip",
+    "reference": "The test clips of the reference split",
+}
+
+
+def open_mine() -> None:
+    """Ask for the report of the evaluation that this visitor started, once it has ended.
+
+    A page calls it before `ser.app.widgets.report.choose`.
+    """
+    name = st.session_state.get("my evaluation")
+    if name and Run(workspace.evaluations() / name).read_status()["state"] == "finished":
+        st.session_state["open report"] = f"evaluation/{name}"
+        del st.session_state["my evaluation"]
+
+
+def show() -> None:
+    """Show the evaluation that is going on, or the form that starts one."""
+    states = [(trial, trial.read_status()) for trial in evaluations.find_trials()]
+    busy = [trial for trial, status in states if status["state"] in BUSY_STATES]
+    unfinished = [(t, status) for t, status in states if status["state"] != "finished"]
+    with st.expander(
+        "Test a model on a corpus", icon=":material/science:", expanded=bool(unfinished)
+    ):
+        if busy:
+            _watch(busy[0])
+            return
+        for trial, status in unfinished:
+            _unfinished(trial, status)
+        _form()
+
+
+def _form() -> None:
+    models = workspace.models()
+    with st.form("evaluate"), layout.errors_for_people():
+        model = st.selectbox("Model", models, format_func=layout.model_label)
+        data = pick("The clips to test it on.")
+        protocol = st.radio(
+            "Clips",
+            list(_PROTOCOLS),
+            format_func=_PROTOCOLS.__getitem__,
+            captions=[
+                "It is counted how many of them trained the model.",
+                "A random fifth; refused if any of them trained the model.",
+            ],
+        )
+        seed = st.number_input(
+            "Seed",
+            0,
+            2**32 - 1,
+            42,
+            help="Of the reference split; the shipped model was trained on 42.",
+        )
+        trust = st.checkbox(
+            "Also in noise, rooms and codecs, and on sounds that are no speech",
+            help="Takes about ten times as long.",
+        )
+        if st.form_submit_button("Evaluate", type="primary", icon=":material/play_arrow:"):
+            with st.spinner("Looking at the corpus …"):
+                trial = evaluations.start(
+                    model, data, protocol=protocol, seed=int(seed), trust=trust
+                )
+            workspace.remember_corpus(data)
+            st.session_state["my evaluation"] = trial.folder.name
+            st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _watch(trial: Run) -> None:
+    """Show how far an evaluation is, until it ends."""
+    name, status = trial.folder.name, trial.read_status()
+    if status["state"] not in BUSY_STATES:
+        st.rerun()
+    stopping = trial.folder.joinpath("stop").exists()
+    left = seconds_left(status)
+    words = f"{status['message']} · " + (
+        f"about {estimate.in_words(left)} left in this step" if left else "a moment"
+    )
+    done, total = status["done"], status["total"]
+    st.write(f"**{name}** is going on. You can leave this page.")
+    st.progress(
+        min(max(done / total, 0.0), 1.0) if total else 0.0, "Stopping …" if stopping else words
+    )
+    if st.button("Stop", icon=":material/stop:", disabled=stopping):
+        with layout.errors_for_people():
+            trial.ask_to_stop()
+        st.rerun(scope="fragment")
+
+
+def _unfinished(trial: Run, status: dict[str, Any]) -> None:
+    name = trial.folder.name
+    with st.container(border=True), layout.errors_for_people():
+        if status["state"] == "interrupted":
+            status["message"] = "Its process ended before it was done."
+        st.write(f"**{name}** ({status['state']}): {status['message']}")
+        with st.container(horizontal=True):
+            if st.button("Start again", key=f"again {name}", icon=":material/replay:"):
+                with st.spinner("Starting …"):
+                    evaluations.launch(trial)
+                st.session_state["my evaluation"] = name
+                st.rerun()
+            if st.button("Remove", key=f"remove {name}", icon=":material/delete:"):
+                processes.delete(trial)
+                st.rerun()
+
+
+def show_remove(name: str) -> None:
+    """Offer to remove an evaluation that was made here."""
+    with st.popover("Remove this evaluation", icon=":material/delete:", type="tertiary"):
+        st.write("Its report is deleted for good.")
+        if st.button("Remove", key=f"remove {name}"):
+            with layout.errors_for_people():
+                processes.delete(Run(workspace.evaluations() / name))
+                st.session_state["open report"] = catalogue.entries()[0].key
+                st.rerun()

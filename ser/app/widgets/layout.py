@@ -1,0 +1,94 @@
+"""How a page begins and ends, and how it shows charts, errors and names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import altair
+import streamlit as st
+
+from ser import assets, plots
+from ser.app.widgets import resources
+from ser.errors import SerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ICON = str(assets.ICON)
+
+
+def page(title: str, *, layout: str = "wide") -> None:
+    """Begin a page: its name in the tab and its heading."""
+    wide: Any = layout
+    st.set_page_config(page_title=f"{title} · ser", page_icon=ICON, layout=wide)
+    st.title(title)
+
+
+@st.fragment(run_every=1.0)
+def _watch_warm_up() -> None:
+    if resources.warm_up().done():
+        st.rerun()
+    st.caption(":material/hourglass_top: The model is being loaded, a few seconds once.")
+
+
+def finish() -> None:
+    """End a page: load the model in the background, with a word about it while that lasts."""
+    if not resources.warm_up().done():
+        with st.sidebar:
+            _watch_warm_up()
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Show what the user can mend as a message, not as a traceback."""
+    try:
+        yield
+    except SerError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def show(chart: plots.Chart, *, table: pd.DataFrame | None = None, **settings: Any) -> Any:
+    """Show a chart as wide as its place, and its numbers as a table for who cannot see it.
+
+    Parameters
+    ----------
+    chart : chart
+        From `ser.plots`.
+    table : DataFrame, optional
+        What the chart draws, in words of people.
+    **settings
+        Of `streamlit.altair_chart`, such as ``key`` and ``on_select``; what that returns is
+        returned.
+    """
+    # Streamlit counts titles and axes into the height.
+    fixed = getattr(chart, "height", None)
+    height: Any = int(fixed) + 100 if isinstance(fixed, int | float) else "content"
+    if "alt" in settings:  # says more than what kind of chart it is, and there can be one only
+        chart = chart.copy(deep=False)
+        chart.description = altair.Undefined
+    event = st.altair_chart(chart, width="stretch", height=height, **settings)
+    if table is not None:
+        with st.popover("Numbers", icon=":material/table:", type="tertiary"):
+            st.dataframe(table, hide_index=True)
+    return event
+
+
+def sample_label(name: str) -> str:
+    """Say what a sample is: its emotion, voice and sentence."""
+    clip = resources.samples().set_index("name").loc[name]
+    strong = ", strong" if clip["intensity"] == "strong" else ""
+    return f"{clip['emotion']}{strong} · {clip['speaker']} ({clip['gender']}) · {clip['statement']}"
+
+
+def place(path: Path) -> str:
+    """Say where something lies, shortly if it is in the project."""
+    inside = path.is_relative_to(assets.ROOT)
+    return str(path.relative_to(assets.ROOT) if inside else path)
+
+
+def model_label(folder: Path) -> str:
+    """Say which model a folder holds."""
+    return f"{folder.name} (shipped)" if folder == assets.SHIPPED_MODEL else folder.name

@@ -1,0 +1,498 @@
+"""The parts of the Evaluation page: what a report says, one function per part."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ser import plots
+from ser.app import catalogue
+from ser.app.catalogue import Entry
+from ser.app.glossary import TERMS
+from ser.app.widgets import layout
+from ser.errors import ReportError
+from ser.evaluation import report, tables
+from ser.training.runs import Run
+
+Figures = dict[str, Any]
+
+
+def choose(entries: list[Entry]) -> Entry:
+    """Let the user choose a report; an address with ``?report=`` or another page may ask for one.
+
+    Another page does so with ``st.session_state["open report"]``, the `Entry.key`.
+    """
+    by_key = {entry.key: entry for entry in entries}
+    state = st.session_state
+    # The browser may still send the address of before the last choice.
+    address = st.query_params.get("report")
+    if address not in (None, state.get("address"), state.get("report asked")):
+        state["open report"] = address
+    state["address"] = address
+    if "open report" in state or "report asked" not in state:
+        state["report asked"] = state.pop("open report", entries[0].key)
+        state["times asked"] = state.get("times asked", 0) + 1
+    asked = state["report asked"]
+    if asked not in by_key:
+        st.warning(f"There is no report called {asked} here. Choose another one.")
+    # A new box for every report that is asked for: its first choice is the one the browser shows
+    # even if it is busy, which a change of the session's state is not.
+    key = st.selectbox(
+        "Report",
+        list(by_key),
+        index=list(by_key).index(asked) if asked in by_key else 0,
+        format_func=lambda key: by_key[key].label,
+        key=f"report {state['times asked']}",
+        help="Of the shipped model, of a run of yours, made on this page, or published with this "
+        "project.",
+    )
+    # Leaving the page forgets the box, not what was chosen in it.
+    state["report asked"] = st.query_params["report"] = key
+    return by_key[key]
+
+
+def unfinished(entry: Entry) -> None:
+    """Say why there is no report yet."""
+    if not entry.folder.joinpath("status.json").exists():
+        st.info(f"{entry.title} has no report. Test it below.", icon=":material/info:")
+        return
+    status = Run(entry.folder).read_status()
+    st.info(
+        f"{entry.title} has no report yet. It is {status['state']}: {status.get('message', '')}",
+        icon=":material/hourglass_empty:",
+    )
+
+
+def summary(entry: Entry, figures: Figures) -> None:
+    """Show what was tested on what, and the figures that sum it up."""
+    corpora = ", ".join(figures["corpora"])
+    st.write(f"**{figures['n_test']} clips** of {corpora}: {figures['protocol_in_words']}.")
+    facts = [f"Model {figures['model']}" if "model" in figures else "One model per fold"]
+    if figures.get("n_train"):
+        facts.append(f"trained on {figures['n_train']} clips")
+    if figures.get("n_validation"):
+        which = "of them before all were learned" if figures.get("refit") else "others"
+        facts.append(f"calibrated on {figures['n_validation']} {which}")
+    if figures.get("seed") is not None:
+        facts.append(f"seed {figures['seed']}")
+    if day := catalogue.finished_on(entry):
+        facts.append(f"finished on {day}")
+    st.caption(f"{', '.join(facts)}.")
+    if count := figures.get("n_heard_in_training"):
+        st.warning(
+            f"{count} of these {figures['n_test']} clips were heard in training, so the figures "
+            "say little about clips it does not know.",
+            icon=":material/warning:",
+        )
+    with st.container(horizontal=True):
+        for name, key, term in (
+            ("Accuracy", "accuracy", "accuracy"),
+            ("Weighted F1", "weighted_f1", "F1"),
+            ("Average recall", "uar", "UAR"),
+        ):
+            low, high = figures[f"{key}_interval"]
+            st.metric(
+                name,
+                f"{figures[key]:.1%}",
+                f"{low:.1%} to {high:.1%}",
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                help=f"{TERMS[term]} Below: {TERMS['interval']}",
+            )
+        st.metric(
+            "Calibration error",
+            f"{figures['ece']:.3f}",
+            "0 is best",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help=TERMS["ECE"],
+        )
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _page(entry: Entry, changed: int, _figures: Figures) -> str:
+    try:
+        epochs = catalogue.epochs_of(entry)
+    except ReportError:
+        epochs = []
+    return report.to_html(_figures, epochs)
+
+
+def downloads(entry: Entry, figures: Figures) -> None:
+    """Offer the report as a page, as JSON, and its predictions as a table.
+
+    A page calls it last, since it takes a moment to draw the charts of the page.
+    """
+    name = entry.key.replace("/", "-")
+    st.download_button(
+        "Report as a page",
+        _page(entry, entry.file.stat().st_mtime_ns, figures),
+        f"{name}.html",
+        "text/html",
+        on_click="ignore",
+        icon=":material/description:",
+        help="One HTML file that stands alone.",
+    )
+    st.download_button(
+        "Report as JSON",
+        json.dumps(figures, ensure_ascii=False),
+        f"{name}.json",
+        "application/json",
+        on_click="ignore",
+        icon=":material/data_object:",
+        help="Every figure, with all predictions.",
+    )
+    st.download_button(
+        "Predictions as CSV",
+        report.predictions_of(figures).to_csv(index=False),
+        f"{name}.csv",
+        "text/csv",
+        on_click="ignore",
+        icon=":material/table:",
+        help="One row per clip: truth, answer, and all probabilities.",
+    )
+
+
+def emotions(figures: Figures) -> None:
+    """Show the classification report, and every emotion against the goal."""
+    table = tables.classes(figures)
+    below = table.loc[table["recall"] < tables.GOAL, "emotion"].tolist()
+    reached = len(table) - len(below)
+    words = f"{reached} of {len(table)} emotions reach the goal of {tables.GOAL:.0%} recall."
+    st.write(f"{words} Below it: {', '.join(below)}." if below else words)
+    layout.show(plots.recalls(table, tables.GOAL))
+    st.caption("Pale bar: recall. Line: its 95 % interval. Dashed: the goal.", help=TERMS["recall"])
+    st.dataframe(
+        _per_cent(table),
+        hide_index=True,
+        column_order=["emotion", "precision", "recall", "f1", "clips", "answer"],
+        column_config={
+            "emotion": "Emotion",
+            "precision": _percent("Precision", TERMS["precision"]),
+            "recall": _percent("Recall", TERMS["recall"]),
+            "f1": _percent("F1", TERMS["F1"]),
+            "clips": "Clips",
+            "answer": "Most often taken for",
+        },
+    )
+
+
+@st.fragment
+def confusions(entry: Entry, figures: Figures) -> None:
+    """Show the confusion matrix, and the clips of the cell that is chosen."""
+    labels = figures["labels"]
+    truth_key, answer_key = f"truth {entry.key}", f"answer {entry.key}"
+    first = tables.commonest_mistake(figures)
+    chosen = (
+        st.session_state.get(truth_key, first[0]),
+        st.session_state.get(answer_key, first[1]),
+    )
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        shown = st.segmented_control(
+            "Cells show",
+            ["Clips", "Rates"],
+            default="Clips",
+            required=True,
+            help=f"{TERMS['confusion']} Rates are per cent of the true emotion.",
+        )
+        # Named after the chosen cell: so a click on a cell that was left can choose it again.
+        chart_key = f"matrix {entry.key} {shown} {' '.join(chosen)}"
+        layout.show(
+            plots.confusion(
+                figures["confusion_matrix"], labels, rates=shown == "Rates", chosen=chosen
+            ),
+            table=pd.DataFrame(
+                figures["confusion_matrix"], pd.Index(labels, name="truth"), labels
+            ).reset_index(),
+            key=chart_key,
+            on_select=partial(_take_cell, chart_key, truth_key, answer_key, labels),
+        )
+        st.caption("Click a cell to hear its clips. Shown first: the most frequent mistake.")
+    with right:
+        boxes = st.columns(2)
+        boxes[0].selectbox("Truth", labels, labels.index(first[0]), key=truth_key)
+        boxes[1].selectbox("Answer", labels, labels.index(first[1]), key=answer_key)
+        _cell(entry, figures, *chosen)
+
+
+def _take_cell(chart_key: str, truth_key: str, answer_key: str, labels: list[str]) -> None:
+    """Choose the cell that was clicked."""
+    cells = st.session_state[chart_key]["selection"].get("cell", [])
+    if cells and {cells[0].get("truth"), cells[0].get("predicted")} <= set(labels):
+        st.session_state[truth_key] = cells[0]["truth"]
+        st.session_state[answer_key] = cells[0]["predicted"]
+
+
+def _cell(entry: Entry, figures: Figures, truth: str, answer: str) -> None:
+    table = tables.clips(figures, truth, answer)
+    if table.empty:
+        st.info(f"No {truth} clip was called {answer}.", icon=":material/check:")
+        return
+    total = figures["per_class"][truth]["support"]
+    st.write(f"**{len(table)}** of {total} {truth} clips were called **{answer}**.")
+    st.dataframe(
+        _per_cent(table),
+        hide_index=True,
+        height=min(38 + 35 * len(table), 213),
+        column_order=["file", "probability", "verdict", "speaker", "intensity", "channel"],
+        column_config={
+            "file": "Clip",
+            "probability": _percent("Probability", f"Of {answer}."),
+            "verdict": st.column_config.TextColumn(
+                "Verdict", help="Whether the model believes its own answer."
+            ),
+            "speaker": "Speaker",
+            "intensity": "Intensity",
+            "channel": "Channel",
+        },
+    )
+    number = st.selectbox(
+        "Clip to hear",
+        range(len(table)),
+        format_func=lambda i: f"{Path(table['file'][i]).name} · {table['probability'][i]:.0%}",
+        key=f"clip {entry.key} {truth} {answer}",
+    )
+    row = table.iloc[number]
+    _play(entry, row)
+    layout.show(plots.probabilities(row, figures["labels"]))
+
+
+def _play(entry: Entry, row: pd.Series) -> None:
+    given_key = f"folder {entry.key}"
+    given = st.session_state.get(given_key, "").strip()
+    folders = [Path(given)] if given else []
+    path = catalogue.find_clip(row["file"], [*folders, *catalogue.corpora_at_hand(entry)])
+    if path is None:
+        if given:
+            st.warning(f"{given} holds no {row['file']}. Give the folder that does.")
+        st.text_input(
+            "Folder of the corpus",
+            key=given_key,
+            placeholder="/path/to/the/corpus",
+            help=f"To hear the clip: the folder in which {row['file']} lies.",
+        )
+        return
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        st.error(f"{path} cannot be read: {error.strerror}.", icon=":material/error:")
+        return
+    st.audio(data, format=mimetypes.guess_type(path.name)[0] or "audio/wav")
+    st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {layout.place(path)}.")
+
+
+def groups(figures: Figures) -> None:
+    """Show the accuracy per gender, channel, intensity and speaker."""
+    found = tables.groups(figures)
+    if not found:
+        st.info("Nothing is known of the speakers of these clips, or all are of one kind.")
+    for name, table in found.items():
+        ordered = table.sort_values("accuracy")
+        worst, best = ordered.iloc[0], ordered.iloc[-1]
+        real = tables.differ(table["accuracy"], table["clips"])
+        st.write(
+            f"**By {name}** from {worst['accuracy']:.0%} ({worst['group']}) to "
+            f"{best['accuracy']:.0%} ({best['group']}): "
+            + ("more than chance explains." if real else "chance alone may explain it.")
+        )
+    few = [table for name, table in found.items() if name != "speaker"]
+    many = [table for name, table in found.items() if name == "speaker"]
+    for shown in (few, many):
+        if shown:
+            table = pd.concat(shown)
+            layout.show(
+                plots.intervals(table, "group", line=figures["accuracy"]), table=_readable(table)
+            )
+    if found:
+        st.caption(
+            "Dot: accuracy. Line: its 95 % interval. Dashed: all clips together. What chance "
+            "explains is judged by a chi-square test at the 5 % level."
+        )
+
+
+def confidence(figures: Figures) -> None:
+    """Show whether the model's probabilities can be believed."""
+    confident = sum(r["n"] * r["confidence"] for r in figures["reliability"]) / figures["n_test"]
+    words = f"On average it is {confident:.0%} sure and right in {figures['accuracy']:.0%}"
+    st.write(
+        f"{words}; over all levels of confidence the two lie {figures['ece']:.3f} apart "
+        "(calibration error)."
+    )
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**How often is it right when it is this sure?**")
+        layout.show(
+            plots.reliability(figures["reliability"]), table=pd.DataFrame(figures["reliability"])
+        )
+        st.caption("On the dashed line confidence is honest; bars below it: too sure.")
+    with right:
+        st.markdown("**And if it only answers where it is surest?**")
+        layout.show(plots.coverage(figures["coverage"]), table=pd.DataFrame(figures["coverage"]))
+        half = min(figures["coverage"], key=lambda row: abs(row["coverage"] - 0.5))
+        st.caption(
+            f"On the surer half of the clips {half['accuracy']:.0%} of its answers are right."
+        )
+    if "n_uncertain" in figures:
+        st.write(
+            f"It calls {figures['n_uncertain']} of the {figures['n_test']} clips uncertain. In all "
+            "figures here they count as answered."
+        )
+
+
+def conditions(figures: Figures) -> None:
+    """Show the figures in noise, rooms and codecs, and the answers to what is no speech."""
+    table = tables.conditions(figures)
+    if table.empty:
+        st.info(
+            "Other conditions were not measured for this report. An evaluation with noise, rooms "
+            "and codecs, started at the end of this page, does.",
+            icon=":material/info:",
+        )
+        return
+    worst = table.sort_values("accuracy").iloc[0]
+    st.markdown("**Elsewhere than in a studio**")
+    st.write(
+        "The same clips, changed by code on their way to the model. The hardest is "
+        f"{worst['condition']}: {worst['accuracy']:.0%} are right instead of "
+        f"{table['accuracy'][0]:.0%}, and {worst['uncertain']:.0%} of the answers are called "
+        "uncertain."
+    )
+    layout.show(plots.robustness(figures["robustness"]))
+    st.dataframe(_readable(table), hide_index=True)
+    sounds = tables.sounds(figures)
+    st.markdown("**Sounds that are no speech**")
+    st.write(
+        f"{sounds['sure'].sum()} of {sounds['n'].sum()} sounds made by code got a sure answer, "
+        "which is a mistake each time."
+    )
+    st.dataframe(
+        _per_cent(sounds),
+        hide_index=True,
+        column_config={
+            "kind": "Sound",
+            "like_training": st.column_config.CheckboxColumn("Its like heard in training"),
+            "n": "Sounds",
+            "sure": "Sure answers",
+            "confidence": _percent("Mean confidence", "Empty: all refused as silent."),
+        },
+    )
+
+
+def training(entry: Entry, figures: Figures) -> None:
+    """Show the curves of the training, and the folds of a cross-validation."""
+    with layout.errors_for_people():
+        epochs = catalogue.epochs_of(entry)
+        if epochs:
+            best = max(epochs, key=lambda epoch: epoch["val_accuracy"])
+            st.write(
+                f"{len(epochs)} epochs in {sum(e['seconds'] for e in epochs) / 60:.1f} minutes; "
+                f"best accuracy on validation clips in epoch {best['epoch']}. Training clips are "
+                "heard augmented and with dropout, so training can look worse than validation."
+            )
+            left, right = st.columns(2)
+            with left:
+                layout.show(
+                    plots.curve(pd.DataFrame(epochs), "accuracy"), table=pd.DataFrame(epochs)
+                )
+            with right:
+                layout.show(plots.curve(pd.DataFrame(epochs), "loss"))
+    table = tables.folds(figures)
+    if len(table):
+        mean, spread = figures["mean"]["accuracy"], figures["std"]["accuracy"]
+        st.markdown("**By fold**", help=TERMS["fold"])
+        st.write(
+            f"{len(table)} folds: {mean:.1%} on average, with a standard deviation of "
+            f"{spread:.1%} from fold to fold."
+        )
+        layout.show(plots.intervals(table, "fold", line=figures["accuracy"], step=30))
+        st.dataframe(_readable(table), hide_index=True)
+    elif not epochs:
+        st.info("No training belongs to this report: it tests a model that existed before.")
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _compare(chosen: Entry, state: tuple[Any, ...]) -> pd.DataFrame:
+    return catalogue.compare(chosen)
+
+
+def protocols(chosen: Entry, entries: list[Entry]) -> None:
+    """Show what was tested on whom side by side, and what knowing the voices is worth."""
+    state = tuple(
+        (e.key, stat.st_mtime_ns, stat.st_size)
+        for e in entries
+        if e.file.is_file() and (stat := e.file.stat())
+    )
+    table = _compare(chosen, state)
+    for gap in catalogue.gaps(table):
+        st.write(
+            f"**{gap.recipe.capitalize()}:** of 100 clips it names {100 * gap.heard:.0f} right "
+            f"where it knows the voices, and {100 * gap.unheard:.0f} where it does not. "
+            + (
+                f"So {100 * (gap.heard - gap.unheard):.0f} of the first come from having heard "
+                "these speakers before. For a new voice, expect the second figure."
+                if gap.clear
+                else "Chance alone may explain the difference."
+            )
+        )
+    if not len(table):
+        st.info("No report that could be compared is at hand.")
+        return
+    layout.show(plots.intervals(table, "title", by=catalogue.VOICES, step=44))
+    st.caption(
+        "A random split tests on the speakers of the training; unheard speakers are left out of it "
+        "altogether; another corpus has other speakers, rooms, and often another language."
+    )
+    st.dataframe(
+        _per_cent(table),
+        hide_index=True,
+        column_order=[
+            *("title", "voices", "n", "accuracy", "low", "high", "weighted_f1", "uar", "ece"),
+        ],
+        column_config={
+            "title": "Report",
+            "voices": "Tested on",
+            "n": "Clips",
+            "accuracy": _percent("Accuracy", TERMS["accuracy"]),
+            "low": _percent("95 % from", TERMS["interval"]),
+            "high": _percent("to", TERMS["interval"]),
+            "weighted_f1": _percent("Weighted F1", TERMS["F1"]),
+            "uar": _percent("UAR", TERMS["UAR"]),
+            "ece": st.column_config.NumberColumn("ECE", format="%.3f", help=TERMS["ECE"]),
+        },
+    )
+
+
+_SHARES = (
+    *("accuracy", "low", "high", "uar", "uncertain", "weighted_f1"),
+    *("precision", "recall", "f1", "probability", "confidence"),
+)
+
+
+def _per_cent(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose shares are in per cent, for the columns of `_percent`."""
+    return table.assign(**{c: 100 * table[c] for c in _SHARES if c in table})
+
+
+def _percent(title: str, words: str) -> Any:
+    return st.column_config.NumberColumn(title, format="%.1f %%", help=words)
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as text for people: shares in per cent, columns named."""
+    names = {"low": "95 % from", "high": "to", "uar": "UAR", "ece": "ECE", "weighted_f1": "F1"}
+    shown = table.copy()
+    for column in table:
+        if column in _SHARES:
+            shown[column] = table[column].map("{:.1%}".format)
+    if "ece" in table:
+        shown["ece"] = table["ece"].map("{:.3f}".format)
+    return shown.rename(columns=lambda column: names.get(column, column.capitalize()))

@@ -1,0 +1,154 @@
+"""What is loaded once for everybody: librosa, TensorFlow, models, samples, reports."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+# The live microphone's encryption, first of all: it ends the whole process with a segmentation
+# fault if it is loaded after TensorFlow (pylibsrtp 1.0.0, TensorFlow 2.21).
+import pylibsrtp  # noqa: F401
+import streamlit as st
+
+from ser import assets
+from ser.app import workspace
+from ser.data import corpora
+from ser.errors import ReportError
+from ser.evaluation import report
+from ser.models import bundle
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ser.models.recognizer import Recognizer
+
+
+@st.cache_resource(show_spinner=False)
+def audio_tools() -> Future[None]:
+    """Begin to load librosa in the background, once for everybody.
+
+    What needs no model waits for this only.
+    """
+
+    def load() -> None:
+        from ser import audio
+        from ser.audio import features
+
+        first = samples()["path"].iloc[0]
+        features.model_input(audio.prepare_clip(audio.load_audio(first)).samples)
+
+    return _in_background(load)
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> Future[None]:
+    """Begin to load librosa and then TensorFlow in the background, once for everybody.
+
+    A page calls it last, when everything of it is on the screen.
+    """
+    tools = audio_tools()
+
+    def load() -> None:
+        tools.result()
+        _recognizer(
+            assets.SHIPPED_MODEL,
+            bundle.read_manifest(assets.SHIPPED_MODEL).model_sha256,
+        )
+
+    return _in_background(load)
+
+
+def _in_background(load: Callable[[], None]) -> Future[None]:
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            load()
+            # Streamlit collects garbage after every run of a page or fragment, twice where there
+            # is Keras, and holds up everybody meanwhile. What was just loaded stays for good, so
+            # it need not be searched each time.
+            gc.collect()
+            gc.freeze()
+            future.set_result(None)
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, name="warm-up", daemon=True).start()
+    return future
+
+
+def recognizer(folder: Path | None = None) -> Recognizer:
+    """Return a model, by default the active one, loaded once for everybody.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be loaded.
+    """
+    folder = folder or workspace.active_model()
+    with st.spinner("Loading the model, a few seconds once …"):
+        warm_up().result()  # librosa and TensorFlow must not be loaded by two threads at once
+        return _recognizer(folder, bundle.read_manifest(folder).model_sha256)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _recognizer(folder: Path, sha256: str) -> Recognizer:
+    return _load(folder)
+
+
+def _load(folder: Path) -> Recognizer:
+    import keras
+
+    from ser.models.recognizer import Recognizer
+
+    model = Recognizer.load(folder)
+    # Streamlit ends every run of a page or fragment with this function, after which TensorFlow
+    # prepares each network anew for its next answer: 1.5 s, and three times a second where
+    # somebody speaks. No page builds networks as it runs, so there is nothing to clear.
+    keras.backend.clear_session = lambda free_memory=True: None
+    # The first answer compiles the graph and librosa; nobody should have to wait for that.
+    model.predict(samples()["path"].iloc[0])
+    return model
+
+
+@st.cache_data(show_spinner=False)
+def samples() -> pd.DataFrame:
+    """Return the table of the clips that ship with the app."""
+    return corpora.scan(assets.SAMPLES).clips
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _report(file: Path, changed: int, size: int) -> dict[str, Any]:
+    return report.load_report(file)
+
+
+def load_report(file: Path) -> dict[str, Any]:
+    """Return a report, read once as long as its file stays as it is.
+
+    Raises
+    ------
+    ReportError
+        See `ser.evaluation.report.load_report`.
+    """
+    try:
+        stat = file.stat()
+    except OSError:
+        raise ReportError(f"There is no report at {file}.") from None
+    return _report(file, stat.st_mtime_ns, stat.st_size)
+
+
+def find_report(file: Path) -> dict[str, Any] | None:
+    """Return a report as `load_report` does, or None if there is none that can be read."""
+    try:
+        return load_report(file)
+    except ReportError:
+        return None
+
+
+def published(name: str) -> dict[str, Any] | None:
+    """Return a report of this repository, or None if it has none of that name."""
+    return find_report(assets.REPORTS / f"{name}.json")

@@ -1,0 +1,371 @@
+"""How trainings are shown: their progress, curves and figures, and what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Thread
+
+import pandas as pd
+import streamlit as st
+
+from ser import assets, plots
+from ser.app import estimate, history, processes, workspace
+from ser.app.glossary import TERMS
+from ser.app.history import Training
+from ser.app.widgets import layout, resources
+from ser.errors import SerError
+from ser.training.pipeline import TrainingConfig
+
+STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
+"""What a training goes through, in the order it does."""
+
+_ICONS = {
+    "finished": ":material/check_circle:",
+    "stopped": ":material/pause_circle:",
+    "failed": ":material/error:",
+    "interrupted": ":material/bolt:",
+    history.DAMAGED: ":material/broken_image:",
+}
+
+
+@st.cache_resource(show_spinner=False)
+def _failures() -> list[str]:
+    """Return why the speed of this machine could not be measured, if so; one list for everybody."""
+    return []
+
+
+@st.cache_resource(show_spinner=False)
+def _measure() -> None:
+    loaded, failures = resources.warm_up(), _failures()
+
+    def measure() -> None:
+        loaded.exception()  # wait: two programs that load TensorFlow slow each other down
+        try:
+            estimate.measure_apart()
+        except (SerError, OSError) as error:
+            failures.append(str(error))
+
+    Thread(target=measure, name="measure", daemon=True).start()
+
+
+def measure_speed(*, busy: bool) -> None:
+    """Begin to measure how fast this machine is, once, unless a training keeps it busy.
+
+    A page calls it after `ui.finish`, when everything of it is on the screen.
+    """
+    if not busy and estimate.known_speed() is None:
+        _measure()
+
+
+def show_estimate(config: TrainingConfig, clips: int, *, busy: bool) -> None:
+    """Say how long a training will take, as soon as that is known."""
+
+    def show() -> None:
+        speed = estimate.known_speed()
+        if speed is not None:
+            duration = estimate.in_words(estimate.seconds(config, clips, speed))
+            words = (
+                f"About **{duration}** for {clips} clips, as measured on this machine; less if "
+                "their features were computed before, more while other programs are at work."
+            )
+        elif busy:
+            words = "How long it takes can be measured when no training is running."
+        else:
+            words = next(
+                iter(_failures()),
+                "How long it will take is being measured, once, for about half a minute. You need "
+                "not wait for it.",
+            )
+        st.caption(f":material/timer: {words}")
+
+    unknown = estimate.known_speed() is None and not busy
+    st.fragment(show, run_every=2.0 if unknown else None)()
+
+
+def watch(trainings: Sequence[Training]) -> None:
+    """Show every busy training, again each second; the whole page when one begins or ends.
+
+    Those that ended since this user last saw them are left in ``st.session_state["ended"]``.
+    """
+
+    def busy_ones(among: Sequence[Training]) -> dict[str, bool]:
+        return {training.name: training.is_running for training in among if training.is_busy}
+
+    known = busy_ones(trainings)
+    ended = set(st.session_state.get("watched", ())) - set(known)
+    st.session_state["watched"] = list(known)
+    if ended:
+        st.session_state["ended"] = sorted(ended)
+        st.session_state.setdefault("stopping", set()).difference_update(ended)
+
+    def show() -> None:
+        now = history.read_all(workspace.runs())
+        if busy_ones(now) != known:
+            st.rerun()
+        # What is being trained comes first, then the queue in its order.
+        busy = [training for training in now if training.is_busy]
+        for training in sorted(busy, key=lambda t: (not t.is_running, t.status["since"])):
+            with st.container(border=True):
+                _show_busy(training)
+
+    st.fragment(show, run_every=1.0 if known else None)()
+
+
+def _show_busy(training: Training) -> None:
+    status, name = training.status, training.name
+    stopping = st.session_state.setdefault("stopping", set())
+    title, button = st.columns([4, 1], vertical_alignment="center")
+    chosen = history.settings(training.config)
+    title.markdown(
+        f"**{name}** · {chosen.get('Corpus')}, {chosen.get('Protocol')}, {chosen.get('Preset')}"
+    )
+    if button.button(
+        "Stop",
+        key=f"stop-{name}",
+        icon=":material/stop_circle:",
+        disabled=name in stopping,
+        width="stretch",
+        help="It can be resumed; at most the epoch under way is trained again.",
+    ):
+        with layout.errors_for_people():
+            training.run.ask_to_stop()
+            stopping.add(name)
+    if training.state == "queued":
+        ahead = [run.folder.name for run in processes.ahead_of(training.run)]
+        st.info(
+            f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
+            f"{'has' if len(ahead) == 1 else 'have'} ended, also if this page is closed."
+            if ahead
+            else "It is its turn.",
+            icon=":material/hourglass_top:",
+        )
+        return
+    _show_stages(training)
+    done, total = status["done"], status["total"]
+    words = "Stopping …" if name in stopping else _progress_words(training)
+    st.progress(min(max(done / total, 0.0), 1.0) if total else 0.0, text=words)
+    if not training.epochs.empty:
+        show_curves(training)
+
+
+def _show_stages(training: Training) -> None:
+    order = list(STAGES)
+    now = order.index(training.state)
+    parts = []
+    for number, stage in enumerate(STAGES.values()):
+        if number < now:
+            parts.append(f":green[:material/check_circle: {stage}]")
+        elif number == now:
+            parts.append(f":blue[:material/pending: **{stage}**]")
+        else:
+            parts.append(f":gray[:material/circle: {stage}]")
+    st.markdown("&emsp;".join(parts))
+
+
+def _progress_words(training: Training) -> str:
+    status = training.status
+    done, total = status["done"], status["total"]
+    words = status["message"]
+    if training.state == "training":
+        epoch = f"{min(done + 1, total)} of {total}"
+        words = f"Epoch {epoch}" if words == "Training" else f"{words}: epoch {epoch}"
+    elif total:
+        words = f"{words}: {done} of {total}"
+    left = history.seconds_left(training)
+    return f"{words} · about {estimate.in_words(left)} left" if left else f"{words} …"
+
+
+def show_curves(training: Training) -> None:
+    """Show how loss, accuracy, learning rate and time went from epoch to epoch."""
+    epochs, best = training.epochs, training.best_epoch
+    last = epochs.iloc[-1]
+    with st.container(horizontal=True):
+        st.metric("Epochs", f"{len(epochs)}", border=True)
+        st.metric(
+            "Best epoch",
+            f"{best}",
+            border=True,
+            help="The epoch of the lowest loss on the validation clips, marked in the charts. What "
+            "is kept is not that epoch but the running average of the weights at the end, which is "
+            "usually better than any single epoch.",
+        )
+        st.metric(
+            "Validation accuracy",
+            f"{last['val_accuracy']:.0%}",
+            border=True,
+            help="The share of validation clips named right after the last epoch. They steer and "
+            "calibrate the training; only the test clips say how good it is.",
+        )
+        st.metric(
+            "Time per epoch",
+            f"{epochs['seconds'].tail(5).mean():.1f} s",
+            border=True,
+            help="The mean of the last five epochs.",
+        )
+    left, right = st.columns(2)
+    with left:
+        layout.show(
+            plots.curve(epochs, "loss", best=best),
+            table=epochs[["epoch", "loss", "val_loss"]],
+            key=f"loss-{training.name}",
+            alt=f"Loss after {len(epochs)} epochs: training {last['loss']:.2f}, validation "
+            f"{last['val_loss']:.2f}; lowest validation loss in epoch {best}",
+        )
+    with right:
+        layout.show(
+            plots.curve(epochs, "accuracy", best=best),
+            table=epochs[["epoch", "accuracy", "val_accuracy"]],
+            key=f"accuracy-{training.name}",
+            alt=f"Accuracy after {len(epochs)} epochs: training {last['accuracy']:.0%}, "
+            f"validation {last['val_accuracy']:.0%}",
+        )
+    with st.expander("Learning rate and time per epoch", icon=":material/speed:"):
+        left, right = st.columns(2)
+        with left:
+            layout.show(
+                plots.curve(epochs, "learning_rate"),
+                key=f"rate-{training.name}",
+                alt=f"Learning rate, now {last['learning_rate']:.5f}",
+            )
+        with right:
+            layout.show(
+                plots.curve(epochs, "seconds"),
+                key=f"seconds-{training.name}",
+                alt=f"Seconds per epoch, the last {last['seconds']:.1f}",
+            )
+    with st.expander("Log", icon=":material/notes:"):
+        show_log(training)
+
+
+def show_log(training: Training) -> None:
+    """Show what the process of a training said."""
+    text = processes.read_log(training.run)
+    st.code(text or "Nothing yet: only trainings started here write a log.", language=None)
+
+
+def show_table(trainings: Sequence[Training]) -> None:
+    """Show all trainings as a table, the newest first."""
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        history.table(trainings),
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "Accuracy": number(format="percent", help=TERMS["accuracy"]),
+            "Weighted F1": number(format="%.3f", help=TERMS["F1"]),
+            "UAR": number(format="percent", help=TERMS["UAR"]),
+            "ECE": number(format="%.3f", help=TERMS["ECE"]),
+            "Training time (s)": number(format="%.0f", help="All epochs together."),
+            "Started": st.column_config.DatetimeColumn(format="localized"),
+        },
+    )
+
+
+def show_ended(training: Training) -> None:
+    """Show a training that no process works on: how it ended, and what can be done now."""
+    message = f"**{training.name}** · {training.state}: {training.status['message']}"
+    more = history.what_to_do(training)
+    text = f"{message.rstrip('.')}. {more}".strip()
+    box = {"finished": st.success, "stopped": st.info, "interrupted": st.warning}
+    box.get(training.state, st.error)(text, icon=_ICONS.get(training.state))
+    _show_actions(training)
+    if training.figures:
+        figures = resources.find_report(training.run.folder / "report.json") or {}
+        with st.container(horizontal=True):
+            for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
+                value = training.figures.get(key)
+                shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
+                st.metric(history.FIGURES[key], shown, border=True, help=TERMS[term])
+        if "protocol_in_words" in figures:
+            st.caption(f"On {figures.get('n_test')} test clips: {figures['protocol_in_words']}.")
+    if not training.epochs.empty:
+        show_curves(training)
+    elif training.state != history.DAMAGED:
+        with st.expander("Log", icon=":material/notes:"):
+            show_log(training)
+    if training.config is not None:
+        with st.expander("Settings", icon=":material/tune:"):
+            chosen = history.settings(training.config) | {"Folder": training.config.data}
+            st.table(pd.Series(chosen, name="Value").rename_axis("Setting"))
+
+
+def _show_actions(training: Training) -> None:
+    name, folder = training.name, training.run.folder
+    active = workspace.active_model() == folder.absolute()
+    with st.container(horizontal=True):
+        if training.state == "finished" and not active:
+            if st.button(
+                "Make it the active model",
+                key=f"activate-{name}",
+                type="primary",
+                icon=":material/hearing:",
+                help="It answers on every page and for everybody who uses this app, until another "
+                "model is made active.",
+            ):
+                with layout.errors_for_people():
+                    workspace.set_active_model(folder)
+                    st.rerun()
+        elif training.state in ("stopped", "failed", "interrupted") and st.button(
+            "Resume", key=f"resume-{name}", type="primary", icon=":material/play_arrow:"
+        ):
+            with layout.errors_for_people(), st.spinner("Starting …"):
+                processes.resume(training.run)
+                st.rerun()
+        if training.state == "finished":
+            st.page_link(
+                "pages/3_Evaluation.py",
+                label="How good it is",
+                icon=":material/analytics:",
+                query_params={"report": f"run/{name}"},
+            )
+        with st.popover("Delete", icon=":material/delete:"):
+            st.write(
+                f"**{name}** and everything in its folder is deleted for good."
+                + (" It is the active model; the shipped one will answer again." if active else "")
+            )
+            if st.button("Delete it", key=f"delete-{name}", icon=":material/delete_forever:"):
+                with layout.errors_for_people():
+                    processes.delete(training.run)
+                    st.rerun()
+
+
+def show_active() -> None:
+    """Say which model answers, and offer the way back to the shipped one."""
+    active = workspace.active_model()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/hearing: The active model is **{layout.model_label(active)}**.")
+        if active != assets.SHIPPED_MODEL and st.button(
+            "Back to the shipped model", icon=":material/undo:"
+        ):
+            with layout.errors_for_people():
+                workspace.set_active_model(assets.SHIPPED_MODEL)
+                st.rerun()
+
+
+def show_comparison(trainings: Sequence[Training]) -> None:
+    """Show two or more trainings in one chart, and in what they differ."""
+    tables = {t.name: t.epochs for t in trainings if not t.epochs.empty}
+    if tables:
+        left, right = st.columns(2)
+        for place, figure in ((left, "accuracy"), (right, "loss")):
+            with place:
+                layout.show(
+                    plots.comparison(tables, figure),
+                    key=f"compare-{figure}",
+                    alt="; ".join(
+                        f"{name}: validation {figure} {epochs[f'val_{figure}'].iloc[-1]:.2f} "
+                        f"after {len(epochs)} epochs"
+                        for name, epochs in tables.items()
+                    ),
+                )
+    else:
+        st.info("None of them has finished an epoch, so there is no curve to compare.")
+    st.caption("Figures on the test clips, and the settings in which they differ.")
+    st.dataframe(history.differences(trainings), hide_index=True)
+    tests = {(c.data, c.protocol, c.seed, c.folds) for t in trainings if (c := t.config)}
+    if len(tests) > 1:
+        st.warning(
+            "They were tested on different clips (another corpus, protocol or seed), so their "
+            "figures cannot be compared as they stand.",
+            icon=":material/balance:",
+        )

@@ -1,0 +1,111 @@
+"""What the app keeps between visits: its runs, the active model, the corpora used lately.
+
+All of it lies in one folder: ``SER_HOME`` if set, else ``runs`` beside this package.  The command
+line knows nothing of it: there every folder is an argument.
+
+    <name>/         a training run or a bundle made from one
+    evaluations/    models tested on corpora from the app, see `ser.app.evaluations`
+    settings.json   the active model and the corpora used lately
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ser import assets
+from ser.errors import BundleError
+from ser.models import bundle
+from ser.training.runs import Run, find_runs
+from ser.utils.files import read_json, write_json
+
+_RECENT = 8
+
+
+def folder() -> Path:
+    """Return the folder of the app: ``SER_HOME`` if set, else ``runs`` in the project."""
+    return Path(os.environ.get("SER_HOME") or assets.ROOT / "runs").absolute()
+
+
+def evaluations() -> Path:
+    """Return the folder of the evaluations that the app started."""
+    return folder() / "evaluations"
+
+
+def runs() -> list[Run]:
+    """Return the training runs, sorted by name."""
+    return find_runs(folder())
+
+
+def models() -> list[Path]:
+    """Return the folders of all models at hand: the shipped ones, the app's own, the active one."""
+    found = bundle.find_bundles(assets.MODELS) + bundle.find_bundles(folder())
+    return list(dict.fromkeys([*found, active_model()]))
+
+
+def active_model() -> Path:
+    """Return the model that answers: the one chosen last, or the shipped one if that is gone."""
+    chosen = _settings().get("active_model")
+    if isinstance(chosen, str) and (Path(chosen) / bundle.MANIFEST_FILE).is_file():
+        return Path(chosen)
+    return assets.SHIPPED_MODEL
+
+
+def set_active_model(model: str | Path) -> None:
+    """Let another model answer from now on.
+
+    Raises
+    ------
+    BundleError
+        If the folder is no bundle.
+    OutputError
+        If the choice cannot be kept.
+    """
+    model = Path(model).absolute()
+    bundle.read_manifest(model)
+    if not (model / bundle.MODEL_FILE).is_file():
+        raise BundleError(f"{model} has no {bundle.MODEL_FILE}. Copy the bundle again.")
+    _change(active_model=str(model))
+
+
+def recent_corpora() -> list[Path]:
+    """Return the corpora used lately that still exist, the last one first."""
+    known = _settings().get("recent", [])
+    paths = [Path(p) for p in known if isinstance(p, str)] if isinstance(known, list) else []
+    return [path for path in paths if os.path.exists(path)]
+
+
+def corpora() -> list[Path]:
+    """Return the folders that may hold recordings: those in ``data``, then those used lately."""
+    own = sorted(p for p in assets.SAMPLES.parent.glob("*") if p.is_dir() and p != assets.SAMPLES)
+    return own + [path for path in recent_corpora() if path not in own]
+
+
+def remember_corpus(location: str | Path) -> None:
+    """Put a corpus in front of those used lately; the samples are always at hand.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be kept.
+    """
+    location = Path(location).absolute()
+    if location != assets.SAMPLES:
+        others = [path for path in recent_corpora() if path != location]
+        _change(recent=[str(path) for path in [location, *others][:_RECENT]])
+
+
+def _settings() -> dict[str, Any]:
+    try:
+        return read_json(folder() / "settings.json")
+    except (OSError, ValueError):  # none yet, or damaged: nothing in it is worth an error
+        return {}
+
+
+def _change(**values: Any) -> None:
+    folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(folder() / ".lock", timeout=10):
+        write_json(folder() / "settings.json", _settings() | values)

@@ -1,0 +1,22 @@
+"""Where what ships with the package lies: models, samples, reports, the app's first page.
+
+In a checkout these are folders beside the package; a wheel carries copies of them inside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_INSTALLED = _PACKAGE / "_assets"
+
+ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
+"""Folder that holds ``models``, ``reports``, ``data/samples``, ``Home.py`` and ``pages``."""
+IS_CHECKOUT = ROOT != _INSTALLED
+"""Whether the package runs from a checkout, whose folders are its user's to write in."""
+MODELS = ROOT / "models"
+SHIPPED_MODEL = MODELS / "ravdess"
+REPORTS = ROOT / "reports"
+SAMPLES = ROOT / "data" / "samples"
+APP = ROOT / "Home.py"
+ICON = ROOT / "docs" / "icon.png"

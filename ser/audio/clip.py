@@ -1,0 +1,145 @@
+"""A recording becomes a clip: silence trimmed, one level, exactly 3 s."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from ser.audio.config import CONTRACT, Contract
+from ser.audio.decoding import Samples, SilentAudioError
+from ser.utils.parallel import first_call_alone
+
+SILENCE_PEAK = 2.0**-15
+"""Peak below which a recording counts as silent: one step of 16-bit audio, -90 dBFS."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What the model hears of a recording.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (48000,)
+        Speech at the contract's level, padded with zeros on both sides if it is shorter.
+    start, end : float
+        Where the speech stands in the recording, in seconds.
+    """
+
+    samples: Samples
+    start: float
+    end: float
+
+
+def prepare_clip(samples: Samples, *, contract: Contract = CONTRACT) -> Clip:
+    """Trim silence at both ends, bring speech to one level, and make it exactly one clip long.
+
+    Speech longer than a clip is cut to the window of most energy; shorter speech is centred
+    between zeros.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+        Mono, at the contract's sample rate.
+    contract : Contract
+        Rate, length, level and trimming.
+
+    Returns
+    -------
+    Clip
+        ``samples`` has shape (48000,).
+
+    Raises
+    ------
+    SilentAudioError
+        If the peak is below `SILENCE_PEAK`.
+
+    Examples
+    --------
+    >>> t = np.arange(32_000, dtype=np.float32) / 16_000
+    >>> clip = prepare_clip(np.sin(2 * np.pi * 220 * t))
+    >>> clip.samples.shape, clip.start, clip.end
+    ((48000,), 0.0, 2.0)
+    """
+    start, end = find_speech(samples, contract=contract)
+    if end - start > contract.clip_samples:
+        start = _loudest_window(samples, start, end, contract.clip_samples)
+        end = start + contract.clip_samples
+    speech = to_level(samples[start:end], contract=contract)
+    before = (contract.clip_samples - len(speech)) // 2
+    after = contract.clip_samples - len(speech) - before
+    return Clip(
+        np.pad(speech, (before, after)), start / contract.sample_rate, end / contract.sample_rate
+    )
+
+
+@first_call_alone
+def find_speech(samples: Samples, *, contract: Contract = CONTRACT) -> tuple[int, int]:
+    """Return the first and one past the last sample after trimming silence at both ends.
+
+    Raises
+    ------
+    SilentAudioError
+        If the peak is below `SILENCE_PEAK`.
+    """
+    import librosa
+
+    # An offset would keep every frame above the threshold.
+    centred = samples - samples.mean() if len(samples) else samples
+    peak = float(np.max(np.abs(centred), initial=0.0))
+    if peak < SILENCE_PEAK:
+        raise SilentAudioError(
+            "No speech found: the recording is silent. If you recorded it, check that the "
+            "microphone was on and not muted, and record again."
+        )
+    # librosa's floor of -100 dBFS would cut quiet recordings elsewhere than loud ones.
+    _, (start, end) = librosa.effects.trim(centred / peak, top_db=contract.trim_db)
+    return int(start), int(end)
+
+
+def to_level(samples: Samples, *, contract: Contract = CONTRACT) -> Samples:
+    """Remove the offset and bring the RMS to the contract's level.
+
+    Examples
+    --------
+    >>> level_dbfs(to_level(np.array([0.1, -0.1] * 100, dtype=np.float32)))
+    -23.0
+    """
+    centred = samples - samples.mean()
+    rms = float(np.sqrt(np.mean(np.square(centred, dtype=np.float64))))
+    return (centred * (10 ** (contract.level_dbfs / 20) / max(rms, 1e-12))).astype(np.float32)
+
+
+def _loudest_window(samples: Samples, start: int, end: int, length: int) -> int:
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples[start:end], dtype=np.float64))])
+    return start + int(np.argmax(energy[length:] - energy[:-length]))
+
+
+def audio_hash(samples: Samples) -> str:
+    """Name a recording by what is heard: equal for the same samples in WAV, FLAC or AIFF.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+        As `load_audio` returns them.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits: half of the SHA-256 of the samples rounded to 16 bits.
+    """
+    rounded = np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2")
+    return hashlib.sha256(rounded.tobytes()).hexdigest()[:32]
+
+
+def level_dbfs(samples: Samples) -> float:
+    """Return the RMS level in dB relative to full scale, at least -120.
+
+    Examples
+    --------
+    >>> level_dbfs(np.full(100, 0.1, dtype=np.float32))
+    -20.0
+    """
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return round(10 * float(np.log10(max(power, 1e-12))), 2)

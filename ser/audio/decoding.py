@@ -1,0 +1,303 @@
+"""Any recording becomes mono float32 at one rate, or is refused.
+
+Every refusal is a class of its own with a stable ``code``, and its message says what to do.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.audio.config import CONTRACT
+from ser.errors import SerError
+
+if TYPE_CHECKING:
+    import av
+    import soundfile
+
+Samples = npt.NDArray[np.float32]
+
+EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".webm", ".opus", ".aif", ".aiff")
+"""File names that are taken for audio when a folder is searched."""
+
+MAX_BYTES = 400_000_000
+"""Largest file: half an hour of uncompressed stereo at 48 kHz and 16 bits fits."""
+MAX_SECONDS = 1800.0
+"""Longest recording, in seconds."""
+MAX_DECODED_BYTES = 2_000_000_000
+"""Largest recording once decoded (float32, all channels); a small Opus file can hide far more."""
+MIN_SECONDS = 0.1
+"""Shortest recording, in seconds; less is not speech."""
+
+# The containers FFmpeg may open.  Without this list a playlist (HLS, concat) posing as audio could
+# make it read other files or addresses.
+_FFMPEG_FORMATS = "aac,ac3,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,wav,w64,webm"
+# How files of known formats begin (MP4 after four bytes): such a file is damaged, not foreign.
+_MAGIC = (b"RIFF", b"fLaC", b"FORM", b"OggS", b"ID3", b"ftyp", b"\x1aE\xdf\xa3")
+_BLOCK_VALUES = 1 << 18
+# Where a writer could not know the length: libsndfile announces as many frames of a streamed FLAC.
+_UNKNOWN_FRAMES = (1 << 63) - 1
+# Streamed WAV files announce 0xFFFFFFFF bytes or something just below or above 2 GiB.
+_UNKNOWN_BYTES = 0x7FFFF000
+_HEADER_BYTES = 256
+# Squares of larger samples would overflow further on.
+_LARGEST_SAMPLE = 1e18
+
+
+class AudioError(SerError):
+    """A recording that cannot be used; the subclasses say why."""
+
+    code = "audio"
+
+
+class EmptyAudioError(AudioError):
+    """The file has no bytes, or no sample."""
+
+    code = "audio-empty"
+
+
+class UnreadableAudioError(AudioError):
+    """The file cannot be opened, or is damaged."""
+
+    code = "audio-unreadable"
+
+
+class UnsupportedAudioError(AudioError):
+    """The file is in no audio format known here."""
+
+    code = "audio-unsupported"
+
+
+class SilentAudioError(AudioError):
+    """There is nothing to hear."""
+
+    code = "audio-silent"
+
+
+class TooShortAudioError(AudioError):
+    """The recording is shorter than `MIN_SECONDS`."""
+
+    code = "audio-too-short"
+
+
+class TooLongAudioError(AudioError):
+    """The recording is longer than `MAX_SECONDS`."""
+
+    code = "audio-too-long"
+
+
+class TooLargeAudioError(AudioError):
+    """The file has more than `MAX_BYTES`, or more than `MAX_DECODED_BYTES` once decoded."""
+
+    code = "audio-too-large"
+
+
+class NotFiniteAudioError(AudioError):
+    """The samples hold NaN or infinity."""
+
+    code = "audio-not-finite"
+
+
+def load_audio(source: str | Path | bytes, *, sample_rate: int = CONTRACT.sample_rate) -> Samples:
+    """Decode a recording of any format, rate and number of channels.
+
+    libsndfile is tried first, then FFmpeg through PyAV.  Channels are averaged and the rate is
+    converted by soxr block by block, so that a long recording never stands in memory whole.
+
+    Parameters
+    ----------
+    source : str, Path or bytes
+        A file, or the content of one.
+    sample_rate : int
+        Rate wanted, in Hz.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+        Mono, nominally in [-1, 1].
+
+    Raises
+    ------
+    AudioError
+        One of its subclasses: empty, unreadable, unsupported, too short, too long, too large,
+        not finite.  Silence is no error here, see `prepare_clip`.
+    """
+    name = "The recording" if isinstance(source, bytes) else Path(source).name
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    if len(data) == 0:
+        raise EmptyAudioError(f"{name} is empty (0 bytes). Record or export it again.")
+    if len(data) > MAX_BYTES:
+        raise TooLargeAudioError(
+            f"{name} has more than {MAX_BYTES / 1e6:.0f} MB, the most that is read. "
+            "Cut it into parts, or save it as FLAC, Opus or MP3."
+        )
+    _refuse_truncated_wav(data, name)
+    samples = _decode(data, name, sample_rate)
+    seconds = len(samples) / sample_rate
+    if len(samples) == 0:
+        raise EmptyAudioError(f"{name} holds no audio samples. Record or export it again.")
+    if seconds < MIN_SECONDS:
+        raise TooShortAudioError(
+            f"{name} lasts {1000 * seconds:.0f} ms; at least {1000 * MIN_SECONDS:.0f} ms of "
+            "speech are needed. Record a whole sentence."
+        )
+    return samples
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Return the content of an audio file, or its beginning if it has more than `MAX_BYTES`.
+
+    Raises
+    ------
+    UnreadableAudioError
+        If there is no such file, or it cannot be read.
+    """
+    path = Path(path)
+    if os.path.isdir(path):
+        raise UnreadableAudioError(f"{path} is a folder. Give an audio file.")
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)  # one more, so that load_audio can refuse it
+    except FileNotFoundError:
+        raise UnreadableAudioError(f"{path} does not exist. Check the name.") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableAudioError(f"{path} cannot be read: {reason}.") from error
+
+
+def _refuse_truncated_wav(data: bytes, name: str) -> None:
+    """Refuse a WAV file that ends early; libsndfile would play what is there and say nothing."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return
+    (declared,) = struct.unpack("<I", data[4:8])
+    if len(data) < declared < _UNKNOWN_BYTES:
+        raise UnreadableAudioError(
+            f"{name} is cut off: its header announces {declared + 8} bytes and {len(data)} are "
+            "there. Copy or download it again."
+        )
+
+
+def _decode(data: bytes, name: str, sample_rate: int) -> Samples:
+    """Try libsndfile, which is faster and exact, then FFmpeg, which knows more formats."""
+    import soundfile
+
+    try:
+        file = soundfile.SoundFile(io.BytesIO(data))
+    except soundfile.LibsndfileError:
+        return _decode_ffmpeg(data, name, sample_rate)
+    with file:
+        if file.frames == _UNKNOWN_FRAMES or (file.frames == 0 and len(data) > _HEADER_BYTES):
+            # Written to a pipe, or the writer never came to fill in the length: FFmpeg copes.
+            return _decode_ffmpeg(data, name, sample_rate)
+        _check_length(file.frames / file.samplerate, name)
+        try:
+            samples, frames = _collect(_sndfile_blocks(file), file.samplerate, name, sample_rate)
+        except soundfile.LibsndfileError as error:
+            raise _damaged(name) from error
+        if frames < 0.99 * file.frames:
+            raise _damaged(name)
+    return samples
+
+
+def _decode_ffmpeg(data: bytes, name: str, sample_rate: int) -> Samples:
+    import av
+
+    stream = None
+    try:
+        with av.open(
+            io.BytesIO(data), mode="r", options={"format_whitelist": _FFMPEG_FORMATS}
+        ) as container:
+            if not container.streams.audio:
+                if not container.streams.video:  # the index that would list them is cut off
+                    raise _damaged(name)
+                raise UnsupportedAudioError(f"{name} has no sound track. Give an audio file.")
+            stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise UnsupportedAudioError(
+                    f"{name} holds sound in a coding that is not known here. Save it as WAV, "
+                    "FLAC, MP3, OGG or M4A."
+                )
+            announced = float((stream.duration or 0) * (stream.time_base or 0))
+            _check_length(announced, name)
+            rate = int(stream.rate)
+            samples, frames = _collect(_ffmpeg_blocks(container, stream), rate, name, sample_rate)
+    except (av.FFmpegError, ValueError) as error:
+        if stream is not None or any(data[:12].find(magic) in (0, 4) for magic in _MAGIC):
+            raise _damaged(name) from error
+        raise UnsupportedAudioError(
+            f"{name} is no audio this program can decode. Save it as WAV, FLAC, MP3, OGG or M4A."
+        ) from error
+    if frames / rate < 0.9 * announced - 0.5:  # announcements are rounded and padded
+        raise _damaged(name)
+    return samples
+
+
+def _damaged(name: str) -> UnreadableAudioError:
+    return UnreadableAudioError(
+        f"{name} is damaged or cut off and cannot be decoded. Copy or download it again."
+    )
+
+
+def _sndfile_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
+    frames = max(_BLOCK_VALUES // file.channels, 1)
+    while len(block := file.read(frames, dtype="float32", always_2d=True)):
+        yield block
+
+
+def _ffmpeg_blocks(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[Samples]:
+    import av
+
+    # The format changes, rate and channels stay: those are converted in one place for all.
+    to_float = av.AudioResampler(format="fltp")
+    for frame in container.decode(stream):
+        for part in to_float.resample(frame):
+            yield part.to_ndarray().T.astype(np.float32, copy=False)
+    for part in to_float.resample(None):
+        yield part.to_ndarray().T.astype(np.float32, copy=False)
+
+
+def _collect(
+    blocks: Iterator[Samples], rate: int, name: str, sample_rate: int
+) -> tuple[Samples, int]:
+    """Join blocks of shape (frames, channels); returns the samples and the frames decoded."""
+    import soxr
+
+    converter = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
+    parts: list[Samples] = []
+    frames = decoded_bytes = 0
+    for block in blocks:
+        frames += len(block)
+        decoded_bytes += block.nbytes
+        _check_length(frames / rate, name)
+        if decoded_bytes > MAX_DECODED_BYTES:
+            raise TooLargeAudioError(
+                f"{name} unpacks to more than {MAX_DECODED_BYTES / 1e9:.0f} GB of audio. "
+                "Cut it into parts, or mix it down to one channel."
+            )
+        mono = block.mean(axis=1, dtype=np.float32)
+        if not (np.abs(mono) < _LARGEST_SAMPLE).all():
+            raise NotFiniteAudioError(
+                f"{name} holds samples that are no numbers (NaN or infinite), or near infinity. "
+                "Export it again."
+            )
+        parts.append(mono if rate == sample_rate else converter.resample_chunk(mono))
+    if rate != sample_rate:
+        parts.append(converter.resample_chunk(np.zeros(0, np.float32), last=True))
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32), frames
+
+
+def _check_length(seconds: float, name: str) -> None:
+    if seconds > MAX_SECONDS:
+        raise TooLongAudioError(
+            f"{name} lasts more than {MAX_SECONDS / 60:.0f} minutes "
+            f"({seconds / 60:.0f} decoded or announced). Cut it into parts."
+        )

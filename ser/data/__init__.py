@@ -1,0 +1,1 @@
+"""Corpora, splits, caches, downloads, and recordings of one's own."""

@@ -1,0 +1,454 @@
+"""A folder becomes a table of clips, and a list of what was left out and why.
+
+One row per clip; one small parser per corpus.  `scan` looks at names only, `inspect` also opens
+every clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser import audio
+from ser.audio.config import CONTRACT
+from ser.labels import EMOTIONS, emotion_of
+from ser.errors import DataError
+from ser.utils.parallel import Progress, map_items
+
+COLUMNS = (
+    "path",
+    "name",
+    "clip_id",
+    "corpus",
+    "emotion",
+    "speaker",
+    "gender",
+    "channel",
+    "modality",
+    "intensity",
+    "statement",
+    "repetition",
+)
+"""Columns of the table of clips; what a corpus does not know is an empty string."""
+
+_MODALITIES = {"01": "audio-video", "02": "video", "03": "audio"}
+_CHANNELS = {"01": "speech", "02": "song"}
+_INTENSITIES = {"01": "normal", "02": "strong"}
+_STATEMENTS = {
+    "01": "Kids are talking by the door",
+    "02": "Dogs are sitting by the door",
+}
+_REPETITIONS = {"01": "1", "02": "2"}
+_RAVDESS_FIELDS = (
+    ("modality", _MODALITIES),
+    ("channel", _CHANNELS),
+    ("emotion", {f"{i + 1:02}": emotion for i, emotion in enumerate(EMOTIONS)}),
+    ("intensity", _INTENSITIES),
+    ("statement", _STATEMENTS),
+    ("repetition", _REPETITIONS),
+)
+
+OWN_VOICE = 90
+"""Actors from this number on are people who recorded themselves."""
+
+_EMODB_EMOTIONS = {
+    "W": "angry",
+    "E": "disgust",
+    "A": "fearful",
+    "F": "happy",
+    "T": "sad",
+    "N": "neutral",
+    "L": "boredom",
+}
+_EMODB_FEMALE = {"08", "09", "13", "14", "16"}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    clips : DataFrame
+        One row per clip with the columns `COLUMNS`, sorted by file name.
+    skipped : DataFrame
+        One row per file that is no clip, with the columns ``path`` and ``reason``.
+    """
+
+    clips: pd.DataFrame
+    skipped: pd.DataFrame
+
+
+def parse_ravdess(stem: str) -> dict[str, str] | None:
+    """Read the seven fields of a RAVDESS file name.
+
+    Livingstone & Russo 2018, https://doi.org/10.1371/journal.pone.0196391: modality, vocal
+    channel, emotion, intensity, statement, repetition, actor (odd male, even female).  Actors
+    above 24 are allowed, so that other corpora can use the scheme; those from 90 on are people's
+    own voices (`ser.data.enrolment`), with statements and repetitions up to 99 and no gender.
+
+    Parameters
+    ----------
+    stem : str
+        File name without its extension.
+
+    Returns
+    -------
+    dict or None
+        The fields in words; None if the name does not have the form of seven two-digit numbers.
+
+    Raises
+    ------
+    ValueError
+        If the form is right and a field is impossible.
+
+    Examples
+    --------
+    >>> fields = parse_ravdess("03-02-05-02-01-01-12")
+    >>> fields["emotion"], fields["channel"], fields["gender"], fields["intensity"]
+    ('angry', 'song', 'female', 'strong')
+    """
+    numbers = stem.split("-")
+    if len(numbers) != 7 or not all(re.fullmatch(r"[0-9]{2}", n) for n in numbers):
+        return None
+    own = int(numbers[6]) >= OWN_VOICE
+    fields = {}
+    for (field, meanings), number in zip(_RAVDESS_FIELDS, numbers, strict=False):
+        if own and field in ("statement", "repetition") and number != "00":
+            fields[field] = meanings.get(number, str(int(number)))
+        elif number not in meanings:
+            raise ValueError(
+                f"RAVDESS name with an impossible {field} {number} "
+                f"(possible: {min(meanings)} to {max(meanings)})"
+            )
+        else:
+            fields[field] = meanings[number]
+    if fields["emotion"] == "neutral" and fields["intensity"] == "strong":
+        raise ValueError("RAVDESS name with an impossible intensity 02: neutral is never strong")
+    actor = int(numbers[6])
+    if actor == 0:
+        raise ValueError("RAVDESS name with an impossible actor 00")
+    if own:
+        return {**fields, "corpus": "own voice", "speaker": f"voice {actor}", "gender": ""}
+    return {
+        **fields,
+        "corpus": "ravdess" if actor <= 24 else "ravdess-style",
+        "speaker": f"actor {actor:02}",
+        "gender": "male" if actor % 2 else "female",
+    }
+
+
+def parse_emodb(stem: str) -> dict[str, str] | None:
+    """Read the fields of an EMO-DB file name, such as ``03a01Fa``.
+
+    Burkhardt et al. 2005, *A Database of German Emotional Speech*: speaker, text, emotion (first
+    letter of the German word), version.
+
+    Returns
+    -------
+    dict or None
+        The fields in words; None if the name has another form.
+
+    Raises
+    ------
+    ValueError
+        If the emotion is boredom, which none of the eight labels stands for.
+
+    Examples
+    --------
+    >>> parse_emodb("03a01Fa")["emotion"], parse_emodb("holiday")
+    ('happy', None)
+    """
+    match = re.fullmatch(r"([0-9]{2})([ab][0-9]{2})([WLEAFTN])([a-z]?)", stem)
+    if match is None:
+        return None
+    speaker, text, letter, version = match.groups()
+    emotion = _EMODB_EMOTIONS[letter]
+    if emotion not in EMOTIONS:
+        raise ValueError(f"{emotion} is none of the eight emotions")
+    return {
+        "emotion": emotion,
+        "corpus": "emodb",
+        "speaker": f"emodb {speaker}",
+        "gender": "female" if speaker in _EMODB_FEMALE else "male",
+        "channel": "speech",
+        "modality": "audio",
+        "statement": text,
+        "repetition": version,
+    }
+
+
+_PARSERS: tuple[Callable[[str], dict[str, str] | None], ...] = (parse_ravdess, parse_emodb)
+
+
+def scan(location: str | Path) -> Corpus:
+    """List the clips in a folder (with all its sub-folders) or a CSV file, by name only.
+
+    A file is a clip if it has a RAVDESS or EMO-DB name, or lies in a folder that is called like
+    an emotion.  A CSV file needs the columns ``path`` (absolute, or relative to the CSV) and
+    ``emotion``; any other of `COLUMNS` is kept.
+
+    Parameters
+    ----------
+    location : str or Path
+        A folder or a ``.csv`` file.
+
+    Returns
+    -------
+    Corpus
+        Clips and what was left out.  Links to folders are not followed.
+
+    Raises
+    ------
+    DataError
+        If the location does not exist, cannot be read, or holds no clip at all.
+    """
+    location = Path(location)
+    # os.path, since pathlib raises where a name is too long or a parent may not be searched.
+    if os.path.isdir(location):
+        corpus = _scan_folder(location)
+    elif os.path.isfile(location) and location.suffix.lower() == ".csv":
+        corpus = _scan_csv(location)
+    elif os.path.exists(location):
+        raise DataError(f"{location} is neither a folder nor a .csv file. Give a corpus.")
+    else:
+        raise DataError(f"{location} does not exist. Check the name of the corpus folder.")
+    if corpus.clips.empty:
+        reasons = corpus.skipped["reason"].value_counts()
+        detail = f" Left out: {reasons.iloc[0]} × {reasons.index[0]}." if len(reasons) else ""
+        raise DataError(
+            f"{location} holds no clip with a known emotion.{detail} Clips need RAVDESS or EMO-DB "
+            "names, a folder per emotion, or a CSV file with the columns path and emotion."
+        )
+    return corpus
+
+
+def _scan_folder(folder: Path) -> Corpus:
+    clips, skipped = [], []
+
+    def unreadable(error: OSError) -> None:
+        skipped.append({"path": _shown(error.filename), "reason": f"folder: {error.strerror}"})
+
+    for parent, subfolders, names in os.walk(folder, onerror=unreadable):
+        subfolders.sort()
+        for name in subfolders:
+            if os.path.islink(path := Path(parent) / name):
+                skipped.append({"path": _shown(path), "reason": "link to a folder"})
+        for name in sorted(names):
+            path = Path(parent) / name
+            fields, reason = describe(path, folder)
+            if fields is None:
+                skipped.append({"path": _shown(path), "reason": reason})
+            else:
+                clips.append(_row(path, fields))
+    return _corpus(clips, skipped)
+
+
+def _shown(path: str | Path) -> str:
+    """Return a path as text that any table or file can hold, also if its bytes are no UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
+    """Return what name and folder say of a clip, or None and the reason why the file is none."""
+    if path.name.startswith("."):
+        return None, "hidden file"
+    if _shown(path) != str(path):
+        return None, "name is not UTF-8, so no table can hold it; rename the file"
+    if path.suffix.lower() not in audio.EXTENSIONS:
+        return None, "no audio file"
+    try:
+        for parse in _PARSERS:
+            if (fields := parse(path.stem)) is not None:
+                return fields, ""
+    except ValueError as error:
+        return None, str(error)
+    folder = path.parent
+    if folder == root or (emotion := emotion_of(folder.name)) is None:
+        return None, "neither the name nor the folder says an emotion"
+    speaker = folder.parent.name if folder.parent != root and folder != root else ""
+    return {"emotion": emotion, "corpus": "folders", "speaker": speaker}, ""
+
+
+def _scan_csv(file: Path) -> Corpus:
+    try:
+        # index_col: commas at the ends of lines must not turn the first column into an index.
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{file} cannot be read as a CSV table: {reason}.") from error
+    missing = [column for column in ("path", "emotion") if column not in table]
+    if missing:
+        raise DataError(
+            f"{file} has no column {' and no column '.join(missing)}; it has: "
+            f"{', '.join(map(str, table.columns))}. Name them path and emotion."
+        )
+    clips, skipped = [], []
+    for record in table.to_dict("records"):
+        path = file.parent / record["path"]
+        emotion = emotion_of(record["emotion"])
+        if not os.path.isfile(path):
+            skipped.append({"path": str(path), "reason": "no such file"})
+        elif emotion is None:
+            reason = f"{record['emotion']!r} is none of the eight emotions"
+            skipped.append({"path": str(path), "reason": reason})
+        else:
+            known = {c: record[c] for c in COLUMNS if c in record}
+            clips.append(_row(path, {"corpus": "csv", **known, "emotion": emotion}))
+    return _corpus(clips, skipped)
+
+
+def _row(path: Path, fields: dict[str, str]) -> dict[str, str]:
+    own = {"path": str(path), "name": path.name}
+    if fields["corpus"] in ("ravdess", "ravdess-style", "emodb"):
+        # These names are the clip's identity wherever it lies and however it is encoded.
+        own["clip_id"] = f"{fields['corpus']}:{path.stem}"
+    return dict.fromkeys(COLUMNS, "") | fields | own
+
+
+def _corpus(clips: list[dict[str, str]], skipped: list[dict[str, str]]) -> Corpus:
+    table = pd.DataFrame(clips, columns=list(COLUMNS), dtype=str)
+    # The reference split is defined over the clips sorted by file name.
+    table = table.sort_values(["name", "path"], ignore_index=True)
+    return Corpus(table, pd.DataFrame(skipped, columns=["path", "reason"], dtype=str))
+
+
+def inspect(corpus: Corpus, *, jobs: int = -1, progress: Progress | None = None) -> Corpus:
+    """Open every clip: how long, how loud, what is heard, and which cannot be used.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        As `scan` returns it.
+    jobs : int
+        Parallel workers; -1 is one per core.
+    progress : callable, optional
+        See `ser.utils.parallel.map_items`.
+
+    Returns
+    -------
+    Corpus
+        ``clips`` gains ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS) and
+        ``audio`` (`ser.audio.audio_hash`); clips that cannot be used move to ``skipped``.
+    """
+    measured = measure(corpus.clips["path"], jobs=jobs, progress=progress)
+    good = (measured["reason"] == "").to_numpy()
+    clips = corpus.clips.loc[good].reset_index(drop=True)
+    clips = clips.join(measured.loc[good].drop(columns="reason").reset_index(drop=True))
+    refused = pd.DataFrame(
+        {"path": corpus.clips["path"].to_numpy(), "reason": measured["reason"].to_numpy()},
+        dtype=str,
+    ).loc[~good]
+    skipped = pd.concat([corpus.skipped, refused], ignore_index=True)
+    return Corpus(clips, skipped)
+
+
+def measure(
+    paths: Iterable[str], *, jobs: int = -1, progress: Progress | None = None
+) -> pd.DataFrame:
+    """Open audio files: how long, how loud, what is heard, or why they cannot be used.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Audio files.
+    jobs, progress
+        See `ser.utils.parallel.map_items`.
+
+    Returns
+    -------
+    DataFrame
+        One row per file: ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS),
+        ``audio`` (`ser.audio.audio_hash`), and ``reason``, which is empty if it can be used.
+    """
+    rows = map_items(_measure, paths, "Opening clips", jobs=jobs, progress=progress)
+    table = pd.DataFrame(
+        rows, columns=["seconds", "speech_seconds", "level_dbfs", "audio", "reason"]
+    )
+    kinds = dict.fromkeys(["seconds", "speech_seconds", "level_dbfs"], "float64")
+    return table.astype({**kinds, "audio": "str", "reason": "str"})
+
+
+def _measure(path: str) -> dict[str, Any]:
+    try:
+        samples = audio.load_audio(path)
+        start, end = audio.find_speech(samples)
+    except audio.AudioError as error:
+        return {"audio": "", "reason": f"{error.code}: {error}"}
+    return {
+        "seconds": len(samples) / CONTRACT.sample_rate,
+        "speech_seconds": (end - start) / CONTRACT.sample_rate,
+        "level_dbfs": audio.level_dbfs(samples),
+        "audio": audio.audio_hash(samples),
+        "reason": "",
+    }
+
+
+def fingerprint(clips: pd.DataFrame, root: str | Path) -> str:
+    """Return a name for exactly these clips: their places, labels, speakers and audio.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the column ``audio``, see `inspect`.
+    root : str or Path
+        The corpus; it may be moved as a whole.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    base = Path(root) if Path(root).is_dir() else Path(root).parent
+    places = [Path(os.path.relpath(path, base)).as_posix() for path in clips["path"]]
+    table = clips[["emotion", "speaker", "audio"]].assign(place=places)
+    return hashlib.sha256(table.to_csv(index=False).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def duplicates(clips: pd.DataFrame) -> pd.DataFrame:
+    """Return the clips whose audio is that of another clip, equal ones beside each other.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the column ``audio``, see `inspect`.
+    """
+    twins = clips[clips.duplicated("audio", keep=False)]
+    return twins.sort_values(["audio", "name"])
+
+
+def counterparts(clips: pd.DataFrame, clip: pd.Series) -> pd.DataFrame:
+    """Return the same speaker saying the same statement in other emotions, one clip of each.
+
+    Of several the one of the same intensity and repetition is taken.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With `COLUMNS`.
+    clip : Series
+        A row of it.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `clips`; none where the corpus knows no speakers or statements.
+    """
+    if not clip["speaker"] or not clip["statement"]:
+        return clips.head(0)
+    same = clips["emotion"] != clip["emotion"]
+    for column in ("corpus", "speaker", "channel", "statement"):
+        same &= clips[column] == clip[column]
+    others = clips[same]
+    unlike = 2 * (others["intensity"] != clip["intensity"]) + (
+        others["repetition"] != clip["repetition"]
+    )
+    nearest = others.iloc[unlike.to_numpy().argsort(kind="stable")]
+    return nearest.drop_duplicates("emotion").sort_values("name")

@@ -1,0 +1,385 @@
+"""A person's own labelled takes: recorded or imported, kept as a corpus, taken along, deleted.
+
+A voice is a folder of 16 kHz WAV files with RAVDESS-like names (actor 90) and a table,
+``takes.csv``, which is a corpus of its own wherever a CSV file is one.  Nothing else is ever
+written there, and nothing else is ever deleted.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from ser import audio
+from ser.data import corpora
+from ser.audio import Samples
+from ser.audio.config import CONTRACT
+from ser.labels import EMOTIONS
+from ser.errors import DataError
+from ser.utils.files import atomic_path
+from ser.utils.parallel import Progress
+
+SENTENCES = ("Kids are talking by the door", "Dogs are sitting by the door")
+"""What RAVDESS' actors say, so that emotion is all that differs from them."""
+
+MOST_TAKES = 99
+"""Per emotion and sentence: a name has two digits for them."""
+
+TABLE = "takes.csv"
+COLUMNS = ("path", "emotion", "statement", "speaker", "seconds", "level_dbfs", "recorded", "audio")
+
+_NAME = re.compile(r"03-01-0[1-8]-01-[0-9]{2}-[0-9]{2}-90\.wav")
+_IMPORTED = "99"  # statement: whatever an imported clip says
+_LONGEST = 30.0  # seconds; a take is a sentence
+_QUIET_DBFS, _CLIPPED_SHARE, _SHORT = -45.0, 1e-3, 0.7
+_MAX_ENTRIES, _MAX_ENTRY, _MAX_TOTAL = 2000, 20 * 10**6, 10**9  # of a zip, bytes unpacked
+
+
+class Voice:
+    """The takes of one person.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Need not exist yet.
+
+    Examples
+    --------
+    >>> from ser.assets import SAMPLES
+    >>> voice = Voice(Path(tempfile.mkdtemp()) / "mine")
+    >>> clip = next(SAMPLES.rglob("03-01-05-01-01-01-25.flac"))
+    >>> voice.add(clip.read_bytes(), "angry", SENTENCES[0]).name
+    '03-01-05-01-01-01-90.wav'
+    >>> len(corpora.scan(voice.folder).clips), voice.clear()
+    (1, 1)
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def takes(self) -> pd.DataFrame:
+        """Return one row per take with the columns `COLUMNS`, oldest first.
+
+        ``path`` is the file name, ``recorded`` an ISO 8601 time (UTC), ``audio`` see
+        `ser.audio.audio_hash`.  A take without an entry in the table (it was copied here) gets
+        one; an entry without its file is left out, and so is a new file that is no audio.
+        """
+        files = {p.name for p in self.folder.glob("*.wav") if _NAME.fullmatch(p.name)}
+        rows: list[Any] = []
+        try:
+            known = pd.read_csv(self.folder / TABLE, dtype=str, keep_default_na=False)
+            known = known.drop_duplicates("path")
+            rows = known[known["path"].isin(files)].to_dict("records")
+        except (OSError, ValueError, KeyError):  # none yet, or damaged: all is in the files too
+            pass
+        listed = {row["path"] for row in rows}
+        for name in sorted(files - listed):
+            try:
+                samples = audio.load_audio(self.folder / name)
+            except audio.AudioError:
+                continue
+            written = datetime.fromtimestamp((self.folder / name).stat().st_mtime, UTC)
+            fields = corpora.parse_ravdess(Path(name).stem) or {}
+            rows.append(_row(name, fields["emotion"], fields["statement"], samples, written))
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        for column in ("seconds", "level_dbfs"):
+            table[column] = pd.to_numeric(table[column], errors="coerce")
+        return table.sort_values(["recorded", "path"], ignore_index=True)
+
+    def add(self, source: str | Path | bytes, emotion: str, statement: str) -> Path:
+        """Keep a take.
+
+        Parameters
+        ----------
+        source : str, Path or bytes
+            A recording, or the content of one.
+        emotion : str
+            One of the eight.
+        statement : str
+            What is said: one of `SENTENCES`, or anything.
+
+        Returns
+        -------
+        Path
+            The new file.
+
+        Raises
+        ------
+        DataError
+            If the emotion is none of the eight, the take is longer than 30 s or already there, or
+            there are 99 like it.
+        AudioError
+            If it cannot be decoded, is silent or too short.
+        OutputError
+            If it cannot be written.
+        """
+        if emotion not in EMOTIONS:
+            raise DataError(f"{emotion!r} is none of the emotions: {', '.join(EMOTIONS)}.")
+        samples = audio.load_audio(source)
+        audio.find_speech(samples)  # refuses silence
+        seconds = len(samples) / CONTRACT.sample_rate
+        if seconds > _LONGEST:
+            raise DataError(
+                f"The take lasts {seconds:.0f} s, and at most {_LONGEST:.0f} s are kept. Say one "
+                "sentence per take."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock", timeout=30):
+            table = self.takes()
+            row = _row("", emotion, statement, samples, datetime.now(UTC))
+            twin = table[table["audio"] == row["audio"]]
+            if len(twin):
+                raise DataError(f"This take is already there, as {twin['path'].iloc[0]}.")
+            number = f"{SENTENCES.index(statement) + 1:02}" if statement in SENTENCES else _IMPORTED
+            path = self._free_name(emotion, number)
+            with atomic_path(path) as temporary:
+                _write_wav(temporary, samples)
+            row["path"] = path.name
+            self._write(pd.concat([table, pd.DataFrame([row])], ignore_index=True))
+        return path
+
+    def import_clips(
+        self, location: str | Path, *, progress: Progress | None = None
+    ) -> tuple[int, pd.DataFrame]:
+        """Copy labelled clips from a corpus: a folder per emotion, known names, or a CSV.
+
+        Parameters
+        ----------
+        location : str or Path
+            See `ser.data.corpora.scan`.
+        progress : callable, optional
+            See `ser.utils.parallel.map_items`.
+
+        Returns
+        -------
+        added : int
+            How many clips are takes now.
+        refused : DataFrame
+            ``path`` and ``reason`` of every other file.
+
+        Raises
+        ------
+        DataError
+            If the location holds no labelled clip at all.
+        """
+        corpus = corpora.scan(location)
+        refused = corpus.skipped.to_dict("records")
+        added = 0
+        rows = corpus.clips.to_dict("records")
+        for i, clip in enumerate(rows):
+            try:
+                self.add(clip["path"], clip["emotion"], clip["statement"])
+                added += 1
+            except (audio.AudioError, DataError) as error:
+                refused.append({"path": clip["path"], "reason": str(error)})
+            if progress is not None:
+                progress("Importing", i + 1, len(rows))
+        return added, pd.DataFrame(refused, columns=["path", "reason"])
+
+    def import_zip(
+        self, data: bytes, *, progress: Progress | None = None
+    ) -> tuple[int, pd.DataFrame]:
+        """Copy labelled clips from a zip archive that holds what `import_clips` takes.
+
+        Parameters
+        ----------
+        data : bytes
+            The archive; nothing in it is trusted.
+        progress
+            See `import_clips`.
+
+        Returns
+        -------
+        added, refused
+            See `import_clips`; paths are those within the archive.
+
+        Raises
+        ------
+        DataError
+            If it is no zip, is damaged, has absurdly many or large files, or no labelled clip.
+        """
+        with tempfile.TemporaryDirectory(prefix="ser-import-") as folder:
+            root = Path(folder)
+            try:
+                with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                    origins = _unpack(archive, root)
+            except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+                raise DataError(
+                    f"The archive cannot be read ({error}). Zip the folder again, without a "
+                    "password."
+                ) from error
+            try:
+                added, refused = self.import_clips(root, progress=progress)
+            except DataError as error:
+                raise DataError(str(error).replace(str(root), "The archive")) from None
+            refused["path"] = [origins[Path(path)] for path in refused["path"]]
+            return added, refused
+
+    def export(self) -> bytes:
+        """Return all takes and their table as a zip archive that `import_zip` reads.
+
+        Raises
+        ------
+        DataError
+            If there is no take.
+        """
+        table = self.takes()
+        if table.empty:
+            raise DataError(f"{self.folder} holds no take. Record one first.")
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in table["path"]:
+                archive.write(self.folder / name, f"voice/{name}")
+            archive.writestr(f"voice/{TABLE}", table.to_csv(index=False))
+        return buffer.getvalue()
+
+    def remove(self, name: str) -> None:
+        """Delete one take.
+
+        Raises
+        ------
+        DataError
+            If there is no take of that name.
+        """
+        if not _NAME.fullmatch(name) or not (self.folder / name).is_file():
+            raise DataError(f"{name!r} is no take in {self.folder}.")
+        with FileLock(self.folder / ".lock", timeout=30):
+            (self.folder / name).unlink()
+            self._write(self.takes())
+
+    def clear(self) -> int:
+        """Delete all takes, their table, and the folder if nothing else is in it.
+
+        Returns
+        -------
+        int
+            How many takes were deleted.
+        """
+        takes = [p for p in self.folder.glob("*.wav") if _NAME.fullmatch(p.name)]
+        leftovers = [*self.folder.glob(".writing-*"), self.folder / TABLE, self.folder / ".lock"]
+        for path in [*takes, *leftovers]:
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+        return len(takes)
+
+    def _free_name(self, emotion: str, statement: str) -> Path:
+        code = EMOTIONS.index(emotion) + 1
+        for take in range(1, MOST_TAKES + 1):
+            path = self.folder / f"03-01-{code:02}-01-{statement}-{take:02}-90.wav"
+            if not path.exists():
+                return path
+        raise DataError(
+            f"There are already {MOST_TAKES} {emotion} takes of this sentence. Delete some first."
+        )
+
+    def _write(self, table: pd.DataFrame) -> None:
+        with atomic_path(self.folder / TABLE) as temporary:
+            table.to_csv(temporary, index=False)
+
+
+def check_take(samples: Samples) -> list[str]:
+    """Say what is wrong with a take that can be used all the same.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+        As `ser.audio.load_audio` returns them.
+
+    Returns
+    -------
+    list of str
+        Sentences; empty for a good take.
+
+    Raises
+    ------
+    SilentAudioError
+        If there is nothing to hear.
+
+    Examples
+    --------
+    >>> check_take(np.tile(np.float32([0.1, -0.1]), 16_000))
+    []
+    >>> check_take(np.tile(np.float32([1, -1]), 16_000))
+    ['It is too loud and clips: step back from the microphone, or turn it down.']
+    """
+    start, end = audio.find_speech(samples)
+    speech = samples[start:end]
+    found = []
+    if np.mean(np.abs(samples) >= 0.999) > _CLIPPED_SHARE:
+        found.append("It is too loud and clips: step back from the microphone, or turn it down.")
+    if audio.level_dbfs(speech) < _QUIET_DBFS:
+        found.append("It is very quiet: come closer to the microphone, or turn it up.")
+    seconds = len(speech) / CONTRACT.sample_rate
+    if seconds < _SHORT:
+        found.append("It is very short: say the whole sentence.")
+    if seconds > CONTRACT.clip_seconds + 1:
+        found.append(
+            f"{seconds:.1f} s is long: only the {CONTRACT.clip_seconds:.0f} s of most energy count."
+        )
+    return found
+
+
+def _row(
+    name: str, emotion: str, statement: str, samples: Samples, when: datetime
+) -> dict[str, Any]:
+    return {
+        "path": name,
+        "emotion": emotion,
+        "statement": statement,
+        "speaker": "voice 90",
+        "seconds": round(len(samples) / CONTRACT.sample_rate, 2),
+        "level_dbfs": audio.level_dbfs(samples),
+        "recorded": when.isoformat(timespec="seconds"),
+        "audio": audio.audio_hash(samples),
+    }
+
+
+def _write_wav(path: Path, samples: Samples) -> None:
+    import soundfile
+
+    soundfile.write(path, samples, CONTRACT.sample_rate, format="WAV", subtype="PCM_16")
+
+
+def _unpack(archive: zipfile.ZipFile, root: Path) -> dict[Path, str]:
+    """Unpack the audio files of an archive; returns for each file its name in the archive."""
+    entries = [
+        entry
+        for entry in archive.infolist()
+        if not entry.is_dir()
+        and PurePosixPath(entry.filename).suffix.lower() in audio.EXTENSIONS
+        and not PurePosixPath(entry.filename).name.startswith(".")
+    ]
+    if len(entries) > _MAX_ENTRIES:
+        raise DataError(
+            f"The archive holds {len(entries)} audio files, more than {_MAX_ENTRIES}. Import a "
+            "smaller one, or the folder itself."
+        )
+    total = 0
+    origins = {}
+    for number, entry in enumerate(entries):
+        name = PurePosixPath(entry.filename)
+        # Only what may say an emotion is kept of a name: the folder's last part and a short stem.
+        emotion = re.sub(r"[^A-Za-z]", "", name.parent.name)[:20] or "unnamed"
+        stem = name.stem if re.fullmatch(r"[0-9A-Za-z-]{1,40}", name.stem) else "clip"
+        target = root / f"{number:04}" / emotion / f"{stem}{name.suffix.lower()}"
+        with archive.open(entry) as packed:
+            content = packed.read(_MAX_ENTRY + 1)  # never trust the size an archive announces
+        total += len(content)
+        if len(content) > _MAX_ENTRY or total > _MAX_TOTAL:
+            raise DataError(
+                f"{entry.filename} unpacks to more than a take can have. Import short clips only."
+            )
+        target.parent.mkdir(parents=True)
+        target.write_bytes(content)
+        origins[target] = entry.filename
+    return origins

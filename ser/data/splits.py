@@ -1,0 +1,362 @@
+"""Which clips train and which test: the reference split, unheard speakers, and the leak check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser.errors import DataError
+
+Rows = npt.NDArray[np.int64]
+
+FOLDS = {"speakers": 5, "luna-jimenez": 5, "kfold-speech": 10}
+"""How many folds the protocols of cross-validation have unless told otherwise."""
+
+PROTOCOLS = ("reference", *FOLDS)
+"""``reference``: a random fifth of the clips; ``speakers``: the clips of unheard speakers;
+``luna-jimenez``: speech of unheard actors of RAVDESS, in the folds of a published study;
+``kfold-speech``: random folds of the speech clips."""
+
+LUNA_JIMENEZ_FOLDS = (
+    (2, 5, 14, 15, 16),
+    (3, 6, 7, 13, 18),
+    (10, 11, 12, 19, 20),
+    (8, 17, 21, 23, 24),
+    (1, 4, 9, 22),
+)
+"""Test actors of RAVDESS in each fold of Luna-Jiménez et al. 2021, *Multimodal emotion recognition
+on RAVDESS dataset using transfer learning*, Sensors 21 (22)."""
+
+
+class LeakError(DataError):
+    """Training and test share what the protocol keeps apart."""
+
+    code = "leak"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of a table of clips; no row stands in two of them.
+
+    Attributes
+    ----------
+    train, validation, test : ndarray of int64
+        Positions in the table.  Validation clips steer and calibrate the training; test clips
+        choose nothing.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def reference_test(clips: pd.DataFrame, *, seed: int = 42) -> tuple[Rows, Rows]:
+    """Split as the reference project did: a random, stratified fifth of the clips is for testing.
+
+    ``train_test_split(test_size=0.2, stratify=emotion, random_state=seed)`` of scikit-learn over
+    the clips sorted by file name.  With seed 42 and all 2452 clips of RAVDESS, 491 are for
+    testing.  The same actors, and mostly the same sentences, stand on both sides.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        Table of clips in the order of `ser.data.corpora.scan`.
+    seed : int
+        The split's ``random_state``.
+
+    Returns
+    -------
+    rest, test : ndarray of int64
+        Sorted row numbers.
+
+    Raises
+    ------
+    DataError
+        If there are too few classes or clips to split.
+    """
+    _need_classes(clips, each=2)
+    return _random_part(clips, np.arange(len(clips)), 0.2, seed)
+
+
+def speaker_folds(
+    clips: pd.DataFrame, *, folds: int = 5, seed: int = 42
+) -> list[tuple[Rows, Rows]]:
+    """Split into folds so that no speaker is heard in training and test.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the columns ``emotion`` and ``speaker``.
+    folds : int
+        How many parts; each is the test part once.
+    seed : int
+        Shuffles the speakers (`sklearn.model_selection.StratifiedGroupKFold`).
+
+    Returns
+    -------
+    list of (rest, test)
+        Sorted row numbers; the test parts together are all clips.
+
+    Raises
+    ------
+    DataError
+        If speakers are unknown or fewer than `folds`, or there are too few clips.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    _need_classes(clips, each=2)
+    speakers = clips["speaker"].nunique()
+    if (clips["speaker"] == "").any():
+        raise DataError(
+            "This corpus does not say who speaks in every clip, so speakers cannot be kept apart. "
+            "Use the reference protocol, or add a column speaker."
+        )
+    if folds < 2 or speakers < folds:
+        raise DataError(
+            f"{folds} folds of unheard speakers need at least 2 folds and as many speakers as "
+            f"folds; this corpus has {speakers} speakers."
+        )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    largest = clips["emotion"].value_counts().iloc[0]
+    if largest < folds:
+        raise DataError(
+            f"The commonest emotion has {largest} clips, too few for {folds} folds. Use fewer "
+            "folds, or add clips."
+        )
+    return [
+        (np.sort(rest), np.sort(test))
+        for rest, test in splitter.split(clips, clips["emotion"], clips["speaker"])
+    ]
+
+
+def luna_jimenez_folds(clips: pd.DataFrame) -> list[tuple[Rows, Rows]]:
+    """Split the speech clips of RAVDESS by actor as Luna-Jiménez et al. 2021 did.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the columns ``corpus``, ``channel``, ``emotion`` and ``speaker``.
+
+    Returns
+    -------
+    list of (rest, test)
+        Sorted row numbers of speech clips, five pairs.
+
+    Raises
+    ------
+    DataError
+        If an actor of RAVDESS has no speech clip here, or other corpora are mixed in.
+    """
+    rows = _speech(clips)
+    actors = clips["speaker"].iloc[rows]
+    wanted = [[f"actor {actor:02}" for actor in fold] for fold in LUNA_JIMENEZ_FOLDS]
+    everyone = {actor for fold in wanted for actor in fold}
+    if set(actors) != everyone or set(clips["corpus"].iloc[rows]) != {"ravdess"}:
+        raise DataError(
+            "The folds of Luna-Jiménez et al. are those of the 24 actors of RAVDESS; the speech "
+            f"clips here are of {len(set(actors) & everyone)} of them and of "
+            f"{len(set(actors) - everyone)} other speakers. Use the protocol speakers."
+        )
+    inside = [actors.isin(fold).to_numpy() for fold in wanted]
+    return [(rows[~test], rows[test]) for test in inside]
+
+
+def random_speech_folds(
+    clips: pd.DataFrame, *, folds: int = 10, seed: int = 42
+) -> list[tuple[Rows, Rows]]:
+    """Split the speech clips (no song) into random folds, stratified by emotion.
+
+    The same actors stand on both sides.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the columns ``channel`` and ``emotion``.
+    folds : int
+        How many parts; each is the test part once.
+    seed : int
+        Shuffles the clips (`sklearn.model_selection.StratifiedKFold`).
+
+    Returns
+    -------
+    list of (rest, test)
+        Sorted row numbers; the test parts together are all speech clips.
+
+    Raises
+    ------
+    DataError
+        If there are too few clips.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    rows = _speech(clips)
+    _need_classes(clips.iloc[rows], each=max(folds, 2))
+    splitter = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
+    emotions = clips["emotion"].iloc[rows]
+    return [(rows[rest], rows[test]) for rest, test in splitter.split(rows, emotions)]
+
+
+def make_split(
+    clips: pd.DataFrame,
+    protocol: str,
+    *,
+    seed: int = 42,
+    folds: int = 5,
+    fold: int = 0,
+    validation: float = 0.1,
+) -> Split:
+    """Make the training, validation and test part of a protocol, free of leaks.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        Table of clips with the column ``audio`` (`ser.data.corpora.inspect`).
+    protocol : {'reference', 'speakers', 'luna-jimenez', 'kfold-speech'}
+        See `PROTOCOLS`.
+    seed : int
+        Of every random choice.
+    folds, fold : int
+        How many folds (``reference`` has none), and which, from 0, is for testing.
+    validation : float
+        Part of the remaining clips, or of the remaining speakers where the protocol keeps speakers
+        apart, that is held out of training to watch and calibrate it; at least two clips of each
+        emotion on average, or two speakers if there are more than four.
+
+    Returns
+    -------
+    Split
+        Training clips whose audio equals a test or validation clip are left out, and so are
+        validation clips that equal a test clip; the test part is always complete.
+
+    Raises
+    ------
+    DataError
+        If the corpus is too small for the protocol.
+    LeakError
+        If the result breaks the protocol's promise, which would be a defect here.
+    """
+    if protocol not in PROTOCOLS:
+        raise DataError(f"Unknown protocol {protocol!r}. Use one of: {', '.join(PROTOCOLS)}.")
+    if protocol == "reference":
+        rest, test = reference_test(clips, seed=seed)
+    else:
+        if not 0 <= fold < folds:
+            raise DataError(f"There is no fold {fold}: {folds} folds count from 0 to {folds - 1}.")
+        if protocol == "speakers":
+            pairs = speaker_folds(clips, folds=folds, seed=seed)
+        elif protocol == "kfold-speech":
+            pairs = random_speech_folds(clips, folds=folds, seed=seed)
+        else:
+            pairs = luna_jimenez_folds(clips)
+            if len(pairs) != folds:
+                raise DataError(f"The protocol {protocol} has {len(pairs)} folds, not {folds}.")
+        rest, test = pairs[fold]
+    apart = protocol in ("speakers", "luna-jimenez")
+    if apart:
+        train, held_out = _speaker_part(clips, rest, validation, [seed, fold])
+    else:
+        _need_classes(clips.iloc[rest], each=2)
+        # A small corpus still needs clips of every emotion to calibrate on.
+        least = 2 * clips["emotion"].iloc[rest].nunique()
+        count = max(math.ceil(validation * len(rest)), least)
+        train, held_out = _random_part(clips, rest, min(count, len(rest) // 2), seed)
+    heard = clips["audio"]
+    held_out = held_out[~heard.iloc[held_out].isin(heard.iloc[test]).to_numpy()]
+    kept = pd.concat([heard.iloc[test], heard.iloc[held_out]])
+    train = train[~heard.iloc[train].isin(kept).to_numpy()]
+    if not len(train) or not len(held_out):
+        raise DataError(
+            "Nothing is left to train on or to validate with once the clips that sound the same "
+            "as a test clip are left out. Add other clips."
+        )
+    split = Split(train, held_out, test)
+    check_split(clips, split, speakers_apart=apart)
+    return split
+
+
+def check_split(clips: pd.DataFrame, split: Split, *, speakers_apart: bool) -> None:
+    """Make sure that no clip, no duplicate and (where promised) no speaker is on two sides.
+
+    Raises
+    ------
+    LeakError
+        Naming the first clip or speaker found on two sides.
+    """
+    parts = {"training": split.train, "validation": split.validation, "test": split.test}
+    names = list(parts)
+    columns = ["audio", "speaker"] if speakers_apart else ["audio"]
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            for column in columns:
+                one, other = clips.iloc[parts[first]], clips.iloc[parts[second]]
+                shared = one[one[column].isin(other[column])]
+                if len(shared):
+                    who = shared.iloc[0]["speaker" if column == "speaker" else "name"]
+                    raise LeakError(
+                        f"{who} stands in both the {first} and the {second} part "
+                        f"({len(shared)} clips). Figures from this split would be too good."
+                    )
+
+
+def _random_part(
+    clips: pd.DataFrame, rows: Rows, size: float | int, seed: int
+) -> tuple[Rows, Rows]:
+    from sklearn.model_selection import train_test_split
+
+    emotions = clips["emotion"].iloc[rows]
+    try:
+        rest, part = train_test_split(rows, test_size=size, stratify=emotions, random_state=seed)
+    except ValueError as error:
+        raise DataError(
+            f"{len(rows)} clips of {emotions.nunique()} emotions are too few to set a part of "
+            "them aside with every emotion in it. Add clips."
+        ) from error
+    return np.sort(rest), np.sort(part)
+
+
+def _speaker_part(
+    clips: pd.DataFrame, rows: Rows, size: float, seed: Sequence[int]
+) -> tuple[Rows, Rows]:
+    speakers = np.array(sorted(clips["speaker"].iloc[rows].unique()))
+    # One voice alone would calibrate for itself, if there are more to spare.
+    count = max(2 if len(speakers) > 4 else 1, round(size * len(speakers)))
+    if count >= len(speakers):
+        raise DataError(
+            f"{len(speakers)} speakers are left to train on; at least 2 are needed, one of them "
+            "for validation. Use fewer folds, or a corpus of more speakers."
+        )
+    # Others in every fold: one easy voice in all of them would make every fold too sure of itself.
+    held_out = np.random.default_rng(seed).choice(speakers, size=count, replace=False)
+    inside = clips["speaker"].iloc[rows].isin(held_out).to_numpy()
+    return rows[~inside], rows[inside]
+
+
+def _speech(clips: pd.DataFrame) -> Rows:
+    rows = np.flatnonzero(clips["channel"] == "speech")
+    if not len(rows):
+        raise DataError(
+            "This protocol is about speech, and no clip here is known to be speech. Use the "
+            "protocol reference or speakers."
+        )
+    return rows
+
+
+def _need_classes(clips: pd.DataFrame, *, each: int) -> None:
+    counts = clips["emotion"].value_counts()
+    if len(counts) < 2:
+        only: Sequence[str] = list(counts.index)
+        raise DataError(
+            f"A classifier needs clips of at least two emotions; here are only: "
+            f"{', '.join(only) or 'none'}."
+        )
+    if (counts < each).any():
+        rare = counts[counts < each]
+        raise DataError(
+            f"Too few clips to split: {', '.join(rare.index)} with {int(rare.min())} each; every "
+            f"emotion needs at least {each}."
+        )

@@ -1,0 +1,1 @@
+"""Figures, reports, and what they are made of."""

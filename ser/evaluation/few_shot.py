@@ -1,0 +1,461 @@
+"""Teach a model a voice from a few labelled takes, and say honestly what that gave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from tqdm.auto import tqdm
+
+from ser.errors import BundleError, DataError, OutputError
+from ser.evaluation import metrics, report
+from ser.models import bundle
+from ser.models.adaptation import Array, Codes, Takes, fit_temperature, learn, leave_out
+from ser.models.embedding import Space
+from ser.models.networks import with_voice
+from ser.models.recognizer import SURE, UNCERTAIN, Recognizer, calibrated
+from ser.utils.parallel import Progress
+
+_CURVE = (1, 2, 3, 5, 8, 12, 20)  # takes per emotion at which learning is measured
+_DRAWS = 10
+_WORTHWHILE = 0.05
+
+
+def adapt(recognizer: Recognizer, takes: Takes, out: str | Path) -> dict[str, Any]:
+    """Write a bundle that has learned a voice.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model to adapt; neither it nor its bundle is changed.
+    takes : Takes
+        As this model hears them, see `ser.models.adaptation.listen`.
+    out : str or Path
+        A new or empty folder, or an adapted bundle to replace.
+
+    Returns
+    -------
+    dict
+        The new bundle's report: how the takes are answered when each is left out of what is
+        learned (see `ser.evaluation.metrics.evaluate`), with `before_after` under ``adaptation``.
+
+    Raises
+    ------
+    DataError
+        If all takes are of one emotion.
+    OutputError
+        If the folder holds something else or cannot be written.
+    """
+    out = Path(out)
+    _refuse_to_overwrite(out, recognizer)
+    _check_enough(takes, recognizer.labels)
+    space, parent = recognizer.space, recognizer.manifest
+    head = learn(space, takes)
+    left_out = leave_out(space, takes)
+    temperature = fit_temperature(*left_out, takes.truth, parent.temperature)
+    weights = space.components.astype(np.float64) @ head.weights  # of activations, not places
+    kernel = np.concatenate([head.trust * np.eye(len(head.bias)), weights])
+    bias = head.bias - space.mean @ weights
+    # Names of public corpora are the clip's wherever it lies; other names many people may use.
+    public = takes.clips["clip_id"][takes.clips["corpus"].isin(("ravdess", "emodb"))]
+    counts = takes.clips["emotion"].value_counts()
+    manifest = bundle.save_bundle(
+        out,
+        with_voice(recognizer.opened, kernel.astype(np.float32), bias.astype(np.float32)),
+        space.with_points(takes.places),
+        name=out.resolve().name,
+        temperature=temperature,
+        min_confidence=parent.min_confidence,
+        contract=parent.contract,
+        training=parent.training
+        | {
+            "adapted": {
+                "parent": parent.name,
+                "parent_sha256": parent.model_sha256,
+                "takes": {label: int(counts.get(label, 0)) for label in recognizer.labels},
+                "speakers": sorted(set(takes.clips["speaker"]) - {""}),
+            }
+        },
+        heard={
+            "ids": sorted({*parent.heard["ids"], *public}),
+            "audio": sorted({*parent.heard["audio"], *takes.clips["audio"]}),
+        },
+        versions=parent.versions,
+    )
+    result = _report(recognizer, takes, left_out, manifest)
+    report.write_all(out, result, [])
+    return result
+
+
+def before_after(recognizer: Recognizer, takes: Takes, logits: Array) -> dict[str, Any]:
+    """Say what learning the takes gives, by leaving each out of what is learned.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model as it was.
+    takes : Takes
+        See `ser.models.adaptation.listen`.
+    logits : ndarray of float64, shape (takes, labels)
+        Of every take by what was learned from the others, see `ser.models.adaptation.leave_out`.
+
+    Returns
+    -------
+    dict
+        ``n``; ``takes`` per label; ``before`` and ``after``: ``right``, ``accuracy`` with its
+        interval, ``uar`` and ``confusion_matrix`` (rows: truth, columns: answer); ``labels``;
+        ``curve`` (see `learning_curve`); and in words: ``sentence``, ``advice`` (would more takes
+        help?) and ``notes``.
+    """
+    labels = list(recognizer.labels)
+    before, after = (_figures(z, takes.truth, len(labels)) for z in (takes.logits, logits))
+    counts = takes.clips["emotion"].value_counts()
+    curve = learning_curve(recognizer.space, takes)
+    old, new = (_in_words(figures) for figures in (before, after))
+    return {
+        "n": len(takes),
+        "takes": {label: int(counts.get(label, 0)) for label in labels},
+        "before": before,
+        "after": after,
+        "labels": labels,
+        "curve": curve,
+        "sentence": (
+            f"Of {len(takes)} takes it named {old} rightly before, and names {new} now, when each "
+            "is answered by what was learned from the others."
+        ),
+        "advice": _advice(curve, int(counts.max())),
+        "notes": _notes(recognizer, takes),
+    }
+
+
+def learning_curve(space: Space, takes: Takes, *, seed: int = 0) -> list[dict[str, float]]:
+    """Measure on the takes themselves what each further take per emotion gave.
+
+    One take of every emotion is kept for testing and the model learns from some of the others;
+    the mean over ten draws.
+
+    Parameters
+    ----------
+    space : Space
+        Of the model.
+    takes : Takes
+        See `ser.models.adaptation.listen`; emotions with a single take are left out.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    list of dict
+        ``takes`` per emotion (0 is the model as it was) and ``accuracy``; empty if no emotion has
+        two.
+    """
+    seen, counts = np.unique(takes.truth, return_counts=True)
+    usable = seen[counts > 1]
+    if len(usable) < 2:
+        return []
+    most = int(counts[counts > 1].min()) - 1
+    sizes = [n for n in _CURVE if n < most] + [most]
+    right: dict[int, list[bool]] = {n: [] for n in [0, *sizes]}
+    for draw in range(_DRAWS):
+        rng = np.random.default_rng([seed, draw])
+        orders = [rng.permutation(np.flatnonzero(takes.truth == label)) for label in usable]
+        kept = takes[np.array([order[-1] for order in orders])]
+        right[0] += list(kept.logits.argmax(axis=1) == kept.truth)
+        for n in sizes:
+            head = learn(space, takes[np.concatenate([order[:n] for order in orders])])
+            right[n] += list(head.logits(kept).argmax(axis=1) == kept.truth)
+    return [{"takes": n, "accuracy": float(np.mean(right[n]))} for n in right]
+
+
+def choose(clips: pd.DataFrame, takes_per_emotion: int, *, seed: int = 42) -> pd.DataFrame:
+    """Draw so many clips of every emotion, or all where there are fewer.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        Table of clips.
+    takes_per_emotion : int
+        At least 1.
+    seed : int
+        Of the draw.
+    """
+    drawn, _ = _draw(clips["emotion"].to_numpy(str), takes_per_emotion, 0, [seed])
+    return clips.iloc[drawn].reset_index(drop=True)
+
+
+def study(
+    recognizer: Recognizer,
+    takes: Takes,
+    *,
+    takes_per_emotion: int = 5,
+    repeats: int = 10,
+    seed: int = 42,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Adapt to every speaker of a corpus in turn, and test on what else they say.
+
+    For each speaker and repeat, takes of every emotion are drawn and learned, and all other clips
+    of the speaker are tested with the model as it was and as it is then.  At least one clip of
+    every emotion is kept for testing, so an emotion with few clips gives fewer takes, and one with
+    a single clip gives none.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model as it is.
+    takes : Takes
+        All clips of the corpus, see `ser.models.adaptation.listen`; those without a speaker count
+        as of one.
+    takes_per_emotion : int
+        How many takes of each emotion to learn from, where there are enough.
+    repeats : int
+        Draws per speaker.
+    seed : int
+        Of the draws.
+    progress : callable, optional
+        See `ser.utils.parallel.map_items`.
+
+    Returns
+    -------
+    dict
+        ``before`` and ``after``: ``accuracy`` and ``uar``, the means over speakers of the means
+        over draws, each with ``accuracy_interval`` and ``uar_interval`` (95 %, from resampling
+        speakers; None for one); ``gain`` of both; ``speakers``: the same for each, with ``n`` clips
+        and the mean number that were ``learned`` and ``tested``; ``left_out``: speakers that could
+        not be tested, and why; and what was asked for.
+
+    Raises
+    ------
+    DataError
+        If no speaker has two clips each of two emotions, or a number makes no sense.
+    """
+    if takes_per_emotion < 1 or repeats < 1:
+        raise DataError("takes_per_emotion and repeats must be 1 or more.")
+    names = takes.clips["speaker"].to_numpy(str)
+    rows: list[dict[str, Any]] = []
+    left_out: list[dict[str, str]] = []
+    speakers = sorted(set(names))
+    bar = tqdm(speakers, desc="Adapting", unit="speaker", disable=None)
+    for number, speaker in enumerate(bar):
+        own = takes[names == speaker]
+        figures, learned, tested = [], [], []
+        _, counts = np.unique(own.truth, return_counts=True)
+        if (counts > 1).sum() < 2:
+            reason = "fewer than two emotions with two clips"
+            left_out.append({"speaker": speaker, "reason": reason})
+            continue
+        for repeat in range(repeats):
+            drawn, rest = _draw(own.truth, takes_per_emotion, 1, [seed, number, repeat])
+            others = own[rest]
+            answers = learn(recognizer.space, own[drawn]).logits(others)
+            figures.append([_rates(z, others.truth) for z in (others.logits, answers)])
+            learned.append(len(drawn))
+            tested.append(len(rest))
+        before, after = np.mean(figures, axis=0)
+        rows.append(
+            {
+                "speaker": speaker,
+                "n": len(own),
+                "learned": float(np.mean(learned)),
+                "tested": float(np.mean(tested)),
+                "before": {"accuracy": float(before[0]), "uar": float(before[1])},
+                "after": {"accuracy": float(after[0]), "uar": float(after[1])},
+            }
+        )
+        if progress is not None:
+            progress("Adapting", number + 1, len(speakers))
+    if not rows:
+        raise DataError(
+            "No speaker has two clips each of two emotions, so adaptation cannot be tested here. "
+            "Give a corpus with more clips per speaker."
+        )
+    overall = {when: _over_speakers([row[when] for row in rows]) for when in ("before", "after")}
+    return {
+        "protocol": "adapt",
+        "protocol_in_words": (
+            f"for every speaker {takes_per_emotion} takes per emotion are learned (fewer where "
+            "fewer would leave none to test) and all others tested, "
+            f"{repeats} times with other takes"
+        ),
+        "takes_per_emotion": takes_per_emotion,
+        "repeats": repeats,
+        "seed": seed,
+        "corpora": sorted(takes.clips["corpus"].unique()),
+        "model": recognizer.manifest.name,
+        "model_sha256": recognizer.manifest.model_sha256,
+        "n_clips": len(takes),
+        "n_heard_in_training": int(report.heard(takes.clips, recognizer.manifest).sum()),
+        **overall,
+        "gain": {
+            key: overall["after"][key] - overall["before"][key] for key in ("accuracy", "uar")
+        },
+        "speakers": rows,
+        "left_out": left_out,
+    }
+
+
+def _draw(labels: npt.NDArray[Any], wanted: int, kept: int, seed: list[int]) -> tuple[Codes, Codes]:
+    """Return the rows of so many clips of each label, and all others, at least `kept` of each."""
+    rng = np.random.default_rng(seed)
+    drawn: list[int] = []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        drawn += rows[: min(wanted, len(rows) - kept)].tolist()
+    chosen = np.array(sorted(drawn), int)
+    return chosen, np.setdiff1d(np.arange(len(labels)), chosen)
+
+
+def _rates(logits: Array, truth: Codes) -> tuple[float, float]:
+    """Return accuracy and unweighted average recall."""
+    right = logits.argmax(axis=1) == truth
+    recalls = [right[truth == label].mean() for label in np.unique(truth)]
+    return float(right.mean()), float(np.mean(recalls))
+
+
+def _over_speakers(figures: list[dict[str, float]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(figures), (2000, len(figures)))
+    for key in ("accuracy", "uar"):
+        values = np.array([figure[key] for figure in figures])
+        result[key] = float(values.mean())
+        result[f"{key}_interval"] = (
+            [float(v) for v in np.percentile(values[rows].mean(axis=1), [2.5, 97.5])]
+            if len(values) > 1
+            else None
+        )
+    return result
+
+
+def _check_enough(takes: Takes, labels: tuple[str, ...]) -> None:
+    if len(np.unique(takes.truth)) < 2:
+        only = labels[takes.truth[0]] if len(takes) else "nothing"
+        raise DataError(
+            f"All takes are {only}; from one emotion alone a model would learn to hear it "
+            "everywhere. Give takes of two or more."
+        )
+
+
+def _refuse_to_overwrite(out: Path, recognizer: Recognizer) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        old = bundle.read_manifest(out)
+    except BundleError:
+        old = None
+    if old is None or "adapted" not in old.training:
+        raise OutputError(f"{out} holds something else already. Give a new folder.")
+    if old.model_sha256 == recognizer.manifest.model_sha256:
+        raise OutputError(f"{out} is the model to be adapted. Give a new folder.")
+
+
+def _report(
+    recognizer: Recognizer,
+    takes: Takes,
+    left_out: tuple[Array, Array],
+    manifest: bundle.Manifest,
+) -> dict[str, Any]:
+    """Return the report of an adapted bundle: its takes, each as if it had not been learned."""
+    logits, distances = left_out
+    labels = recognizer.labels
+    probabilities = calibrated(logits, distances, manifest.temperature)
+    known = takes.clips[["emotion", *report.KEPT]].rename(columns={"emotion": "truth"})
+    verdicts = np.where(probabilities.max(axis=1) < manifest.min_confidence, UNCERTAIN, SURE)
+    predictions = pd.DataFrame(
+        {
+            "file": takes.clips["name"],
+            "start": takes.clips["start"],
+            "end": takes.clips["end"],
+            "emotion": [labels[i] for i in probabilities.argmax(axis=1)],
+            "verdict": verdicts,
+            **{label: probabilities[:, i] for i, label in enumerate(labels)},
+        }
+    ).join(known)
+    return {
+        "protocol": "adapt",
+        "protocol_in_words": "takes, each answered by what was learned from the others",
+        "seed": None,
+        "corpora": sorted(takes.clips["corpus"].unique()),
+        "model": manifest.name,
+        "model_sha256": manifest.model_sha256,
+        "temperature": manifest.temperature,
+        "min_confidence": manifest.min_confidence,
+        "n_heard_in_training": int(report.heard(takes.clips, recognizer.manifest).sum()),
+        "n_uncertain": int((verdicts == UNCERTAIN).sum()),
+        "n_train": manifest.training.get("n_train"),
+        "n_validation": manifest.training.get("n_validation"),
+        "refit": bool(manifest.training.get("refit")),
+        **metrics.evaluate(predictions, labels),
+        "adaptation": before_after(recognizer, takes, logits),
+        "predictions": report.to_rows(predictions),
+    }
+
+
+def _figures(logits: Array, truth: Codes, labels: int) -> dict[str, Any]:
+    from sklearn.metrics import confusion_matrix
+
+    answers = logits.argmax(axis=1)
+    accuracy, uar = _rates(logits, truth)
+    right = int((answers == truth).sum())
+    return {
+        "right": right,
+        "accuracy": accuracy,
+        "accuracy_interval": metrics.wilson_interval(right, len(truth)),
+        "uar": uar,
+        "confusion_matrix": confusion_matrix(truth, answers, labels=range(labels)).tolist(),
+    }
+
+
+def _in_words(figures: dict[str, Any]) -> str:
+    low, high = figures["accuracy_interval"]
+    return f"{figures['right']} ({figures['accuracy']:.0%}; 95 %: {low:.0%} to {high:.0%})"
+
+
+def _advice(curve: list[dict[str, float]], most: int) -> str:
+    """Say what further takes would give, as far as the takes at hand can tell."""
+    learned = [point for point in curve if point["takes"] > 0]
+    if len(learned) < 2:
+        return (
+            "Whether more takes would help cannot be known yet: that takes three or more of every "
+            f"emotion ({most} at most so far)."
+        )
+    last = learned[-1]
+    earlier = [p for p in learned[:-1] if p["takes"] <= max(last["takes"] / 2, 1)][-1]
+    gain = last["accuracy"] - earlier["accuracy"]
+    measured = (
+        f"learning from {earlier['takes']:.0f} takes per emotion it was right on "
+        f"{earlier['accuracy']:.0%} of the others, from {last['takes']:.0f} on "
+        f"{last['accuracy']:.0%}"
+    )
+    if gain >= _WORTHWHILE:
+        return (
+            f"More takes would probably help: {measured}. Twice as many may bring as much again "
+            "at best."
+        )
+    return f"More takes of this kind would hardly help: {measured}."
+
+
+def _notes(recognizer: Recognizer, takes: Takes) -> list[str]:
+    notes = []
+    missing = [e for e in recognizer.labels if e not in set(takes.clips["emotion"])]
+    if missing:
+        notes.append(
+            f"There is no take of {', '.join(missing)}: there it relies on what it knew, moved to "
+            "this voice, and is rarer right than with takes."
+        )
+    speakers = sorted(set(takes.clips["speaker"]) - {""})
+    if len(speakers) > 1:
+        notes.append(
+            f"The takes are of {len(speakers)} speakers; each would gain more from a model adapted "
+            "to that voice alone."
+        )
+    known = int(report.heard(takes.clips, recognizer.manifest).sum())
+    if known:
+        notes.append(
+            f"{known} of the takes were heard in training already, so what it was before looks "
+            "better than it was."
+        )
+    return notes

@@ -1,0 +1,329 @@
+"""Predictions in, figures out: what was right, for whom, and how far the figure can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser.errors import DataError
+
+REFUSED = 0.03
+"""Share of the validation clips that a new model calls uncertain."""
+
+LEAST = 0.25
+"""Twice what non-speech is taught to mean; no answer below it is ever called sure."""
+
+_RESAMPLES = 1000
+_GROUPS = ("channel", "gender", "intensity", "speaker")
+
+
+def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
+    """Compare predictions with the truth.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row per clip: ``truth``, ``emotion`` (predicted), one column of probabilities per
+        label, and what is known of ``speaker``, ``gender``, ``channel`` and ``intensity``.
+    labels : sequence of str
+        The model's labels in order.
+
+    Returns
+    -------
+    dict
+        ``n_test``; ``accuracy`` with its 95 % interval (Wilson 1927); ``weighted_f1``,
+        ``macro_f1`` and ``uar`` (unweighted average recall) with intervals from 1000 bootstrap
+        resamples of the clips (resampling speakers would widen them); ``ece``; ``per_class``
+        (precision, recall, f1, support); ``confusion_matrix`` (rows: truth, columns:
+        predicted); ``reliability`` and ``coverage`` (see the functions of those names); ``by``
+        group; ``labels``.  Averages are over the labels that occur in the truth.  All figures
+        are shares in [0, 1].
+
+    Raises
+    ------
+    DataError
+        If there is no clip to evaluate, or the truth of one is none of the labels.
+    """
+    from sklearn.metrics import classification_report, confusion_matrix
+
+    if predictions.empty:
+        raise DataError("There is no clip to evaluate on. Check the corpus and the protocol.")
+    labels = list(labels)
+    truth = predictions["truth"].to_numpy(str)
+    named = predictions["emotion"].to_numpy(str)
+    if unknown := sorted(set(truth) - set(labels)):
+        raise DataError(
+            f"The model knows no {', '.join(unknown)}; it names: {', '.join(labels)}. Leave those "
+            "clips out."
+        )
+    present = [label for label in labels if label in set(truth)]
+    report = classification_report(
+        truth, named, labels=present, output_dict=True, zero_division=0.0
+    )
+    right = int((truth == named).sum())
+    probabilities = predictions[labels].to_numpy(float)
+    codes = np.array([labels.index(t) for t in truth])
+    f1, macro, uar = _averages(truth, named, present)
+    f1_interval, macro_interval, uar_interval = _bootstrap(truth, named, present)
+    return {
+        "n_test": len(truth),
+        "accuracy": right / len(truth),
+        "accuracy_interval": wilson_interval(right, len(truth)),
+        "weighted_f1": f1,
+        "weighted_f1_interval": f1_interval,
+        "macro_f1": macro,
+        "macro_f1_interval": macro_interval,
+        "uar": uar,
+        "uar_interval": uar_interval,
+        "ece": calibration_error(probabilities, codes),
+        "reliability": reliability(probabilities, codes),
+        "coverage": coverage(probabilities, codes),
+        "per_class": {
+            label: {
+                "precision": report[label]["precision"],
+                "recall": report[label]["recall"],
+                "f1": report[label]["f1-score"],
+                "support": int(report[label]["support"]),
+            }
+            for label in present
+        },
+        "confusion_matrix": confusion_matrix(truth, named, labels=labels).tolist(),
+        "labels": labels,
+        "by": {group: _by(predictions, group) for group in _GROUPS if group in predictions},
+    }
+
+
+def wilson_interval(right: int, total: int) -> list[float]:
+    """Return the 95 % interval of a share (Wilson 1927, *Probable inference*).
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in wilson_interval(398, 491)]
+    [0.774, 0.843]
+    """
+    z = 1.959964
+    share = right / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
+    return [float(max(middle - half, 0.0)), float(min(middle + half, 1.0))]
+
+
+def calibration_error(
+    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer], *, bins: int = 15
+) -> float:
+    """Return the expected calibration error: how far confidence and accuracy lie apart.
+
+    Naeini et al. 2015, *Obtaining well calibrated probabilities using Bayesian binning*, with
+    `bins` bins of equal width over the largest probability.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (n, classes)
+        Rows sum to 1.
+    truth : ndarray of int, shape (n,)
+        Index of the right class.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 is best.
+
+    Examples
+    --------
+    >>> calibration_error(np.array([[0.8, 0.2]] * 5), np.array([0, 0, 0, 0, 1])) < 1e-9
+    True
+    """
+    rows = reliability(probabilities, truth, bins=bins)
+    return float(sum(r["n"] * abs(r["accuracy"] - r["confidence"]) for r in rows) / len(truth))
+
+
+def reliability(
+    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer], *, bins: int = 15
+) -> list[dict[str, float]]:
+    """Return how often answers of about the same confidence were right.
+
+    Parameters
+    ----------
+    probabilities, truth, bins
+        See `calibration_error`.
+
+    Returns
+    -------
+    list of dict
+        For each bin of confidence that holds a clip: its bounds ``low`` and ``high``, the number
+        of clips ``n``, their mean ``confidence`` and their ``accuracy``.
+
+    Examples
+    --------
+    >>> rows = reliability(np.array([[0.8, 0.2]] * 4), np.array([0, 0, 0, 1]), bins=5)
+    >>> [(r["low"], r["n"], r["confidence"], r["accuracy"]) for r in rows]
+    [(0.8, 4, 0.8, 0.75)]
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        {
+            "low": int(b) / bins,
+            "high": (int(b) + 1) / bins,
+            "n": int((which == b).sum()),
+            "confidence": float(confidence[which == b].mean()),
+            "accuracy": float(right[which == b].mean()),
+        }
+        for b in np.unique(which)
+    ]
+
+
+def coverage(
+    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer]
+) -> list[dict[str, float]]:
+    """Return how right the answers are on the clips the model is surest of.
+
+    El-Yaniv & Wiener 2010, *On the foundations of noise-free selective classification*.
+
+    Parameters
+    ----------
+    probabilities, truth
+        See `calibration_error`.
+
+    Returns
+    -------
+    list of dict
+        For every twentieth of the clips, surest first: the share answered ``coverage``, the
+        ``accuracy`` on those, and the least ``confidence`` among them.
+
+    Examples
+    --------
+    >>> rows = coverage(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]))
+    >>> rows[0]["accuracy"], rows[-1]["coverage"], rows[-1]["accuracy"]
+    (1.0, 1.0, 0.5)
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    surest = np.argsort(-confidence, kind="stable")
+    counts = np.unique(np.ceil(np.linspace(0.05, 1.0, 20) * len(truth)).astype(int))
+    return [
+        {
+            "coverage": float(n / len(truth)),
+            "accuracy": float(right[surest[:n]].mean()),
+            "confidence": float(confidence[surest[n - 1]]),
+        }
+        for n in counts
+    ]
+
+
+def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.integer]) -> float:
+    """Return the temperature that makes confidence match accuracy on validation clips.
+
+    Minimises the negative log-likelihood (Guo et al. 2017, *On calibration of modern neural
+    networks*).
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (n, classes)
+    truth : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    float
+        In [.05, 20]; above 1 the model was too sure of itself.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    def loss(log_temperature: float) -> float:
+        log_probabilities = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return float(-log_probabilities[np.arange(len(truth)), truth].mean())
+
+    bounds = (np.log(0.05), np.log(20.0))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def fit_min_confidence(probabilities: npt.NDArray[np.floating]) -> float:
+    """Return the confidence below which answers are called uncertain.
+
+    Set so that `REFUSED` of the validation clips would be, and never below `LEAST`: training
+    teaches that sounds without speech mean an eighth for every label.  Whether that suffices is
+    measured by `ser.evaluation.robustness.measure_rejection`.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (n, classes)
+        Calibrated, of validation clips.
+
+    Returns
+    -------
+    float
+        In [.25, .5].
+    """
+    return float(np.clip(np.quantile(probabilities.max(axis=1), REFUSED), LEAST, 0.5))
+
+
+def _averages(
+    truth: npt.NDArray[np.str_], named: npt.NDArray[np.str_], present: list[str]
+) -> tuple[float, float, float]:
+    """Return weighted F1, macro F1 and UAR."""
+    from sklearn.metrics import f1_score, recall_score
+
+    return (
+        float(f1_score(truth, named, labels=present, average="weighted", zero_division=0.0)),
+        float(f1_score(truth, named, labels=present, average="macro", zero_division=0.0)),
+        float(recall_score(truth, named, labels=present, average="macro", zero_division=0.0)),
+    )
+
+
+def _bootstrap(
+    truth: npt.NDArray[np.str_], named: npt.NDArray[np.str_], present: list[str]
+) -> list[list[float]]:
+    """Return 95 % intervals of weighted F1, macro F1 and UAR over resampled clips."""
+    codes = {label: i for i, label in enumerate([*present, *sorted(set(named) - set(present))])}
+    true_codes = np.array([codes[t] for t in truth])
+    named_codes = np.array([codes[p] for p in named])
+    rng = np.random.default_rng(0)
+    figures = []
+    for _ in range(_RESAMPLES):
+        rows = rng.integers(0, len(truth), len(truth))
+        # Counted here because scikit-learn would take a minute for a thousand resamples.
+        matrix = np.zeros((len(codes), len(codes)))
+        np.add.at(matrix, (true_codes[rows], named_codes[rows]), 1)
+        matrix_right = np.diag(matrix)[: len(present)]
+        support = matrix.sum(axis=1)[: len(present)]
+        predicted = matrix.sum(axis=0)[: len(present)]
+        f1 = 2 * matrix_right / np.maximum(support + predicted, 1)
+        recall = matrix_right / np.maximum(support, 1)
+        drawn = support > 0
+        weighted = np.average(f1, weights=support)
+        figures.append((weighted, f1[drawn].mean(), recall[drawn].mean()))
+    low, high = np.percentile(figures, [2.5, 97.5], axis=0)
+    return [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
+
+
+def _by(predictions: pd.DataFrame, group: str) -> dict[str, dict[str, Any]]:
+    """Return accuracy, interval, UAR and number of clips for each value of a column."""
+    from sklearn.metrics import recall_score
+
+    result = {}
+    for value, rows in predictions.groupby(group, sort=True):
+        if value == "":
+            continue
+        right = int((rows["truth"] == rows["emotion"]).sum())
+        present = sorted(set(rows["truth"]))
+        result[str(value)] = {
+            "n": len(rows),
+            "accuracy": right / len(rows),
+            "accuracy_interval": wilson_interval(right, len(rows)),
+            "uar": float(
+                recall_score(
+                    rows["truth"],
+                    rows["emotion"],
+                    labels=present,
+                    average="macro",
+                    zero_division=0.0,
+                )
+            ),
+        }
+    return result

@@ -1,0 +1,237 @@
+"""Where a model's training clips lie, and how far from them another clip is.
+
+A clip's place is what the convolutions of every network make of it, averaged over time and turned
+into a few uncorrelated coordinates of equal spread (whitened principal components).  Its distance
+is that to the nearest clip heard in training (Sun et al. 2022, *Out-of-distribution detection with
+deep nearest neighbors*); 1 is as far as the farthest twentieth of the validation clips.  Early
+layers still tell voices, rooms and microphones apart, which the last one has learned to ignore.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.errors import BundleError
+from ser.utils.files import atomic_path
+
+Array = npt.NDArray[np.float32]
+
+SPACE_FILE = "space.npz"
+DIMENSIONS = 64
+"""Most coordinates of a clip."""
+
+UNUSUAL = 0.05
+"""Share of the validation clips that lie beyond a distance of 1."""
+
+# Chosen on EMO-DB and on augmented validation clips, see docs/experiments.md.
+_DOUBT = 5
+_MAX_BYTES = 50_000_000
+_MAX_POINTS = 100_000
+_PARTS = ("mean", "components", "points", "reach", "centres")
+
+
+@dataclass(frozen=True)
+class Space:
+    """The places of the clips a model was trained on.
+
+    Attributes
+    ----------
+    mean : ndarray of float32, shape (activations,)
+        Of the activations over the training clips.
+    components : ndarray of float32, shape (activations, coordinates)
+        Turns activations less their mean into coordinates; the mean square of a training clip's
+        distance to the middle is 1.
+    points : ndarray of float16, shape (clips, coordinates)
+        Every training clip, and one augmented copy of each.
+    reach : float
+        Distance to the nearest of them that a `UNUSUAL` share of the validation clips exceeds.
+    centres : ndarray of float32, shape (labels, coordinates)
+        Mean of the training clips of each label, less the middle of their speakers; NaN for a
+        label without clips.
+    """
+
+    mean: Array
+    components: Array
+    points: npt.NDArray[np.float16]
+    reach: float
+    centres: Array
+
+    def coordinates(self, activations: Array) -> Array:
+        """Return the places of clips, shape (n, coordinates).
+
+        Parameters
+        ----------
+        activations : ndarray of float32, shape (n, activations)
+            See `ser.models.networks.with_activations`.
+        """
+        return np.asarray((activations - self.mean) @ self.components, np.float32)
+
+    def distances(self, coordinates: Array) -> npt.NDArray[np.float64]:
+        """Return how far clips are from what was heard in training, shape (n,).
+
+        1 is unusual for training; beyond it the model works outside of what it knows.
+        """
+        points = self.points.astype(np.float64)
+        squares = np.square(points).sum(axis=1)
+        found = np.zeros(len(coordinates))
+        for i in range(0, len(coordinates), 64):
+            some = coordinates[i : i + 64].astype(np.float64)
+            apart = np.square(some).sum(axis=1)[:, None] - 2 * some @ points.T + squares
+            found[i : i + 64] = np.sqrt(np.maximum(apart.min(axis=1), 0.0))
+        return found / self.reach
+
+    def with_points(self, coordinates: Array) -> Space:
+        """Return the space with further clips heard."""
+        more = coordinates.astype(np.float16)
+        return replace(self, points=np.concatenate([self.points, more]))
+
+
+def doubt(distances: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the factor on the temperature for clips so far from training; 1 within its reach.
+
+    Examples
+    --------
+    >>> doubt(np.array([0.3, 1.0, 2.0])).tolist()
+    [1.0, 1.0, 32.0]
+    """
+    return np.maximum(distances, 1.0).astype(np.float64) ** _DOUBT
+
+
+def fit_space(
+    activations: Array,
+    labels: npt.NDArray[np.integer],
+    speakers: npt.NDArray[np.str_],
+    *,
+    copies: Array,
+    validation: Array,
+    count: int,
+) -> Space:
+    """Describe where training clips lie.
+
+    Parameters
+    ----------
+    activations : ndarray of float32, shape (n, activations)
+        Of the training clips as they are.
+    labels : ndarray of int, shape (n,)
+        Index of their label.
+    speakers : ndarray of str, shape (n,)
+        Who speaks in them.
+    copies : ndarray of float32, shape (m, activations)
+        Of augmented copies of training clips: these conditions were heard too.
+    validation : ndarray of float32, shape (k, activations)
+        Of the validation clips, which say what distance is usual for a clip that was not heard.
+    count : int
+        Number of labels.
+
+    Returns
+    -------
+    Space
+    """
+    mean, spread = activations.mean(axis=0), activations.std(axis=0)
+    # What hardly ever moves must not count for much just because it once did.
+    scale = spread + 1e-3 * spread.mean() + 1e-12
+    _, values, axes = np.linalg.svd((activations - mean) / scale, full_matrices=False)
+    kept = np.flatnonzero(values > 1e-3 * values[0])[:DIMENSIONS] if values[0] else np.array([0])
+    deviations = np.maximum(values[kept], 1e-12) / np.sqrt(len(activations))
+    components = (axes[kept] / deviations[:, None] / scale).T / np.sqrt(len(kept))
+    space = Space(
+        mean=mean.astype(np.float32),
+        components=components.astype(np.float32),
+        points=np.zeros((0, len(kept)), np.float16),
+        reach=1.0,
+        centres=np.full((count, len(kept)), np.nan, np.float32),
+    )
+    places = space.coordinates(activations)
+    space = space.with_points(places).with_points(space.coordinates(copies))
+    usual = space.distances(space.coordinates(validation))
+    centred = places.astype(np.float64)
+    for speaker in np.unique(speakers):
+        own = speakers == speaker
+        # The middle of a speaker: every emotion counts alike, however many clips it has.
+        present = np.unique(labels[own])
+        centred[own] -= np.mean([places[own & (labels == c)].mean(axis=0) for c in present], axis=0)
+    for label in np.unique(labels):
+        space.centres[label] = centred[labels == label].mean(axis=0)
+    return replace(space, reach=float(max(np.quantile(usual, 1 - UNUSUAL), 1e-6)))
+
+
+def write_space(path: str | Path, space: Space) -> None:
+    """Write a space as a NumPy archive.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            mean=space.mean,
+            components=space.components,
+            points=space.points,
+            reach=np.array(space.reach),
+            centres=space.centres,
+        )
+
+
+def read_space(path: str | Path, *, labels: int) -> Space:
+    """Read a space that may come from anyone.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file as `write_space` makes it.
+    labels : int
+        How many labels the model has.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, damaged, or makes no sense.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > _MAX_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes")
+        with np.load(path, allow_pickle=False) as arrays:
+            mean, components, points, reach, centres = (arrays[part] for part in _PARTS)
+        space = Space(
+            mean.astype(np.float32),
+            components.astype(np.float32),
+            points.astype(np.float16),
+            float(reach),
+            centres.astype(np.float32),
+        )
+        _check(space, labels)
+    except Exception as error:  # a damaged archive can raise anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BundleError(
+            f"{path} cannot be read ({reason}). Copy the bundle again, or train again."
+        ) from error
+    return space
+
+
+def _check(space: Space, labels: int) -> None:
+    activations, coordinates = space.components.shape
+    shapes = {
+        "mean": (space.mean.shape, (activations,)),
+        "points": (space.points.shape, (len(space.points), coordinates)),
+        "centres": (space.centres.shape, (labels, coordinates)),
+    }
+    for name, (shape, expected) in shapes.items():
+        if shape != expected:
+            raise ValueError(f"its {name} have the shape {shape} instead of {expected}")
+    if not 0 < len(space.points) <= _MAX_POINTS:
+        raise ValueError(f"it holds {len(space.points)} clips")
+    for name in ("mean", "components", "points"):
+        if not np.isfinite(getattr(space, name)).all():
+            raise ValueError(f"its {name} are not finite")
+    if np.isinf(space.centres).any() or not 0 < space.reach < np.inf:
+        raise ValueError("its centres or its reach are not finite")

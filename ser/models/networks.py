@@ -1,0 +1,249 @@
+"""The CNN-LSTM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.audio.config import CONTRACT, Contract
+from ser.errors import BundleError
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Size of the network.
+
+    Attributes
+    ----------
+    members : int
+        Networks of the same make whose logits are averaged.
+    front : int
+        Filters of a convolution over time and rows before the blocks, which halves the time axis in
+        place of the first block; 0 for none.  It minds less at which height a voice's formants are.
+    functionals : int
+        Units of a layer that reads how every row of the input is spread and moves over the whole
+        clip (functionals, as of Eyben et al. 2010, *openSMILE*); 0 for none.
+    filters : tuple of int
+        Filters of each convolution block; every block but the last halves the time axis.
+    kernel : int
+        Frames that a convolution sees (5 frames of 32 ms).
+    lstm : int
+        Units of the LSTM in each direction.
+    dropout : float
+        Part of the activations dropped after the blocks, in [0, 1).
+    output_dropout : float
+        Part of the embedding dropped before the output, in [0, 1).
+    """
+
+    members: int = 1
+    front: int = 0
+    functionals: int = 0
+    filters: tuple[int, ...] = (96, 144, 192)
+    kernel: int = 5
+    lstm: int = 80
+    dropout: float = 0.05
+    output_dropout: float = 0.1
+
+
+def build_cnn_lstm(
+    config: ModelConfig | None = None, *, contract: Contract = CONTRACT
+) -> keras.Model:
+    """Build the untrained network: normalise rows, ask every member, average their logits.
+
+    A member convolves over time and reads the result with a bidirectional LSTM.  What it classifies
+    is the LSTM's output, summed up by attention, together with the mean and the maximum over time
+    of every convolution block (statistics pooling, Snyder et al. 2018, *X-vectors*): early blocks
+    still tell what later ones have learned to ignore.
+
+    Parameters
+    ----------
+    config : ModelConfig, optional
+        Its size.
+    contract : Contract
+        Shape of the input and number of labels.
+
+    Returns
+    -------
+    keras.Model
+        Maps (batch, 32, 94, 2) raw features to (batch, 8) logits.  The layer ``rows`` learns the
+        mean and variance of every row of each channel (``model.get_layer("rows").adapt(x)``); the
+        layers ``member_1``, ``member_2``, … map normalised features to logits, and their layer
+        ``embedding`` is what their last layer classifies.
+
+    Examples
+    --------
+    >>> model = build_cnn_lstm(ModelConfig(members=2, filters=(8,), lstm=4))
+    >>> model.input_shape, model.output_shape
+    ((None, 32, 94, 2), (None, 8))
+    """
+    import keras
+    from keras import layers
+
+    config = config or ModelConfig()
+    inputs = keras.Input(contract.input_shape, name="features")
+    # Statistics per row and channel: one pair for all would let the loud first MFCCs drown the
+    # rest.
+    normalised = layers.Normalization(axis=(1, 3), name="rows")(inputs)
+    members = [_member(config, contract, f"member_{i + 1}") for i in range(config.members)]
+    logits = [member(normalised) for member in members]
+    average = logits[0] if len(logits) == 1 else layers.Average(name="average")(logits)
+    return keras.Model(inputs, average, name="cnn_lstm")
+
+
+def members_of(model: keras.Model) -> list[keras.Model]:
+    """Return the networks that `build_cnn_lstm` averages, in order."""
+    return [layer for layer in model.layers if layer.name.startswith("member_")]
+
+
+def with_activations(model: keras.Model) -> keras.Model:
+    """Return the same network with a second output: what its convolutions make of a clip.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `build_cnn_lstm` or `with_voice` returns it.
+
+    Returns
+    -------
+    keras.Model
+        Maps (batch, 32, 94, 2) to the logits, (batch, 8), and the activations, (batch, n): the
+        means over time of every convolution block of every member, one after the other.
+
+    Raises
+    ------
+    BundleError
+        If the model has no such blocks.
+
+    Examples
+    --------
+    >>> model = with_activations(build_cnn_lstm(ModelConfig(members=2, filters=(8, 16), lstm=4)))
+    >>> [output.shape[1] for output in model.outputs]
+    [8, 48]
+    """
+    import keras
+    from keras import layers
+
+    if any(layer.name == "activations" for layer in model.layers):  # it has learned a voice
+        return keras.Model(model.input, [model.output, model.get_layer("activations").output])
+    normalised = model.get_layer("rows").output
+    logits, means = [], []
+    for member in members_of(model):
+        blocks = [b.output for b in member.layers if isinstance(b, layers.Activation)]
+        blocks = [block for block in blocks if len(block.shape) == 3]  # over time alone
+        if not blocks:
+            raise BundleError("The model is not built as the models of this project. Train again.")
+        # Names of their own: in a process of its own Keras would give those of the member again.
+        pooled = [
+            layers.GlobalAveragePooling1D(name=f"mean_{i + 1}")(block)
+            for i, block in enumerate(blocks)
+        ]
+        # One network with several outputs, so that nothing is computed twice.
+        opened = keras.Model(member.input, [member.output, *pooled], name=member.name)
+        own, *found = opened(normalised)
+        logits.append(own)
+        means += found
+    if not logits:
+        raise BundleError("The model is not built as the models of this project. Train again.")
+    average = logits[0] if len(logits) == 1 else layers.Average(name="average")(logits)
+    join = layers.Concatenate if len(means) > 1 else partial(layers.Activation, "linear")
+    activations = join(name="activations")(means if len(means) > 1 else means[0])
+    return keras.Model(model.input, [average, activations], name="cnn_lstm")
+
+
+def with_voice(
+    opened: keras.Model, kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
+) -> keras.Model:
+    """Return a network with one more layer that has learned a voice; the given one stays as it is.
+
+    Parameters
+    ----------
+    opened : keras.Model
+        As `with_activations` returns it.
+    kernel : ndarray of float32, shape (8 + n, 8)
+        What becomes of its logits and its activations.
+    bias : ndarray of float32, shape (8,)
+        Added to that.
+
+    Returns
+    -------
+    keras.Model
+        Maps features to the new logits.
+    """
+    import keras
+    from keras import layers
+
+    number = 1 + sum(layer.name.startswith("voice_") for layer in opened.layers)
+    voice = layers.Dense(len(bias), name=f"voice_{number}")
+    logits = voice(layers.Concatenate(name=f"all_{number}")(opened.outputs))
+    voice.set_weights([kernel, bias])
+    return keras.Model(opened.input, logits, name="cnn_lstm")
+
+
+def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
+    import keras
+    from keras import layers
+
+    rows, frames, channels = contract.input_shape
+    inputs = keras.Input(contract.input_shape)
+    x = layers.Permute((2, 1, 3))(inputs)
+    statistics = []
+    if config.functionals:
+        found = _functionals(layers.Reshape((frames, rows * channels))(x))
+        found = layers.Dense(config.functionals, use_bias=False)(found)
+        found = layers.BatchNormalization(momentum=0.9)(found)
+        statistics.append(layers.ReLU()(found))
+    if config.front:
+        x = layers.Conv2D(config.front, 5, strides=2, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.Activation("relu")(x)
+        x = layers.MaxPooling2D((1, 2))(x)
+        _, frames, rows, channels = x.shape
+    x = layers.Reshape((frames, rows * channels))(x)
+    for i, filters in enumerate(config.filters):
+        x = layers.Conv1D(filters, config.kernel, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.Activation("relu")(x)
+        statistics += [layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)]
+        if i < len(config.filters) - 1 and not (i == 0 and config.front):
+            x = layers.MaxPooling1D(2)(x)
+        x = layers.SpatialDropout1D(config.dropout)(x)
+    # Unrolled: the frames are few and always as many, and a loop takes a fifth longer per step.
+    lstm = layers.LSTM(config.lstm, return_sequences=True, unroll=True)
+    x = layers.Bidirectional(lstm)(x)
+    weights = layers.Softmax(axis=1, name="attention")(layers.Dense(1)(x))
+    x = layers.Dot(axes=1)([weights, x])
+    x = layers.Concatenate(name="embedding")([layers.Flatten()(x), *statistics])
+    x = layers.Dropout(config.output_dropout)(x)
+    logits = layers.Dense(len(contract.labels), name="logits")(x)
+    return keras.Model(inputs, logits, name=name)
+
+
+def _functionals(rows: Any) -> Any:
+    """Return mean, deviation, extremes and mean rises of every row, (batch, 6 * rows), by name.
+
+    Made of Keras' own layers only, so that a model file needs no code beside it.
+    """
+    from keras import layers
+
+    def mean_above(values: Any, others: Any) -> Any:
+        return layers.GlobalAveragePooling1D()(layers.ReLU()(layers.Subtract()([values, others])))
+
+    mean = layers.GlobalAveragePooling1D(keepdims=True)(rows)
+    found = [
+        layers.Flatten()(mean),
+        mean_above(rows, mean),  # half the mean absolute deviation
+        layers.GlobalMaxPooling1D()(rows),
+        layers.GlobalMaxPooling1D()(layers.Subtract()([mean, rows])),  # how far it falls below
+    ]
+    for lag in (1, 4):  # frames of 32 ms: from sound to sound, and from syllable to syllable
+        later = layers.Cropping1D((lag, 0))(rows)
+        earlier = layers.Cropping1D((0, lag))(rows)
+        found.append(mean_above(later, earlier))
+    return layers.Concatenate(name="functionals")(found)

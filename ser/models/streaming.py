@@ -1,0 +1,358 @@
+"""A microphone as it speaks: the last 3 s are asked about a few times a second.
+
+`Recorder` takes sound from whatever delivers it (a WebRTC track, a file); `Listener` also asks a
+recogniser, on a thread of its own.  What they hear stays in memory.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections import deque
+from dataclasses import dataclass
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser import audio
+from ser.audio import Samples
+from ser.audio.config import CONTRACT
+from ser.errors import DataError
+from ser.models.recognizer import NO_SPEECH, Recognizer
+
+if TYPE_CHECKING:
+    import av
+
+HOP_SECONDS = 0.4
+"""Sound between two answers, in seconds."""
+SMOOTH_SECONDS = 2.0
+"""Answers of the last so many seconds make the verdict, which so does not flicker."""
+KEEP_SECONDS = 600.0
+"""So much is kept for the timeline and as a recording; what is older is forgotten."""
+SHOWN_SECONDS = 10.0
+"""Length of the rolling waveform."""
+
+_LEVEL_SECONDS = 0.2
+_PAUSE_DB = 40.0  # a window this far below the loudest one is a pause, as in `Recognizer.timeline`
+_CLIPPED = 0.999
+_ENVELOPE = 200
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What a microphone sends at one moment.
+
+    Attributes
+    ----------
+    seconds : float
+        Sound received so far.
+    level_dbfs : float
+        RMS of the last fifth of a second; -120 for digital silence.
+    clipped : bool
+        Whether that fifth of a second reached full scale.
+    muted : bool
+        Whether everything of the last 2 s was digital silence: a microphone that is switched off.
+    envelope : ndarray of float32, shape (columns, 2)
+        Lowest and highest sample in equal parts of the last `SHOWN_SECONDS`.
+    since_sound : float
+        Seconds since anything arrived.
+    """
+
+    seconds: float
+    level_dbfs: float
+    clipped: bool
+    muted: bool
+    envelope: npt.NDArray[np.float32]
+    since_sound: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a listener makes of it.
+
+    Attributes
+    ----------
+    probabilities : Series or None
+        Mean of the last answers within `SMOOTH_SECONDS`, one value per label; None while nobody
+        has spoken in them.
+    verdict : str
+        See `ser.models.recognizer`; `NO_SPEECH` while there is no answer.
+    lag : float or None
+        Seconds from the arrival of the last sound of an answer to the answer.
+    error : str
+        Why listening ended, if it failed.
+    """
+
+    probabilities: pd.Series | None
+    verdict: str
+    lag: float | None
+    error: str
+
+
+class Recorder:
+    """Takes sound in pieces, on any thread, and keeps the last `KEEP_SECONDS` in memory.
+
+    Parameters
+    ----------
+    sample_rate : int
+        What is kept, in Hz; what arrives may have any rate.
+
+    Examples
+    --------
+    >>> recorder = Recorder(16_000)
+    >>> recorder.push(np.full((2, 8_000), 0.1, np.float32), 16_000)
+    >>> recorder.sound().seconds, recorder.sound().level_dbfs
+    (0.5, -20.0)
+    """
+
+    def __init__(self, sample_rate: int = CONTRACT.sample_rate) -> None:
+        self._rate = sample_rate
+        self._changed = Condition()
+        self._recent = np.zeros(0, np.float32)  # the last SHOWN_SECONDS
+        self._kept: deque[npt.NDArray[np.int16]] = deque()
+        self._kept_samples = 0
+        self._received = 0
+        self._resampler: tuple[int, Any] | None = None
+        self._arrived = time.monotonic()
+        self._ended = False
+
+    def push(self, frames: npt.NDArray[Any], sample_rate: int) -> None:
+        """Take the next piece of sound; returns at once.
+
+        Parameters
+        ----------
+        frames : ndarray of int16 or float32, shape (channels, n)
+            Floats in [-1, 1]; channels are averaged.
+        sample_rate : int
+            In Hz; resampled to what is kept without a seam between pieces.
+        """
+        import soxr
+
+        with self._changed:
+            if self._ended:
+                return
+            scale = 32768.0 if frames.dtype == np.int16 else 1.0
+            mono = frames.mean(axis=0, dtype=np.float32) / np.float32(scale)
+            mono = np.clip(np.nan_to_num(mono), -1.0, 1.0).astype(np.float32)
+            if sample_rate != self._rate:
+                if self._resampler is None or self._resampler[0] != sample_rate:
+                    stream = soxr.ResampleStream(sample_rate, self._rate, 1, dtype="float32")
+                    self._resampler = (sample_rate, stream)
+                mono = self._resampler[1].resample_chunk(mono)
+            self._arrived = time.monotonic()
+            self._received += len(mono)
+            shown = round(SHOWN_SECONDS * self._rate)
+            self._recent = np.concatenate([self._recent, mono])[-shown:]
+            self._kept.append((mono * 32767).astype(np.int16))
+            self._kept_samples += len(mono)
+            while self._kept_samples - len(self._kept[0]) >= KEEP_SECONDS * self._rate:
+                self._kept_samples -= len(self._kept.popleft())
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Take no more; returns at once, and what was taken can still be looked at."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def recording(self, start: float = 0.0) -> bytes:
+        """Return what is kept of the sound after a moment, as a WAV file (16 bits).
+
+        Parameters
+        ----------
+        start : float
+            Seconds of sound before that moment, see `Sound`.
+        """
+        import soundfile
+
+        with self._changed:
+            samples = np.concatenate([np.zeros(0, np.int16), *self._kept])
+            forgotten = self._received - len(samples)
+        samples = samples[max(round(start * self._rate) - forgotten, 0) :]
+        buffer = io.BytesIO()
+        soundfile.write(buffer, samples, self._rate, format="WAV", subtype="PCM_16")
+        return buffer.getvalue()
+
+    def sound(self) -> Sound:
+        """Return what arrives at this moment."""
+        with self._changed:
+            recent = self._recent
+            seconds = self._received / self._rate
+            since_sound = time.monotonic() - self._arrived
+        last = recent[-round(_LEVEL_SECONDS * self._rate) :]
+        silence = recent[-2 * self._rate :]
+        return Sound(
+            seconds=seconds,
+            level_dbfs=audio.level_dbfs(last),
+            clipped=bool(len(last) and np.abs(last).max() >= _CLIPPED),
+            muted=bool(
+                len(silence) == 2 * self._rate and np.abs(silence).max() < audio.SILENCE_PEAK
+            ),
+            envelope=_envelope(recent, round(SHOWN_SECONDS * self._rate)),
+            since_sound=since_sound,
+        )
+
+
+class Listener(Recorder):
+    """A recorder that keeps asking a recogniser about the last 3 s, on a thread of its own.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        May be shared with others.
+
+    Examples
+    --------
+    >>> from ser.assets import SAMPLES, SHIPPED_MODEL
+    >>> clip = sorted(SAMPLES.rglob("*.flac"))[0]
+    >>> listener = Listener(Recognizer.load(SHIPPED_MODEL))
+    >>> listener.push(audio.load_audio(clip)[None], 16_000)
+    >>> listener.finish()
+    >>> len(listener.answers())
+    1
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        super().__init__(recognizer.contract.sample_rate)
+        self._recognizer = recognizer
+        self._window = recognizer.contract.clip_samples
+        self._answers: deque[dict[str, Any]] = deque(maxlen=round(KEEP_SECONDS / HOP_SECONDS))
+        self._answered = 0
+        self._finishing = False
+        self._loudest = -np.inf
+        self._lag: float | None = None
+        self._error = ""
+        self._thread = Thread(target=self._listen, name="listener", daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait until all sound received so far is answered, then stop."""
+        with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._error or not self._due())
+        self.stop()
+        self._thread.join()
+
+    def answers(self) -> pd.DataFrame:
+        """Return one row per answer, as `ser.models.recognizer.Recognizer.predict` does.
+
+        Start and end count from the first sound.
+        """
+        with self._changed:
+            rows = list(self._answers)
+        columns = ["file", "start", "end", "emotion", "verdict", "reason", *self._recognizer.labels]
+        return pd.DataFrame(rows, columns=columns)
+
+    def heard(self) -> Heard:
+        """Return the answer of this moment."""
+        with self._changed:
+            now = self._received / self._rate
+            late = [a for a in self._answers if a["end"] > now - SMOOTH_SECONDS]
+            lag, error = self._lag, self._error
+        probabilities = self._mean([a for a in late if a["verdict"] != NO_SPEECH])
+        verdict = NO_SPEECH
+        if probabilities is not None:
+            verdict = str(self._recognizer.verdicts(probabilities.to_numpy()[None])[0])
+        return Heard(probabilities=probabilities, verdict=verdict, lag=lag, error=error)
+
+    def _mean(self, answers: list[dict[str, Any]]) -> pd.Series | None:
+        if not answers:
+            return None
+        labels = self._recognizer.labels
+        return pd.Series({label: np.mean([a[label] for a in answers]) for label in labels})
+
+    def _due(self) -> bool:
+        least = 1 if self._finishing else HOP_SECONDS * self._rate
+        return self._received - self._answered >= least
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._ended or self._due())
+                    if self._ended:
+                        return
+                    # All that has come since, so that a slow machine skips answers, not seconds.
+                    window, end = self._recent[-self._window :], self._received
+                    arrived = self._arrived
+                answer = self._answer(window, end)
+                with self._changed:
+                    self._answers.append(answer)
+                    self._answered = end
+                    self._lag = time.monotonic() - arrived
+                    self._changed.notify_all()
+        except Exception as error:  # shown by whoever looks; a thread has nobody to raise to
+            with self._changed:
+                self._error = str(error) or type(error).__name__
+                self._ended = True
+                self._changed.notify_all()
+
+    def _answer(self, window: Samples, end: int) -> dict[str, Any]:
+        level = audio.level_dbfs(window)
+        self._loudest = max(self._loudest, level)
+        row = dict.fromkeys(self._recognizer.labels, np.nan)
+        pause = {"emotion": None, "verdict": NO_SPEECH, "reason": "Nobody speaks here."}
+        if level > self._loudest - _PAUSE_DB:
+            try:
+                found = self._recognizer.predict(window, name="microphone").iloc[0]
+                return {str(k): v for k, v in found.items()} | self._span(window, end)
+            except (audio.SilentAudioError, audio.TooShortAudioError):
+                pass
+        return {"file": "microphone"} | self._span(window, end) | pause | row
+
+    def _span(self, window: Samples, end: int) -> dict[str, float]:
+        return {"start": (end - len(window)) / self._rate, "end": end / self._rate}
+
+
+def ice_servers(text: str) -> list[dict[str, Any]]:
+    """Read the STUN and TURN servers that WebRTC is to use.
+
+    None are needed where the browser reaches the server directly: on one computer, in one network.
+
+    Parameters
+    ----------
+    text : str
+        JSON as browsers want it (``RTCIceServer``), or nothing.
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+
+    Examples
+    --------
+    >>> ice_servers('[{"urls": "stun:stun.example.org"}]'), ice_servers("")
+    ([{'urls': 'stun:stun.example.org'}], [])
+    """
+    try:
+        servers = json.loads(text) if text.strip() else []
+        if not isinstance(servers, list) or not all(
+            isinstance(server, dict) and "urls" in server for server in servers
+        ):
+            raise ValueError("it is no list of servers with urls")
+    except ValueError as error:
+        raise DataError(
+            f"SER_ICE_SERVERS cannot be used: {error}. Set it to a JSON list such as "
+            '[{"urls": "turn:example.org", "username": "me", "credential": "secret"}].'
+        ) from error
+    return servers
+
+
+def samples_of(frame: av.AudioFrame) -> npt.NDArray[Any]:
+    """Return the samples of a decoded frame, shape (channels, n), whatever its layout."""
+    samples = frame.to_ndarray()
+    channels = len(frame.layout.channels)
+    return samples if frame.format.is_planar else samples.reshape(-1, channels).T
+
+
+def _envelope(samples: Samples, shown: int) -> npt.NDArray[np.float32]:
+    """Return lowest and highest sample of equal parts, silence where nothing was heard yet."""
+    step = shown // _ENVELOPE
+    padded = np.concatenate([np.zeros(max(shown - len(samples), 0), np.float32), samples])
+    parts = padded[-step * _ENVELOPE :].reshape(_ENVELOPE, step)
+    return np.stack([parts.min(axis=1), parts.max(axis=1)], axis=1)

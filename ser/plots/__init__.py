@@ -1,0 +1,62 @@
+"""Charts of clips, corpora, models and results, as Altair objects with units on every axis.
+
+Backgrounds are transparent and colours are chosen to read on light and dark alike; an emotion has
+the same colour in every chart.  Nothing here knows where a chart will be shown.
+"""
+
+from ser.plots.adaptation import learning, takes
+from ser.plots.base import Chart, emotion_scale, save_chart, to_svg
+from ser.plots.clip import (
+    clip_charts,
+    clip_figure,
+    heatmap,
+    heatmap_table,
+    spectrogram_db,
+    waveform,
+)
+from ser.plots.corpus import UNKNOWN, average_spectrograms, clip_map, clips_per_emotion, histogram
+from ser.plots.evaluation import (
+    beside,
+    confusion,
+    coverage,
+    intervals,
+    recalls,
+    reliability,
+    robustness,
+)
+from ser.plots.prediction import probabilities, timeline, why_rows, why_time
+from ser.plots.training import comparison, curve, curves
+
+__all__ = [
+    "UNKNOWN",
+    "Chart",
+    "average_spectrograms",
+    "beside",
+    "clip_charts",
+    "clip_figure",
+    "clip_map",
+    "clips_per_emotion",
+    "comparison",
+    "confusion",
+    "coverage",
+    "curve",
+    "curves",
+    "emotion_scale",
+    "heatmap",
+    "heatmap_table",
+    "histogram",
+    "intervals",
+    "learning",
+    "probabilities",
+    "recalls",
+    "reliability",
+    "robustness",
+    "save_chart",
+    "spectrogram_db",
+    "takes",
+    "timeline",
+    "to_svg",
+    "waveform",
+    "why_rows",
+    "why_time",
+]

@@ -1,0 +1,80 @@
+"""Charts of a person's own takes, and of what a model learned from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from ser.plots.base import TRAINING, VALIDATION, Chart, emotion_scale, sized
+
+
+def takes(table: pd.DataFrame, wanted: int) -> Chart:
+    """Draw how many takes there are of every emotion, against how many are wanted.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``emotion`` and ``takes``, in the order to draw.
+    wanted : int
+        Per emotion.
+    """
+    emotions = table["emotion"].tolist()
+    most = max(int(table["takes"].max()), wanted)
+    bars = (
+        alt.Chart(table)
+        .mark_bar(cornerRadiusEnd=3)
+        .encode(
+            y=alt.Y("emotion:N", sort=emotions, title=None, axis=alt.Axis(labelOverlap=False)),
+            x=alt.X(
+                "takes:Q",
+                title="Takes",
+                scale=alt.Scale(domain=[0, most]),
+                axis=alt.Axis(tickMinStep=1, format="d"),
+            ),
+            color=alt.Color("emotion:N", scale=emotion_scale(emotions), legend=None),
+            tooltip=[
+                alt.Tooltip("emotion:N", title="Emotion"),
+                alt.Tooltip("takes:Q", title="Takes"),
+            ],
+        )
+    )
+    goal = (
+        alt.Chart(pd.DataFrame({"wanted": [wanted]}))
+        .mark_rule(color=VALIDATION, strokeDash=[4, 4])
+        .encode(x="wanted:Q", tooltip=[alt.Tooltip("wanted:Q", title="Wanted")])
+    )
+    return sized(alt.layer(bars, goal), "", 22 * len(emotions))
+
+
+def learning(curve: Sequence[dict[str, float]]) -> Chart:
+    """Draw how right a model was after learning so many takes per emotion.
+
+    Parameters
+    ----------
+    curve : sequence of dict
+        See `ser.evaluation.few_shot.learning_curve`.
+    """
+    chart = (
+        alt.Chart(pd.DataFrame(list(curve)))
+        .mark_line(color=TRAINING, point=True)
+        .encode(
+            x=alt.X(
+                "takes:Q",
+                title="Takes learned per emotion",
+                axis=alt.Axis(tickMinStep=1, format="d"),
+            ),
+            y=alt.Y(
+                "accuracy:Q",
+                title="Right on the other takes",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format=".0%"),
+            ),
+            tooltip=[
+                alt.Tooltip("takes:Q", title="Takes per emotion"),
+                alt.Tooltip("accuracy:Q", title="Right", format=".0%"),
+            ],
+        )
+    )
+    return sized(alt.layer(chart), "", 180)

@@ -1,0 +1,59 @@
+"""What all charts share: their type, size and colours, and how they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import altair as alt
+
+from ser.errors import OutputError
+from ser.labels import COLORS
+from ser.utils.files import atomic_path
+
+# A spectrogram has 12 000 cells, and charts must also be drawn outside notebooks.
+alt.data_transformers.disable_max_rows()
+
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
+
+WIDTH = 620
+AXIS = 44  # least width of a vertical axis, so that charts of one time stand above each other
+TRAINING, VALIDATION = "#4a7fd4", "#c98500"
+
+
+def emotion_scale(labels: Sequence[str]) -> alt.Scale:
+    """Return the scale that gives every emotion its one colour."""
+    return alt.Scale(domain=list(labels), range=[COLORS.get(la, "#7d8590") for la in labels])
+
+
+def sized(chart: Chart, title: str, height: int) -> Chart:
+    """Return a chart of the usual width with a title."""
+    result = chart.properties(width=WIDTH, height=height)
+    # The description is what a screen reader says.
+    return result.properties(title=title, description=title) if title else result
+
+
+def save_chart(chart: Chart, path: str | Path) -> None:
+    """Write a chart as PNG (twice the pixels, for print) or as HTML that works offline.
+
+    Raises
+    ------
+    OutputError
+        If the name ends in neither .png nor .html, or the file cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".png", ".html"):
+        raise OutputError(f"Cannot draw {path}: the name must end in .png or .html.")
+    drawn = chart.configure(background="white")
+    with atomic_path(path) as temporary:
+        if suffix == ".png":
+            drawn.save(temporary, scale_factor=2)
+        else:
+            drawn.save(temporary, inline=True)
+
+
+def to_svg(chart: Chart) -> str:
+    """Return a chart as SVG text, for documents that must stand alone."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(chart.configure(background="white").to_dict())

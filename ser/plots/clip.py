@@ -1,0 +1,521 @@
+"""Charts of one recording: as people see it, and as the model gets it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser.audio.config import CONTRACT, Contract
+from ser.plots.base import AXIS, TRAINING, Chart, sized
+
+CLIP_CHARTS = (
+    "waveform",
+    "pitch",
+    "spectrogram",
+    "mel",
+    "mfcc",
+    "chroma",
+    "contrast",
+    "channel 1",
+    "channel 2",
+)
+"""Names of the charts that `clip_charts` can draw, in their order."""
+
+_FEW = ("waveform", "spectrogram", "mfcc", "channel 1", "channel 2")
+_POINTS = 1200  # of a waveform: more than a screen has columns
+_ROUND_HZ = (100, 500, 1000, 2000, 4000)
+# Speech is brought to -23 dBFS, so one scale fits all clips and two of them can be compared. In
+# RAVDESS all but two cells in a million lie within these decibels, and 98 % of the coefficients.
+_MEL_DB = (-65.0, 25.0)
+_MFCC = (-100.0, 100.0)
+_SPREADS = (-3.0, 3.0)  # standard deviations
+_KINDS = ("MFCC", "chroma", "contrast")
+
+
+def waveform(
+    samples: npt.NDArray[np.float32],
+    *,
+    kept: tuple[float, float] | None = None,
+    contract: Contract = CONTRACT,
+) -> Chart:
+    """Draw the envelope of a recording over time.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+        Mono audio at the contract's rate.
+    kept : (float, float), optional
+        Start and end in seconds of what the model hears; the rest is shown pale.
+    contract : Contract
+        For the sample rate.
+    """
+    step = max(len(samples) // _POINTS, 1)
+    blocks = samples[: len(samples) // step * step].reshape(-1, step)
+    time = np.arange(len(blocks)) * step / contract.sample_rate
+    start, end = kept or (0.0, len(samples) / contract.sample_rate)
+    table = pd.DataFrame(
+        {
+            "time": time,
+            "low": blocks.min(axis=1).astype(float),
+            "high": blocks.max(axis=1).astype(float),
+            "heard": np.where((time >= start) & (time <= end), "yes", "no"),
+        }
+    )
+    bars = (
+        alt.Chart(table)
+        .mark_rule(strokeWidth=1)
+        .encode(
+            x=alt.X("time:Q", title="Time (s)", scale=alt.Scale(nice=False)),
+            y=alt.Y("low:Q", title="Amplitude", axis=alt.Axis(minExtent=AXIS)),
+            y2="high:Q",
+            color=alt.Color(
+                "heard:N",
+                scale=alt.Scale(domain=["yes", "no"], range=["#4a7fd4", "#9aa4b2"]),
+                legend=None,
+            ),
+            tooltip=[
+                alt.Tooltip("time:Q", title="Time (s)", format=".2f"),
+                alt.Tooltip("low:Q", title="Lowest", format=".3f"),
+                alt.Tooltip("high:Q", title="Highest", format=".3f"),
+            ],
+        )
+    )
+    title = "Waveform" if kept is None else "Waveform (blue: what the model hears)"
+    said = f"Waveform of {len(samples) / contract.sample_rate:.1f} s"
+    if kept is not None:
+        said += f"; the model hears {start:.1f} s to {end:.1f} s"
+    return sized(alt.layer(bars), title, 150).properties(description=said)
+
+
+def pitch(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+    """Draw the melody of speech: the pitch of each frame that has one.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+        Mono audio at the contract's rate.
+    contract : Contract
+        For the frames.
+    """
+    from ser.audio import features
+
+    hertz = features.pitch(samples, contract=contract)
+    seconds = np.arange(len(hertz)) * contract.hop_length / contract.sample_rate
+    # A number per voiced stretch, so that no line is drawn through silence.
+    stretch = np.cumsum(np.isnan(hertz))
+    table = pd.DataFrame({"time": seconds, "pitch": hertz.round(1), "stretch": stretch}).dropna()
+    line = (
+        alt.Chart(table)
+        .mark_line(color=TRAINING, point=alt.OverlayMarkDef(size=14, color=TRAINING))
+        .encode(
+            x=alt.X(
+                "time:Q",
+                title="Time (s)",
+                scale=alt.Scale(domain=[0, len(samples) / contract.sample_rate], nice=False),
+            ),
+            y=alt.Y(
+                "pitch:Q",
+                title="Pitch (Hz)",
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(minExtent=AXIS),
+            ),
+            detail="stretch:N",
+            tooltip=[
+                alt.Tooltip("time:Q", title="Time (s)", format=".2f"),
+                alt.Tooltip("pitch:Q", title="Pitch (Hz)", format=".0f"),
+            ],
+        )
+    )
+    said = "Pitch contour: no frame has a pitch"
+    if len(table):
+        low, middle, high = table["pitch"].quantile([0.05, 0.5, 0.95])
+        said = f"Pitch contour: median {middle:.0f} Hz, mostly {low:.0f} to {high:.0f} Hz"
+    return sized(alt.layer(line), "Pitch of the 3 s heard", 150).properties(description=said)
+
+
+def heatmap(
+    matrix: npt.NDArray[np.floating],
+    *,
+    title: str,
+    rows: str,
+    unit: str,
+    row_values: Sequence[Any] | None = None,
+    ticks: Mapping[float, str] | None = None,
+    lines: Sequence[float] = (),
+    domain: tuple[float, float] | None = None,
+    told: npt.NDArray[np.floating] | None = None,
+    contract: Contract = CONTRACT,
+    height: int = 180,
+    diverging: bool = False,
+) -> Chart:
+    """Draw a matrix of shape (rows, frames) over time, low rows at the bottom.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (rows, frames)
+        What to colour.
+    title, rows, unit : str
+        Of the chart, of the vertical axis, and of the values.
+    row_values : sequence, optional
+        A name or number for each row; by default 1, 2, 3 …
+    ticks : mapping of float to str, optional
+        Labels of the vertical axis by their place; row 0 lies between 0 and 1.  By default about
+        eight rows are named.
+    lines : sequence of float
+        Places of lines that part groups of rows.
+    domain : (float, float), optional
+        Values at the two ends of the colours; what lies beyond gets the colour of the end.  By
+        default the smallest and the largest value.
+    told : ndarray, shape (rows, frames), optional
+        What the tooltip says, if not the values that are coloured.
+    contract : Contract
+        For the step between frames.
+    height : int
+        In pixels.
+    diverging : bool
+        Colour around zero, for values that have a sign.
+    """
+    matrix = np.asarray(matrix, np.float32).round(2)
+    count, frames = matrix.shape
+    names = [str(name) for name in (row_values or range(1, count + 1))]
+    if domain is None:
+        domain = (float(matrix.min()), float(matrix.max()))
+        if diverging:
+            limit = max(abs(domain[0]), abs(domain[1])) or 1.0
+            domain = (-limit, limit)
+    if ticks is None:
+        ticks = {i + 0.5: names[i] for i in range(0, count, max(count // 8, 1))}
+    step = contract.hop_length / contract.sample_rate
+    # Small numbers travel to the browser, which works out where each cell begins and ends.
+    row = np.repeat(np.arange(count, dtype=np.int16), frames)
+    table = pd.DataFrame(
+        {
+            "frame": np.tile(np.arange(frames, dtype=np.int16), count),
+            "row": row,
+            "name": pd.Categorical.from_codes(row, pd.Index(names)),
+            "value": matrix.ravel(),
+        }
+    )
+    if told is not None:
+        table["told"] = np.asarray(told, np.float32).round(2).ravel()
+    cells = (
+        alt.Chart(table)
+        .transform_calculate(
+            start=f"datum.frame * {step}", end=f"(datum.frame + 1) * {step}", top="datum.row + 1"
+        )
+        # A little overlap hides the seams that browsers draw between neighbours.
+        .mark_rect(x2Offset=0.6, y2Offset=-0.6)
+        .encode(
+            x=alt.X("start:Q", title="Time (s)", scale=alt.Scale(nice=False)),
+            x2="end:Q",
+            y=alt.Y(
+                "row:Q",
+                title=rows,
+                scale=alt.Scale(domain=[0, count], nice=False),
+                axis=alt.Axis(
+                    values=list(ticks),
+                    labelExpr=_label(ticks),
+                    labelOverlap=False,
+                    grid=False,
+                    minExtent=AXIS,
+                ),
+            ),
+            y2="top:Q",
+            color=alt.Color(
+                "value:Q",
+                title=unit,
+                scale=alt.Scale(
+                    scheme="blueorange" if diverging else "viridis",
+                    domain=list(domain),
+                    clamp=True,
+                ),
+                legend=alt.Legend(gradientThickness=8, gradientLength=height - 60, offset=8),
+            ),
+            tooltip=[
+                alt.Tooltip("start:Q", title="Time (s)", format=".2f"),
+                alt.Tooltip("name:N", title=rows),
+                alt.Tooltip("value:Q", title=unit, format=".1f")
+                if told is None
+                else alt.Tooltip("told:Q", title="Value", format=".2f"),
+            ],
+        )
+    )
+    parting = alt.Chart(pd.DataFrame({"row": list(lines)})).mark_rule(color="white", size=2)
+    layers = [cells, parting.encode(y="row:Q")] if lines else [cells]
+    top, moment = np.unravel_index(int(matrix.argmax()), matrix.shape)
+    said = (
+        f"{title}: {count} rows over {frames * step:.1f} s, {matrix.min():.1f} to "
+        f"{matrix.max():.1f} {unit}, highest at {moment * step:.1f} s in {names[top]}"
+    )
+    return sized(alt.layer(*layers), title, height).properties(description=said)
+
+
+def heatmap_table(chart: Any) -> pd.DataFrame:
+    """Return the numbers of a heat-map for who cannot see it: a line per frame, a column per row.
+
+    Parameters
+    ----------
+    chart : chart
+        As `heatmap` draws it with the contract's frames.
+    """
+    # Altair moves data that all layers share to the whole.
+    parts = [chart, *chart.layer]
+    cells = next(part.data for part in parts if isinstance(part.data, pd.DataFrame))
+    value = "told" if "told" in cells else "value"
+    table = cells.pivot(index="frame", columns="name", values=value)
+    table.columns = table.columns.astype(str)
+    step = CONTRACT.hop_length / CONTRACT.sample_rate
+    table.insert(0, "time (s)", (table.index * step).to_numpy().round(2))
+    return table.reset_index(drop=True)
+
+
+def _label(ticks: Mapping[float, str]) -> str:
+    """Return the Vega expression that turns the place of a tick into its label."""
+    cases = [f"abs(datum.value - {at}) < 1e-6 ? {json.dumps(text)}" for at, text in ticks.items()]
+    return " : ".join([*cases, "''"])
+
+
+def clip_charts(
+    samples: npt.NDArray[np.float32],
+    *,
+    names: Sequence[str] = _FEW,
+    contract: Contract = CONTRACT,
+) -> dict[str, Chart]:
+    """Draw a recording as people and as the model see it.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+        Mono audio at the contract's rate, as `ser.audio.load_audio` returns it.
+    names : sequence of str
+        Which of `CLIP_CHARTS` to draw; nothing else is computed.
+    contract : Contract
+        Of the model.
+
+    Returns
+    -------
+    dict of str to chart
+        By name: ``waveform`` with the part that is heard; of that part ``pitch``,
+        ``spectrogram``, ``mel``, ``mfcc``, ``chroma`` and ``contrast``; and the two channels of
+        the model's input, ``channel 1`` and ``channel 2``.
+
+    Raises
+    ------
+    SilentAudioError
+        If there is nothing to hear.
+    """
+    from ser import audio
+
+    clip = audio.prepare_clip(samples, contract=contract)
+    draw: dict[str, Callable[[], Chart]] = {
+        "waveform": lambda: waveform(samples, kept=(clip.start, clip.end), contract=contract),
+        "pitch": lambda: pitch(clip.samples, contract=contract),
+        "spectrogram": lambda: _spectrogram(clip.samples, contract),
+        "mel": lambda: _mel(clip.samples, contract),
+        "mfcc": lambda: _mfcc(clip.samples, contract),
+        "chroma": lambda: _chroma(clip.samples, contract),
+        "contrast": lambda: _contrast(clip.samples, contract),
+        "channel 1": lambda: channel_1(clip.samples, contract=contract),
+        "channel 2": lambda: channel_2(clip.samples, contract=contract),
+    }
+    return {name: draw[name]() for name in names}
+
+
+def _spectrogram(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    frequencies, decibels = spectrogram_db(samples, contract=contract)
+    width = frequencies[1]
+    return heatmap(
+        decibels,
+        title="Spectrogram of the 3 s heard",
+        rows="Frequency (Hz)",
+        unit="dB",
+        row_values=[f"{f:.0f} to {f + width:.0f} Hz" for f in frequencies],
+        ticks={hz / width: _short(hz) for hz in range(0, contract.sample_rate // 2, 1000)},
+        domain=(-80.0, 0.0),
+        contract=contract,
+    )
+
+
+def _mel(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    from ser.audio import features
+
+    bands = 128
+    return _mel_heatmap(
+        features.log_mel(samples, contract=contract, n_mels=bands),
+        f"Mel-spectrogram, {bands} bands",
+        contract,
+    )
+
+
+def channel_1(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+    """Draw the first channel of the model's input, in the very numbers that go in."""
+    from ser.audio import features
+
+    first = features.model_input(samples, contract=contract)[:, :, 0]
+    return _mel_heatmap(first, f"Model input 1: {contract.n_mels}-band log-mel", contract)
+
+
+def _mel_heatmap(decibels: npt.NDArray[np.float32], title: str, contract: Contract) -> Chart:
+    return heatmap(
+        decibels,
+        title=title,
+        rows="Mel band (Hz)",
+        unit="dB",
+        domain=_MEL_DB,
+        contract=contract,
+        **mel_axis(len(decibels), contract),
+    )
+
+
+def mel_axis(bands: int, contract: Contract = CONTRACT) -> dict[str, Any]:
+    """Return the rows' names and the ticks at round frequencies that `heatmap` takes."""
+    centres = _mel_frequencies(bands, contract)
+    places = np.interp(_ROUND_HZ, centres, np.arange(bands) + 0.5)
+    return {
+        "row_values": [f"band {i + 1}, around {f:.0f} Hz" for i, f in enumerate(centres)],
+        "ticks": {
+            round(float(place), 3): _short(hz)
+            for place, hz in zip(places, _ROUND_HZ, strict=True)
+            if centres[0] <= hz <= centres[-1]
+        },
+    }
+
+
+def _mfcc(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    from ser.audio import features
+
+    return heatmap(
+        features.mfcc(samples, contract=contract)[1:],
+        title="MFCCs but the first (the level)",
+        rows="Coefficient",
+        unit="value",
+        row_values=_group("MFCC", contract)[1:],
+        ticks={n - 1.5: str(n) for n in range(2, contract.n_mfcc + 1, 2)},
+        domain=_MFCC,
+        contract=contract,
+        height=130,
+        diverging=True,
+    )
+
+
+def _chroma(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    from ser.audio import features
+
+    names = [name.removeprefix("chroma ") for name in _group("chroma", contract)]
+    return heatmap(
+        features.chroma(samples, contract=contract),
+        title="Chroma",
+        rows="Note",
+        unit="share",
+        row_values=names,
+        ticks={i + 0.5: name for i, name in enumerate(names) if "#" not in name},
+        domain=(0.0, 1.0),
+        contract=contract,
+        height=150,
+    )
+
+
+def _contrast(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
+    from ser.audio import features
+
+    # The octaves of librosa's default, from 200 Hz up.
+    edges = [0, *(200 * 2**i for i in range(contract.n_contrast)), contract.sample_rate // 2]
+    names = [f"{low} to {high} Hz" for low, high in itertools.pairwise(edges)]
+    return heatmap(
+        features.spectral_contrast(samples, contract=contract),
+        title="Spectral contrast",
+        rows="Octave band (Hz)",
+        unit="dB",
+        row_values=names,
+        ticks={i: _short(hz) for i, hz in enumerate(edges)},
+        domain=(0.0, 50.0),
+        contract=contract,
+        height=130,
+    )
+
+
+def channel_2(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+    """Draw the second channel of the model's input: coloured by row, told in its very numbers.
+
+    Its rows have many units, so each is coloured relative to its own mean and spread in the clip.
+    """
+    from ser.audio import features
+
+    second = features.model_input(samples, contract=contract)[:, :, 1]
+    spread = np.maximum(second.std(axis=1, keepdims=True), 1e-6)
+    names = features.row_names(contract)
+    starts = [names.index(_group(kind, contract)[0]) for kind in _KINDS]
+    middles = [(a + b) / 2 for a, b in itertools.pairwise([*starts, len(names)])]
+    return heatmap(
+        (second - second.mean(axis=1, keepdims=True)) / spread,
+        title="Model input 2: MFCC, chroma, contrast",
+        rows="Row",
+        unit="std. dev.",
+        row_values=names,
+        ticks=dict(zip(middles, _KINDS, strict=True)),
+        lines=starts[1:],
+        domain=_SPREADS,
+        told=second,
+        contract=contract,
+        diverging=True,
+    )
+
+
+def _group(kind: str, contract: Contract) -> list[str]:
+    from ser.audio import features
+
+    return [name for name in features.row_names(contract) if name.startswith(f"{kind} ")]
+
+
+def _short(hertz: int) -> str:
+    """Return 500 as 500 and 2000 as 2k."""
+    return f"{hertz // 1000}k" if hertz >= 1000 and hertz % 1000 == 0 else f"{hertz}"
+
+
+def clip_figure(samples: npt.NDArray[np.float32], *, title: str) -> Chart:
+    """Return all of `clip_charts` under each other, as one figure to save.
+
+    Raises
+    ------
+    SilentAudioError
+        If there is nothing to hear.
+    """
+    return alt.vconcat(*clip_charts(samples).values(), title=title).resolve_scale(
+        color="independent"
+    )
+
+
+def spectrogram_db(
+    samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT, rows: int = 128
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return a spectrogram small enough to draw: the mean power of `rows` frequency bands in dB.
+
+    Returns
+    -------
+    frequencies : ndarray, shape (rows,)
+        Lower edge of each band in Hz.
+    decibels : ndarray, shape (rows, frames)
+        At most 80 dB below the loudest point, which is 0.
+    """
+    from ser.audio import features
+
+    power = np.square(features.magnitudes(samples, contract=contract))[:-1]
+    power = power.reshape(rows, -1, power.shape[1]).mean(axis=1)
+    decibels = 10 * np.log10(np.maximum(power / max(float(power.max()), 1e-20), 1e-8))
+    return np.arange(rows) * contract.sample_rate / 2 / rows, decibels
+
+
+def _mel_frequencies(bands: int, contract: Contract) -> npt.NDArray[np.float64]:
+    import librosa
+
+    # The filters' peaks: edges of the scale at both ends are no bands.
+    return np.asarray(
+        librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=contract.sample_rate / 2)[1:-1]
+    )

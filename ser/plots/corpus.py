@@ -1,0 +1,203 @@
+"""Charts of a whole corpus: how many clips of what, how long and loud, and what they sound like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser.audio.config import CONTRACT, Contract
+from ser.labels import EMOTIONS
+from ser.plots.base import TRAINING, Chart, emotion_scale, sized
+from ser.plots.clip import heatmap, mel_axis
+
+UNKNOWN = "unknown"
+"""What is said of a clip whose corpus does not know it."""
+
+
+def clips_per_emotion(clips: pd.DataFrame, *, by: str | None = None) -> tuple[Chart, pd.DataFrame]:
+    """Draw how many clips each emotion has.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With ``emotion``.
+    by : str, optional
+        A column whose values part the bars, such as ``gender``.
+
+    Returns
+    -------
+    chart
+    DataFrame
+        Its numbers: a row per emotion, a column per group.
+    """
+    group = "clips" if by is None else by
+    if by is None:
+        counts = clips["emotion"].value_counts().to_frame("all")
+    else:
+        counts = clips.groupby(["emotion", by], observed=True).size().unstack(fill_value=0)
+        counts = counts.rename(columns=lambda value: str(value) or UNKNOWN)
+    counts.columns = pd.Index(counts.columns.astype(str))
+    counts.index = counts.index.astype(str)
+    counts = counts.reindex([e for e in EMOTIONS if e in counts.index and counts.loc[e].any()])
+    counts = counts[sorted(counts.columns)]
+    groups = list(counts.columns)
+    long = counts.rename_axis("emotion").reset_index().melt("emotion", groups, group, "count")
+    bars = (
+        alt.Chart(long)
+        .mark_bar()
+        .encode(
+            x=alt.X("count:Q", title="Clips", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y(
+                "emotion:N",
+                sort=list(EMOTIONS),
+                title=None,
+                axis=alt.Axis(labelOverlap=False),
+            ),
+            color=alt.Color("emotion:N", scale=emotion_scale(EMOTIONS), legend=None),
+            opacity=alt.Opacity(
+                f"{group}:N",
+                title=None,
+                scale=alt.Scale(domain=groups, range=_shades(len(groups))),
+                legend=alt.Legend(orient="top", symbolType="square", symbolFillColor=TRAINING)
+                if by
+                else None,
+            ),
+            order=alt.Order(f"{group}:N"),
+            tooltip=[
+                alt.Tooltip("emotion:N", title="Emotion"),
+                *([alt.Tooltip(f"{group}:N", title=group.capitalize())] if by else []),
+                alt.Tooltip("count:Q", title="Clips"),
+            ],
+        )
+    )
+    said = "Clips per emotion: " + ", ".join(f"{e} {n}" for e, n in counts.sum(axis=1).items())
+    chart = sized(alt.layer(bars), "", 28 * len(counts)).properties(description=said)
+    return chart, counts.reset_index()
+
+
+def _shades(count: int) -> list[float]:
+    return [1.0] if count == 1 else list(np.linspace(1, 0.35, count).round(2))
+
+
+def histogram(
+    values: npt.ArrayLike, *, title: str, unit: str, bins: int = 30
+) -> tuple[Chart, pd.DataFrame]:
+    """Draw how numbers are spread; only the counts travel to the browser.
+
+    Parameters
+    ----------
+    values : array_like of float
+        At least one.
+    title, unit : str
+        Of the horizontal axis.
+    bins : int
+        Bars.
+
+    Returns
+    -------
+    chart
+    DataFrame
+        Its numbers: ``from``, ``to`` and ``clips`` of each bar.
+    """
+    numbers = np.asarray(values, float)
+    counts, edges = np.histogram(numbers, bins=bins)
+    table = pd.DataFrame({"from": edges[:-1].round(2), "to": edges[1:].round(2), "clips": counts})
+    bars = (
+        alt.Chart(table)
+        .mark_bar(color=TRAINING, binSpacing=1)
+        .encode(
+            x=alt.X(
+                "from:Q",
+                bin="binned",
+                title=f"{title} ({unit})",
+                scale=alt.Scale(zero=False, nice=False),
+            ),
+            x2="to:Q",
+            y=alt.Y("clips:Q", title="Clips", axis=alt.Axis(tickMinStep=1)),
+            tooltip=[
+                alt.Tooltip("from:Q", title=f"From ({unit})", format=".2f"),
+                alt.Tooltip("to:Q", title=f"To ({unit})", format=".2f"),
+                alt.Tooltip("clips:Q", title="Clips"),
+            ],
+        )
+    )
+    low, middle, high = np.quantile(numbers, [0.05, 0.5, 0.95])
+    said = f"{title}: median {middle:.1f} {unit}, mostly {low:.1f} to {high:.1f} {unit}"
+    return sized(alt.layer(bars), "", 180).properties(description=said), table
+
+
+def average_spectrograms(
+    means: npt.NDArray[np.floating],
+    counts: Sequence[int] | npt.NDArray[np.integer],
+    *,
+    contract: Contract = CONTRACT,
+) -> dict[str, Chart]:
+    """Draw the mean log-mel of each emotion that has clips, all on one scale of colours.
+
+    Parameters
+    ----------
+    means : ndarray, shape (emotions, bands, frames)
+        In dB, in the order of `ser.labels.EMOTIONS`, see `ser.data.projections.Summary`.
+    counts : sequence of int
+        Clips of each.
+    contract : Contract
+        For the axes.
+    """
+    there = [i for i, count in enumerate(counts) if count]
+    shown = means[there]
+    # The middle 98 %: the few darkest cells would cost the rest its colours.
+    low, high = (float(v) for v in np.quantile(shown, [0.01, 0.99]))
+    return {
+        EMOTIONS[i]: heatmap(
+            means[i],
+            title=f"{EMOTIONS[i]}, {counts[i]} clip{'s' if counts[i] > 1 else ''}",
+            rows="Mel band (Hz)",
+            unit="dB",
+            domain=(round(low), round(high)),
+            contract=contract,
+            height=150,
+            **mel_axis(len(means[i]), contract),
+        )
+        for i in there
+    }
+
+
+def clip_map(points: pd.DataFrame, *, axes: tuple[str, str]) -> alt.Chart:
+    """Draw a map of clips, where a click on a point is the selection ``clip``.
+
+    Parameters
+    ----------
+    points : DataFrame
+        ``x``, ``y``, ``emotion``, ``name`` and ``clip``, a number that names the clip.
+    axes : (str, str)
+        Titles of the axes.
+    """
+    chosen = alt.selection_point(name="clip", fields=["clip"], on="click", clear="dblclick")
+    present = set(points["emotion"])
+    labels = [emotion for emotion in EMOTIONS if emotion in present]
+    return (
+        alt.Chart(points)
+        .mark_circle(size=36)
+        .encode(
+            x=alt.X("x:Q", title=axes[0], scale=alt.Scale(zero=False)),
+            y=alt.Y("y:Q", title=axes[1], scale=alt.Scale(zero=False)),
+            color=alt.Color(
+                "emotion:N",
+                scale=emotion_scale(labels),
+                sort=labels,
+                legend=alt.Legend(orient="bottom", columns=4, title=None),
+            ),
+            opacity=alt.condition(chosen, alt.value(0.85), alt.value(0.25)),
+            tooltip=[
+                alt.Tooltip("name:N", title="Clip"),
+                alt.Tooltip("emotion:N", title="Emotion"),
+                alt.Tooltip("speaker:N", title="Speaker"),
+            ],
+        )
+        .add_params(chosen)
+        .properties(height=460, description=f"Map of {len(points)} clips, coloured by emotion")
+    )

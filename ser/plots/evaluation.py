@@ -1,0 +1,308 @@
+"""Charts of a training and of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from ser.plots.base import TRAINING, VALIDATION, WIDTH, Chart, emotion_scale
+
+
+def confusion(
+    matrix: Sequence[Sequence[int]],
+    labels: Sequence[str],
+    *,
+    rates: bool = False,
+    chosen: tuple[str, str] | None = None,
+) -> Chart:
+    """Draw a confusion matrix; its colour is the share of the true class.
+
+    Parameters
+    ----------
+    matrix : sequence of sequence of int
+        Rows: truth, columns: predicted.
+    labels : sequence of str
+        Of rows and columns.
+    rates : bool
+        Write the share of the true class in per cent into the cells, instead of the number of
+        clips.
+    chosen : (str, str), optional
+        Truth and answer of the cell to frame.  A click selects another; the selection is called
+        ``cell`` and has the fields ``truth`` and ``predicted``.
+    """
+    counts = np.asarray(matrix)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    table = pd.DataFrame(
+        [
+            {
+                "truth": t,
+                "predicted": p,
+                "count": int(counts[i, j]),
+                "share": shares[i, j],
+                "shown": f"{100 * shares[i, j]:.0f}" if rates else str(counts[i, j]),
+                "chosen": (t, p) == chosen,
+            }
+            for i, t in enumerate(labels)
+            for j, p in enumerate(labels)
+        ]
+    )
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "predicted:N",
+            sort=list(labels),
+            title="Predicted",
+            axis=alt.Axis(labelAngle=-45, labelOverlap=False),
+            scale=alt.Scale(padding=0.04),
+        ),
+        y=alt.Y("truth:N", sort=list(labels), title="Truth", scale=alt.Scale(padding=0.04)),
+        tooltip=[
+            alt.Tooltip("truth:N", title="Truth"),
+            alt.Tooltip("predicted:N", title="Predicted"),
+            alt.Tooltip("count:Q", title="Clips"),
+            alt.Tooltip("share:Q", title="Share of the true class", format=".1%"),
+        ],
+    )
+    cells = base.mark_rect(cornerRadius=3, cursor="pointer", strokeWidth=3).encode(
+        color=alt.Color(
+            "share:Q", scale=alt.Scale(type="sqrt", range=_SHARES, domain=[0, 1]), legend=None
+        ),
+        opacity=alt.condition("datum.count > 0", alt.value(1), alt.value(0.15)),
+        stroke=alt.condition("datum.chosen", alt.value(VALIDATION), alt.value("transparent")),
+    )
+    numbers = (
+        base.transform_filter("datum.count > 0")
+        .mark_text(color="white", cursor="pointer")
+        .encode(text="shown:N")
+    )
+    cell = alt.selection_point(name="cell", fields=["truth", "predicted"], toggle=False)
+    side = 46 * len(labels)
+    unit = "per cent of the true emotion" if rates else "number of clips"
+    return alt.layer(cells.add_params(cell), numbers).properties(
+        width=side, height=0.75 * side, description=f"Confusion matrix, {unit}"
+    )
+
+
+# White reads on all of them, and they stand out on white and on near-black.
+_SHARES = ["#64748b", "#1d4ed8"]
+
+
+def recalls(table: pd.DataFrame, goal: float) -> Chart:
+    """Draw the recall of every emotion with its interval, against a goal.
+
+    Parameters
+    ----------
+    table : DataFrame
+        See `ser.evaluation.tables.classes`.
+    goal : float
+        In [0, 1].
+    """
+    emotions = table["emotion"].tolist()
+    base = alt.Chart(table).encode(
+        y=alt.Y(
+            "emotion:N",
+            sort=emotions,
+            title=None,
+            axis=alt.Axis(labelFlush=False, labelOverlap=False),
+        ),
+        tooltip=[
+            alt.Tooltip("emotion:N", title="Emotion"),
+            alt.Tooltip("recall:Q", title="Recall", format=".1%"),
+            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+            alt.Tooltip("clips:Q", title="Clips"),
+        ],
+    )
+    colour = alt.Color("emotion:N", scale=emotion_scale(emotions), legend=None)
+    bars = base.mark_bar(opacity=0.45, cornerRadiusEnd=3, height={"band": 0.7}).encode(
+        color=colour,
+        x=alt.X(
+            "recall:Q",
+            title="Recall",
+            scale=alt.Scale(domain=[0, 1]),
+            axis=alt.Axis(format=".0%"),
+        ),
+    )
+    spread = base.mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q", color=colour)
+    line = (
+        alt.Chart(pd.DataFrame({"goal": [goal]}))
+        .mark_rule(color=VALIDATION, strokeDash=[4, 4], strokeWidth=2)
+        .encode(x="goal:Q")
+    )
+    return alt.layer(bars, spread, line).properties(
+        width=WIDTH,
+        height=30 * len(table),
+        description=f"Recall by emotion, against a goal of {goal:.0%}",
+    )
+
+
+def intervals(
+    table: pd.DataFrame,
+    column: str,
+    *,
+    line: float | None = None,
+    by: Sequence[str] = (),
+    step: int = 22,
+) -> Chart:
+    """Draw accuracies as dots on their 95 % intervals, one row under the other.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With ``accuracy``, ``low`` and ``high`` in [0, 1], and what names a row.
+    column : str
+        What names a row.
+    line : float, optional
+        An accuracy to compare with, in [0, 1].
+    by : sequence of str
+        Values of the column ``voices``, to colour the rows by.  A comma in a name then begins a
+        new line.
+    step : int
+        Height of a row in pixels.
+    """
+    used = [voices for voices in by if voices in set(table["voices"])]
+    base = alt.Chart(table).encode(
+        y=alt.Y(
+            f"{column}:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(
+                labelLimit=180,
+                labelFlush=False,
+                labelOverlap=False,
+                labelExpr="split(datum.label, ', ')" if by else alt.Undefined,
+            ),
+        ),
+        color=alt.Color(
+            "voices:N",
+            title=None,
+            scale=alt.Scale(domain=used, range=[_VOICES[by.index(voices)] for voices in used]),
+            legend=alt.Legend(orient="bottom", columns=1, labelLimit=250),
+        )
+        if by
+        else alt.value(TRAINING),
+        tooltip=[
+            alt.Tooltip(f"{column}:N", title=column.capitalize()),
+            alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+            *([alt.Tooltip("clips:Q", title="Clips")] if "clips" in table else []),
+        ],
+    )
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X(
+            "accuracy:Q",
+            title="Accuracy",
+            scale=alt.Scale(zero=False),
+            axis=alt.Axis(format=".0%", tickCount=6),
+        )
+    )
+    layers = [base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"), dots]
+    if line is not None:
+        compared = alt.Chart(pd.DataFrame({"line": [line]})).mark_rule(
+            color=VALIDATION, strokeDash=[4, 4], strokeWidth=2
+        )
+        layers.insert(0, compared.encode(x="line:Q"))
+    return alt.layer(*layers).properties(
+        width=WIDTH,
+        height=step * len(table) + 26 * len(used),  # the legend takes its share of the height
+        description=f"Accuracy by {column}",
+    )
+
+
+# As many as `ser.app.catalogue.VOICES`.
+_VOICES = ["#7d8590", "#4a7fd4", "#c98500", "#d9539b"]
+
+
+def reliability(rows: Sequence[dict[str, float]]) -> Chart:
+    """Draw how often answers of each confidence were right; on the diagonal they are honest.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `ser.evaluation.metrics.reliability`.
+    """
+    table = pd.DataFrame(list(rows))
+    share = alt.Scale(domain=[0, 1])
+    bars = (
+        alt.Chart(table)
+        .mark_rect(color=TRAINING, stroke="white")
+        .encode(
+            x=alt.X("low:Q", title="Confidence", scale=share, axis=alt.Axis(format=".0%")),
+            x2="high:Q",
+            y=alt.Y("accuracy:Q", title="Accuracy", scale=share, axis=alt.Axis(format=".0%")),
+            y2=alt.datum(0),
+            opacity=alt.Opacity("n:Q", legend=None, scale=alt.Scale(range=[0.35, 1])),
+            tooltip=[
+                alt.Tooltip("confidence:Q", title="Mean confidence", format=".1%"),
+                alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+                alt.Tooltip("n:Q", title="Clips"),
+            ],
+        )
+    )
+    honest = (
+        alt.Chart(pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0]}))
+        .mark_line(color=VALIDATION, strokeDash=[4, 4])
+        .encode(x="x:Q", y="y:Q")
+    )
+    return alt.layer(bars, honest).properties(
+        width=WIDTH // 2 - 40, height=220, description="Accuracy against confidence"
+    )
+
+
+def coverage(rows: Sequence[dict[str, float]]) -> Chart:
+    """Draw how right the answers are if only the surest share of the clips is answered.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `ser.evaluation.metrics.coverage`.
+    """
+    chart = (
+        alt.Chart(pd.DataFrame(list(rows)))
+        .mark_line(color=TRAINING, point=True)
+        .encode(
+            x=alt.X(
+                "coverage:Q",
+                title="Clips answered, surest first",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format=".0%"),
+            ),
+            y=alt.Y(
+                "accuracy:Q",
+                title="Accuracy on them",
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(format=".0%"),
+            ),
+            tooltip=[
+                alt.Tooltip("coverage:Q", title="Clips answered", format=".0%"),
+                alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+                alt.Tooltip("confidence:Q", title="Least confidence", format=".1%"),
+            ],
+        )
+    )
+    return alt.layer(chart).properties(
+        width=WIDTH // 2 - 40, height=220, description="Accuracy against coverage"
+    )
+
+
+def beside(left: Chart, right: Chart) -> Chart:
+    """Draw two charts side by side."""
+    return alt.hconcat(left, right)
+
+
+def robustness(rows: Sequence[dict[str, Any]]) -> Chart:
+    """Draw the accuracy under each condition with its interval, against the clean one.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `ser.evaluation.robustness.measure`; the first is the clean one.
+    """
+    table = pd.DataFrame(
+        [r | dict(zip(("low", "high"), r["accuracy_interval"], strict=True)) for r in rows]
+    )
+    return intervals(table, "condition", line=float(table["accuracy"].iloc[0]))

@@ -1,0 +1,232 @@
+"""Run directories: what a training leaves behind, and what can be read of it while it runs.
+
+    config.json       what was asked for
+    environment.json  versions of everything that has a say
+    skipped.csv       files of the corpus that are no clip, and why
+    split.json        which clips trained, validated and tested
+    status.json       state and progress, replaced a few times a second
+    epochs.jsonl      one line per finished epoch
+    checkpoint.npz    everything needed to go on after the last finished epoch
+    checkpoint-refit.npz  the same, of the training on all clips that may follow (`refit`)
+    log.txt           what the process said, if the app started it
+    stop              a request to stop; the process takes it away as it obeys
+    model.keras, manifest.json, report.json, report.html, MODEL_CARD.md
+
+A finished run is a model bundle as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ser.errors import RunError
+from ser.utils.files import read_json, write_json, write_text
+
+log = logging.getLogger(__name__)
+
+BUSY_STATES = ("queued", "preparing", "training", "evaluating")
+"""States of a run that a process is working on, or keeps in the queue."""
+STATES = (*BUSY_STATES, "finished", "stopped", "failed", "interrupted")
+"""``interrupted`` is never written: it is a busy state whose process is gone."""
+
+
+class Run:
+    """One run directory.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made by `create`; need not exist yet.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._lock = FileLock(self.folder / ".lock")
+        self._last_status = 0.0
+        self._last_words: tuple[str, str] | None = None
+        self._since, self._began_with = "", 0
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Make the folder with its configuration.
+
+        Raises
+        ------
+        RunError
+            If there is already something in the folder: results are never overwritten.
+        """
+        if self.folder.exists() and (
+            not self.folder.is_dir() or any(not _is_leftover(p) for p in self.folder.iterdir())
+        ):
+            raise RunError(
+                f"{self.folder} is not empty. Choose another folder, or go on with what was "
+                f"started there (--resume)."
+            )
+        write_json(self.folder / "config.json", config)
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the configuration.
+
+        Raises
+        ------
+        RunError
+            If the folder is no run.
+        """
+        try:
+            return read_json(self.folder / "config.json")
+        except FileNotFoundError:
+            raise RunError(
+                f"{self.folder} is no training run: it has no config.json. Check the name."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.folder / 'config.json'} is damaged: {error}.") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run, so that no second process works on it.
+
+        Raises
+        ------
+        RunError
+            If another process holds it.
+        """
+        try:
+            # A moment of patience: `is_held` of a watcher may just be looking.
+            with self._lock.acquire(timeout=2):
+                for path in self.folder.glob(".writing-*"):  # of a process that was killed
+                    path.unlink(missing_ok=True)
+                yield
+        except Timeout:
+            raise RunError(
+                f"{self.folder} is being worked on by another process. Wait for it or stop it."
+            ) from None
+
+    def is_held(self) -> bool:
+        """Return whether a process is working on the run now."""
+        try:
+            if not self.folder.is_dir():
+                return False
+            # A moment of patience: another watcher may be looking just now.
+            with FileLock(self.folder / ".lock").acquire(timeout=0.05, poll_interval=0.01):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a folder that cannot be written to: nobody can work in it
+            return False
+
+    def write_status(self, state: str, message: str, done: int = 0, total: int = 0) -> None:
+        """Say what is going on; progress within one state is written at most 4 times a second."""
+        now = time.monotonic()
+        same = self._last_words == (state, message)
+        if same and done < total and now - self._last_status < 0.25:
+            return
+        self._last_words, self._last_status = (state, message), now
+        updated = datetime.now(UTC).isoformat(timespec="milliseconds")
+        if not same:
+            log.info("%s: %s", state, message)
+            self._since, self._began_with = updated, done
+        write_json(
+            self.folder / "status.json",
+            {
+                "state": state,
+                "message": message,
+                "done": done,
+                "total": total,
+                "since": self._since,
+                "begun_with": self._began_with,
+                "updated": updated,
+            },
+        )
+
+    def read_status(self) -> dict[str, Any]:
+        """Return state, message and progress, and when what.
+
+        A run whose process was killed reads ``interrupted``, whatever it wrote last; so does one
+        whose status cannot be read.
+
+        Returns
+        -------
+        dict
+            ``state`` (of `STATES`), ``message``; ``done`` of ``total`` steps of what the message
+            says, of which ``begun_with`` were done before this process; and as ISO 8601 in UTC, or
+            empty, ``since``, when it began, and ``updated``, when this was written.
+        """
+        status: dict[str, Any] = {"state": "preparing", "message": "Starting"}
+        try:
+            found = read_json(self.folder / "status.json")
+            if found["state"] in STATES:
+                status = {"state": found["state"], "message": str(found["message"])}
+                status |= {k: int(found[k]) for k in ("done", "total", "begun_with") if k in found}
+                for key in ("since", "updated"):
+                    datetime.fromisoformat(found[key])
+                    status[key] = found[key]
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            pass  # none yet, torn, or of another version: what could be read of it is kept
+        if status["state"] in BUSY_STATES and not self.is_held():
+            status["state"] = "interrupted"
+            status["message"] = "The process was killed. Resume the run to go on."
+        return {"done": 0, "total": 0, "begun_with": 0, "since": "", "updated": ""} | status
+
+    def ask_to_stop(self) -> None:
+        """Ask the process that works on the run to stop; it leaves a run that can be resumed.
+
+        A file carries the request, since a process number may by now belong to another program.
+
+        Raises
+        ------
+        RunError
+            If no process works on it.
+        """
+        if not self.is_held():
+            raise RunError(f"{self.folder.name} is not running, so there is nothing to stop.")
+        write_text(self.folder / "stop", "")
+
+    def read_epochs(self) -> list[dict[str, Any]]:
+        """Return one record per finished epoch.
+
+        Raises
+        ------
+        RunError
+            If the file is damaged.
+        """
+        file = self.folder / "epochs.jsonl"
+        try:
+            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} is damaged: {error}. Copy the run again.") from error
+
+    def write_epochs(self, epochs: list[dict[str, Any]]) -> None:
+        """Replace the record of epochs; whole, so that no reader meets half a line."""
+        write_text(self.folder / "epochs.jsonl", "".join(json.dumps(e) + "\n" for e in epochs))
+
+
+def seconds_left(status: dict[str, Any]) -> float | None:
+    """Return how long what a status (`Run.read_status`) tells of will still take, if it is known.
+
+    It goes on as fast as it went since it began.
+    """
+    done, left = status["done"] - status["begun_with"], status["total"] - status["done"]
+    if not status["since"] or done <= 0 or left <= 0:
+        return None
+    elapsed = datetime.now(UTC) - datetime.fromisoformat(status["since"])
+    return max(elapsed.total_seconds(), 0.0) / done * left
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a file is what a killed process leaves: a lock, or something half-written."""
+    return path.name == ".lock" or path.name.startswith(".writing-")
+
+
+def find_runs(folder: str | Path) -> list[Run]:
+    """Return the runs directly inside a folder, sorted by name."""
+    return [Run(file.parent) for file in sorted(Path(folder).glob("*/config.json"))]

@@ -1,0 +1,111 @@
+"""The app in a real browser: its server, a Chromium, and a microphone that plays a file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from playwright.sync_api import Browser, FrameLocator, Page, Playwright, expect
+
+from tests.tiny import SAMPLES
+
+PROJECT = Path(__file__).parents[3]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+PATIENCE = 120_000  # ms; for a loaded machine that has just installed everything
+
+
+@contextmanager
+def serve(log: Path) -> Iterator[str]:
+    """Start the app as the README does; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "Home.py", f"--server.port={port}",
+             "--server.address=127.0.0.1"],
+            cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 120
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        try:
+            yield address
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def find_browser() -> str | None:
+    """Return Debian's chromium, or any Chromium, Chrome or Edge found."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def launch(playwright: Playwright, *arguments: str) -> Browser:
+    """Start the browser found."""
+    return playwright.chromium.launch(
+        executable_path=find_browser(), args=["--no-sandbox", *arguments]
+    )
+
+
+def hearing(file: Path) -> tuple[str, ...]:
+    """Return what a browser must be started with to hear a file as its microphone, unasked."""
+    return (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={file}",
+    )
+
+
+def write_microphone(file: Path, *, pause: float = 1.0) -> None:
+    """Write what the microphone hears, again and again: a sample the model is sure of, a pause."""
+    clip, rate = soundfile.read(SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac")
+    sound = soxr.resample(np.concatenate([clip, np.zeros(round(pause * rate))]), rate, 48_000)
+    soundfile.write(file, np.stack([sound, sound], axis=1), 48_000, subtype="PCM_16")
+
+
+def start_listening(page: Page, controls: FrameLocator) -> None:
+    """Press start; one start in three brings no sound from this fake device, so look and repeat."""
+    arrived = page.get_by_text(re.compile("^[1-9][0-9]* s heard"))
+    silent = page.get_by_text("No sound has arrived yet")
+    for _ in range(6):
+        controls.get_by_role("button", name="Start listening").click()
+        expect(arrived.or_(silent).first).to_be_visible()
+        if arrived.is_visible():
+            return
+        controls.get_by_role("button", name="Stop").click()
+    raise AssertionError("no sound in six starts")
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a screenshot where SCREENSHOTS says, if it says anything."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        # Streamlit scrolls inside the page, so the window is made as tall as its content.
+        content = page.get_by_test_id("stMainBlockContainer").bounding_box()
+        size = page.viewport_size
+        assert content is not None and size is not None
+        page.set_viewport_size({"width": size["width"], "height": int(content["height"]) + 20})
+        for chart in page.locator("[data-testid=stVegaLiteChart]:visible").all():
+            expect(chart.locator("canvas, svg.marks")).to_be_visible()
+        page.screenshot(path=f"{folder}/{name}.png")

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import expect
+
+from tests.app.browser.app import PATIENCE, start_listening
+from tests.tiny import SAMPLES
+
+CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
+
+
+def charts(page):
+    return page.get_by_test_id("stVegaLiteChart")
+
+
+def test_an_uploaded_file_is_predicted_and_shown(tab, keep):
+    tab.goto("/Prediction")
+    expect(tab.get_by_text("Choose a recording of one person")).to_be_visible()
+    tab.locator("input[type=file]").set_input_files(CLIP)
+    expect(tab.get_by_test_id("stMetric").filter(has_text="Probability")).to_be_visible()
+    tab.get_by_text("Why", exact=True).click()
+    expect(charts(tab)).to_have_count(3)
+    tab.get_by_text("What the model heard").click()
+    expect(charts(tab)).to_have_count(8)
+    charts(tab).last.scroll_into_view_if_needed()
+    expect(charts(tab).last.locator("canvas, svg.marks")).to_be_visible()
+    keep(tab, "prediction")
+
+
+def test_a_file_that_is_no_audio_gets_a_sentence(tab, keep, tmp_path):
+    (tmp_path / "notes.wav").write_text("no audio at all")
+    tab.goto("/Prediction")
+    tab.locator("input[type=file]").set_input_files(tmp_path / "notes.wav")
+    expect(tab.get_by_text("no audio this program can decode")).to_be_visible()
+    keep(tab, "prediction-refused")
+
+
+def test_a_long_file_is_heard_where_it_is_clicked(tab, keep, tmp_path):
+    clip, rate = soundfile.read(CLIP)
+    soundfile.write(tmp_path / "long.wav", np.tile(clip, 4), rate)
+    tab.goto("/Prediction")
+    tab.locator("input[type=file]").set_input_files(tmp_path / "long.wav")
+    expect(tab.get_by_role("heading", name="Over time")).to_be_visible()
+    players = tab.get_by_test_id("stAudio")
+    expect(players).to_have_count(1)
+    chart = charts(tab).nth(2)
+    chart.locator("canvas, svg.marks").scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    chart.click(position={"x": box["width"] / 2, "y": 60})
+    expect(tab.get_by_text("Playing")).to_be_visible()
+    expect(players).to_have_count(2)
+    keep(tab, "prediction-timeline")
+
+
+def test_several_files_become_a_table(tab, keep, tmp_path):
+    clips = sorted(SAMPLES.rglob("*.flac"))[:3]
+    tab.goto("/Prediction")
+    tab.locator("input[type=file]").set_input_files(clips)
+    expect(tab.get_by_text("3 recordings")).to_be_visible()
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Table as CSV").click()
+    download.value.save_as(tmp_path / "table.csv")
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["file", *(clip.name for clip in clips)]
+    keep(tab, "prediction-files")
+
+
+@pytest.fixture
+def prediction(talking, server):
+    """The page in a tab of that browser."""
+    page = talking.new_page(base_url=server, viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(PATIENCE)
+    page.goto("/Prediction")
+    yield page
+    expect(page.get_by_test_id("stException")).to_have_count(0, timeout=1000)
+    page.close()
+
+
+def metric(page, name):
+    return page.get_by_test_id("stMetric").filter(has_text=name)
+
+
+def test_a_recording_is_made_and_answered(prediction):
+    prediction.get_by_text("Record", exact=True).click()
+    expect(prediction.get_by_text("Press the microphone")).to_be_visible()
+    prediction.get_by_role("button", name="Record", exact=True).click()
+    # Two seconds of the sample, by the widget's own clock.
+    expect(prediction.get_by_test_id("stAudioInputWaveformTimeCode")).to_have_text("00:02")
+    prediction.get_by_role("button", name="Stop recording").click()
+    expect(metric(prediction, "Probability")).to_be_visible()
+    expect(prediction.get_by_text("Heard:")).to_be_visible()
+
+
+def test_the_live_microphone_names_what_it_hears_and_starts_again(prediction, tmp_path):
+    prediction.get_by_text("Live", exact=True).click()
+    controls = prediction.frame_locator("iframe")
+    for _ in range(2):
+        start_listening(prediction, controls)
+        expect(metric(prediction, "Emotion")).to_contain_text("fearful")
+        expect(prediction.get_by_role("list", name="Probabilities now")).to_be_visible()
+        controls.get_by_role("button", name="Stop").click()
+        expect(prediction.get_by_role("heading", name="What was heard")).to_be_visible()
+    with prediction.expect_download() as download:
+        prediction.get_by_role("button", name="Keep as WAV").click()
+    download.value.save_as(tmp_path / "kept.wav")
+    kept, rate = soundfile.read(tmp_path / "kept.wav")
+    assert rate == 16_000 and len(kept) > rate and np.abs(kept).max() > 0.01
+    prediction.get_by_role("button", name="Forget it").click()
+    expect(prediction.get_by_text("Press Start listening and speak")).to_be_visible()
+
+
+@pytest.mark.parametrize("way", ["Record", "Live"])
+def test_a_denied_microphone_says_what_to_do(talking, server, way):
+    context = talking.new_context(base_url=server)
+    context.grant_permissions([])  # and so every other is denied
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto("/Prediction")
+    page.get_by_text(way, exact=True).click()
+    expect(page.get_by_text("access was denied")).to_be_visible()
+    context.close()

@@ -1,0 +1,306 @@
+import shutil
+from contextlib import suppress
+from threading import Event
+
+import pytest
+
+from ser.app import workspace
+from ser.app.widgets import tasks
+from ser.data import download
+from tests.app.pages.conftest import PROJECT
+from tests.data.test_download import SPEECH, TWO, server  # noqa: F401
+from tests.tiny import SAMPLES, tiny_corpus
+
+FIRST = "03-01-01-01-01-01-25.flac"
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs():
+    """Every test begins as a server does."""
+    yield
+    for job in tasks.all_jobs().values():
+        job.stop()
+        job.join()
+    tasks.all_jobs().clear()
+
+
+def settled(page):
+    """Run a page until nothing works in the background any more."""
+    while running := [job for job in tasks.all_jobs().values() if job.running]:
+        for job in running:
+            job.join()
+        page.run()
+    assert not page.exception
+    return page.run()
+
+
+@pytest.fixture
+def open_corpus(page):
+    """Open the page with a corpus and wait for it, as the field for a folder does."""
+
+    def open_corpus(location, view="Overview"):
+        dataset = settled(page("pages/1_Dataset.py"))
+        if location != SAMPLES:
+            find(dataset.text_input, "Folder or CSV file").set_value(str(location))
+            find(dataset.button, "Open").click().run()
+            settled(dataset)
+        if view != "Overview":
+            dataset.segmented_control(key="dataset view").set_value(view).run()
+            settled(dataset)
+        return dataset
+
+    return open_corpus
+
+
+def find(widgets, label):
+    (found,) = [widget for widget in widgets if widget.label == label]
+    return found
+
+
+def metrics(page):
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def charts(page):
+    return page.get("vega_lite_chart")
+
+
+def test_the_samples_are_shown_at_a_glance(open_corpus):
+    dataset = open_corpus(SAMPLES)
+    shown = metrics(dataset)
+    assert (shown["Clips"], shown["Speakers"], shown["Emotions"]) == ("120", "4", "8")
+    assert float(shown["Minutes"]) == pytest.approx(5.1, abs=0.1)
+    assert len(charts(dataset)) == 3
+    assert not dataset.error
+    assert any("No two clips" in text.value for text in dataset.markdown)
+    assert "Left out: 1 file" in [expander.label for expander in dataset.expander]
+
+
+def test_clips_are_counted_by_gender_as_well(open_corpus):
+    dataset = open_corpus(SAMPLES)
+    group = find(dataset.segmented_control, "Part by")
+    assert group.options == ["Nothing", "Gender", "Intensity"]  # the samples are speech only
+    group.set_value("Gender").run()
+    assert not dataset.exception
+    (numbers,) = [
+        frame.value
+        for frame in dataset.dataframe
+        if "female" in getattr(frame.value, "columns", [])
+    ]
+    assert numbers["female"].sum() == numbers["male"].sum() == 60
+
+
+def test_a_scan_shows_how_far_it_is_and_can_be_stopped_and_resumed(page, tmp_path):
+    folder = tiny_corpus(tmp_path / "corpus")
+    dataset = settled(page("pages/1_Dataset.py"))
+    begin, go = Event(), Event()
+
+    def work(job):
+        begin.set()
+        assert go.wait(60)
+        job.report("Opening clips", 7, 40)
+
+    tasks.start(("scan", str(folder)), work, "Looking for clips")
+    assert begin.wait(60)
+    find(dataset.text_input, "Folder or CSV file").set_value(str(folder))
+    find(dataset.button, "Open").click().run()
+    assert not metrics(dataset)
+    find(dataset.button, "Stop").click().run()
+    assert find(dataset.button, "Stopping …").disabled
+    go.set()
+    settled(dataset)
+    assert "7 of 40" in dataset.info[0].value
+    find(dataset.button, "Go on").click().run()
+    settled(dataset)
+    assert metrics(dataset)["Clips"] == "40"
+
+
+def test_a_corpus_is_remembered_and_one_look_serves_all_visits(open_corpus, page, tmp_path):
+    folder = tiny_corpus(tmp_path / "corpus", ("05",))
+    open_corpus(folder)
+    assert workspace.recent_corpora()[0] == folder
+    tasks.all_jobs().clear()
+    other = page("pages/1_Dataset.py")
+    find(other.selectbox, "Corpus").set_value(str(folder)).run()
+    assert metrics(other)["Clips"] == "16"  # while the folder is looked at again
+    settled(other)
+
+
+def test_changes_are_found_when_asked_for(open_corpus, tmp_path):
+    folder = tiny_corpus(tmp_path / "corpus", ("05",))
+    dataset = open_corpus(folder)
+    shutil.copy(next(folder.iterdir()), folder / "03-01-04-01-01-01-25.flac")
+    find(dataset.button, "Look for changes").click().run()
+    settled(dataset)
+    assert metrics(dataset)["Clips"] == "17"
+    assert "Same audio: 2 clips" in [expander.label for expander in dataset.expander]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("missing", "does not exist. Check the name"),
+        ("empty", "holds no clip with a known emotion"),
+        ("junk", "Left out: 1 × no audio file"),
+    ],
+)
+def test_a_folder_without_clips_gets_a_sentence(open_corpus, tmp_path, state, words):
+    folder = tmp_path / "corpus"
+    if state != "missing":
+        folder.mkdir()
+    if state == "junk":
+        (folder / "notes.txt").write_text("no clip")
+    dataset = open_corpus(folder)
+    assert words in dataset.error[0].value
+    assert not metrics(dataset)
+    assert folder not in workspace.recent_corpora()
+    if state == "empty":
+        shutil.copy(sorted(SAMPLES.rglob("*.flac"))[0], folder)
+        find(dataset.button, "Look again").click().run()
+        settled(dataset)
+        assert metrics(dataset)["Clips"] == "1"
+
+
+def test_clips_that_cannot_be_opened_are_told(open_corpus, tmp_path):
+    (tmp_path / "03-01-05-01-01-01-25.wav").write_text("no audio")
+    dataset = open_corpus(tmp_path)
+    assert "No clip of this corpus can be used" in dataset.info[0].value
+    assert any("audio-unsupported" in str(frame.value) for frame in dataset.dataframe)
+
+
+def test_clips_are_filtered(open_corpus):
+    dataset = open_corpus(SAMPLES, "Clips")
+    find(dataset.multiselect, "Emotion").set_value(["angry", "sad"])
+    find(dataset.multiselect, "Gender").set_value(["male"]).run()
+    table = dataset.dataframe[0].value
+    assert len(table) == 16
+    assert set(table["emotion"]) == {"angry", "sad"} and set(table["gender"]) == {"male"}
+    find(dataset.text_input, "Search").set_value("-25.FLAC").run()
+    assert set(dataset.dataframe[0].value["speaker"]) == {"actor 25"}
+    find(dataset.text_input, "Search").set_value("no such name").run()
+    assert "No clip is like that" in dataset.info[0].value
+    assert not dataset.exception
+
+
+def test_a_clip_is_opened_and_seen_in_every_way(open_corpus):
+    dataset = open_corpus(SAMPLES, "Clips")
+    assert len(charts(dataset)) == 0
+    clip = find(dataset.selectbox, "Clip")
+    clip.set_value(str(next(SAMPLES.rglob(FIRST)))).run()
+    assert any(FIRST in text.value for text in dataset.markdown)
+    for view, count in {"Waveform": 2, "Pitch": 2, "Features": 3, "Model input": 2}.items():
+        dataset.segmented_control(key="clip view").set_value(view).run()
+        assert not dataset.exception and not dataset.error
+        assert len(charts(dataset)) == count, view
+
+
+def test_two_clips_are_compared_in_one_click(open_corpus):
+    dataset = open_corpus(SAMPLES, "Clips")
+    find(dataset.selectbox, "Clip").set_value(str(next(SAMPLES.rglob(FIRST)))).run()
+    pills = find(dataset.pills, "Compare with the same speaker and statement, meant as")
+    pills.set_value("angry").run()
+    assert not dataset.exception
+    names = [text.value for text in dataset.markdown if ".flac" in text.value]
+    assert "neutral" in names[0] and "angry" in names[1]
+    assert all("actor 25 · male" in name and "Kids" in name for name in names)
+    assert len(charts(dataset)) == 4
+
+
+def test_a_clip_that_is_gone_gets_a_sentence(open_corpus, tmp_path):
+    folder = tiny_corpus(tmp_path / "corpus", ("05",))
+    dataset = open_corpus(folder, "Clips")
+    clip = sorted(folder.iterdir())[0]
+    clip.unlink()
+    find(dataset.selectbox, "Clip").set_value(str(clip)).run()
+    assert not dataset.exception
+    assert "not there any more" in dataset.error[0].value
+
+
+def test_every_emotion_has_its_mean_and_every_clip_its_place(open_corpus):
+    dataset = open_corpus(SAMPLES, "Averages")
+    assert len(charts(dataset)) == 8
+    dataset.segmented_control(key="dataset view").set_value("Map").run()
+    settled(dataset)
+    assert len(charts(dataset)) == 1
+    find(dataset.segmented_control, "Layout").set_value("t-SNE").run()
+    settled(dataset)
+    assert len(charts(dataset)) == 1
+    assert not dataset.error
+
+
+def test_a_map_of_too_few_clips_gets_a_sentence(open_corpus, tmp_path):
+    for clip in sorted(SAMPLES.rglob("*.flac"))[:3]:
+        shutil.copy(clip, tmp_path)
+    dataset = open_corpus(tmp_path, "Map")
+    assert "at least 5 clips" in dataset.error[0].value
+
+
+def test_ravdess_is_offered_with_its_licence_first(page):
+    dataset = settled(page("pages/1_Dataset.py"))
+    assert any("CC BY-NC-SA 4.0" in caption.value for caption in dataset.caption)
+    assert find(dataset.text_input, "Destination folder").value == str(PROJECT / "data" / "ravdess")
+    assert find(dataset.button, "Download RAVDESS").disabled
+    find(dataset.checkbox, "I accept this licence").check().run()
+    assert not find(dataset.button, "Download RAVDESS").disabled
+
+
+@pytest.fixture
+def mirror(server, monkeypatch):  # noqa: F811
+    """A server with two small archives in place of Zenodo."""
+    monkeypatch.setattr(download, "BACKOFF", 0.0)
+    monkeypatch.setattr(download, "ARCHIVES", TWO)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("SER_RAVDESS_URL", server.url)
+    return server
+
+
+def begin_download(page, folder):
+    dataset = settled(page("pages/1_Dataset.py"))
+    find(dataset.checkbox, "I accept this licence").check().run()
+    find(dataset.text_input, "Destination folder").set_value(str(folder))
+    find(dataset.button, "Download RAVDESS").click().run()
+    return dataset
+
+
+def test_a_download_is_paused_found_again_resumed_and_opened(page, mirror, tmp_path):
+    half, go = Event(), Event()
+
+    def wait_half_way(handler, content):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content[:200_000])
+        half.set()
+        assert go.wait(60)
+        with suppress(ConnectionError):
+            handler.wfile.write(content[200_000:])
+
+    mirror.special.append(wait_half_way)
+    folder = tmp_path / "ravdess"
+    dataset = begin_download(page, folder)
+    assert half.wait(60)
+    other = page("pages/1_Dataset.py")  # another visit sees it too
+    assert find(other.button, "Pause")
+    find(dataset.button, "Pause").click().run()
+    go.set()
+    settled(dataset)
+    assert "start it again to go on" in dataset.info[0].value
+    assert list(folder.glob("*.part"))
+    find(dataset.button, "Go on").click().run()
+    settled(dataset)
+    assert "All clips are there" in dataset.success[0].value
+    assert {path.name for path in folder.rglob("*.wav")} >= {n.split("/")[1] for n in SPEECH}
+    find(dataset.button, "Look at it").click().run()
+    settled(dataset)
+    assert find(dataset.selectbox, "Corpus").value == str(folder)
+
+
+def test_a_download_that_fails_says_why_and_can_be_tried_again(page, mirror, tmp_path):
+    content = mirror.files.pop("/song.zip")
+    dataset = begin_download(page, tmp_path / "ravdess")
+    settled(dataset)
+    assert "404 Not Found" in dataset.error[0].value
+    mirror.files["/song.zip"] = content
+    find(dataset.button, "Try again").click().run()
+    settled(dataset)
+    assert "All clips are there" in dataset.success[0].value

@@ -1,0 +1,139 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser import assets
+from ser.app import workspace
+from ser.models.recognizer import Recognizer
+from tests.tiny import SAMPLES
+
+CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
+
+
+def wav(samples):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 16_000, format="WAV")
+    return buffer.getvalue()
+
+
+def test_it_says_what_to_do_before_anything_is_chosen(page):
+    prediction = page("pages/4_Prediction.py")
+    assert not prediction.exception
+    assert "Choose a recording" in prediction.info[0].value
+
+
+def test_a_sample_is_predicted(page):
+    prediction = page("pages/4_Prediction.py")
+    prediction.segmented_control[0].set_value("Sample").run()
+    assert not prediction.exception and not prediction.error
+    assert {metric.label for metric in prediction.metric} == {"Emotion", "Probability"}
+    assert [expander.label for expander in prediction.expander] == ["Why", "What the model heard"]
+
+
+def test_the_answer_of_another_model_is_not_that_of_the_first(page, finished_run):
+    workspace.set_active_model(finished_run.folder)
+    try:
+        prediction = page("pages/4_Prediction.py")
+        prediction.segmented_control[0].set_value("Sample").run()
+        shown = {metric.label: metric.value for metric in prediction.metric}
+    finally:
+        workspace.set_active_model(assets.SHIPPED_MODEL)
+    # By its label: with several models at hand the page also offers to choose one.
+    name = next(box.value for box in prediction.selectbox if box.label == "Sample")
+    row = Recognizer.load(finished_run.folder).predict(
+        next(c for c in SAMPLES.rglob("*.flac") if c.name == name)
+    )
+    probability = row.iloc[0][row.iloc[0]["emotion"]]
+    assert shown["Probability"] == f"{probability:.0%}"
+
+
+@pytest.mark.parametrize("sound", ["noise", "tone"])
+def test_what_is_no_speech_gets_no_emotion(page, sound):
+    rng = np.random.default_rng(0)
+    samples = {
+        "noise": rng.normal(0, 0.1, 48_000),
+        "tone": 0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 16_000),
+    }[sound]
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].upload("noise.wav", wav(samples), "audio/wav").run()
+    assert not prediction.exception and not prediction.error
+    assert {metric.label: metric.value for metric in prediction.metric}["Emotion"] == "uncertain"
+    reasons = [caption.value for caption in prediction.caption]
+    assert any("unlike anything this model was trained on" in reason for reason in reasons)
+
+
+def test_an_upload_is_predicted(page):
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].upload("clip.flac", CLIP.read_bytes(), "audio/flac").run()
+    assert not prediction.exception and not prediction.error
+    assert {metric.label for metric in prediction.metric} == {"Emotion", "Probability"}
+
+
+def test_a_long_upload_gets_a_timeline_and_a_table(page):
+    clip, _ = soundfile.read(CLIP)
+    long = wav(np.tile(clip, 3))
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].upload("long.wav", long, "audio/wav").run()
+    assert not prediction.exception and not prediction.error
+    assert "Over time" in [heading.value for heading in prediction.subheader]
+    (table,) = [frame.value for frame in prediction.dataframe]
+    expected = Recognizer.load(assets.SHIPPED_MODEL).timeline(long)
+    assert table["emotion"].tolist() == expected["emotion"].tolist()
+    assert table["start"].tolist() == pytest.approx(expected["start"].tolist())
+
+
+def test_several_uploads_become_a_table_in_which_bad_ones_say_why(page):
+    prediction = page("pages/4_Prediction.py")
+    clips = sorted(SAMPLES.rglob("*.flac"))[:2]
+    uploads = [(clip.name, clip.read_bytes(), "audio/flac") for clip in clips]
+    uploads.append(("notes.wav", b"no audio at all", "audio/wav"))
+    prediction.file_uploader[0].set_value(uploads).run()
+    assert not prediction.exception and not prediction.error
+    table = prediction.dataframe[0].value
+    assert table["file"].tolist() == [clips[0].name, clips[1].name, "notes.wav"]
+    expected = Recognizer.load(assets.SHIPPED_MODEL).predict_files(clips)[0]
+    assert table["emotion"].tolist()[:2] == expected["emotion"].tolist()
+    assert "no audio this program can decode" in table["reason"].iloc[2]
+    assert table["verdict"].iloc[2] == "refused"
+    # The first of them is looked into; the third can only say why it cannot be.
+    assert {metric.label for metric in prediction.metric} == {"Emotion", "Probability"}
+    prediction.selectbox(key="file").set_value(2).run()
+    assert len(prediction.metric) == 0
+    assert "no audio this program can decode" in prediction.error[0].value
+
+
+def test_a_recording_is_awaited_with_a_word(page):
+    prediction = page("pages/4_Prediction.py")
+    prediction.segmented_control[0].set_value("Record").run()
+    assert not prediction.exception
+    assert "Press the microphone" in prediction.info[0].value
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"this is no audio", "no audio this program can decode"),
+        (wav(np.zeros(32_000)), "silent"),
+        (wav(np.ones(160) / 2), "10 ms"),
+    ],
+)
+def test_a_bad_upload_gets_a_sentence(page, data, words):
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].upload("bad.wav", data, "audio/wav").run()
+    assert not prediction.exception
+    assert words in prediction.error[0].value
+    assert len(prediction.metric) == 0
+
+
+def test_the_model_is_not_prepared_again_after_every_run(page):
+    """Streamlit clears what Keras keeps after each run of a page: 1.5 s for the next answer."""
+    import keras
+
+    prediction = page("pages/4_Prediction.py")
+    prediction.segmented_control[0].set_value("Sample").run()
+    first = keras.layers.Dense(1).name
+    prediction.run()
+    assert keras.layers.Dense(1).name != first, "Keras has begun to count anew"

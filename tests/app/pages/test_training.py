@@ -1,0 +1,238 @@
+import json
+import os
+import shutil
+from datetime import date
+
+import pytest
+
+from ser import assets
+from ser.app import estimate, history, workspace
+from ser.training import pipeline
+from ser.training.runs import Run
+from ser.utils.files import write_json
+from tests.tiny import SAMPLES, tiny_config
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A workspace of its own, whose machine was measured before."""
+    monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
+    speed = estimate.Speed(start=8, build=4, inputs=0.004, clip=0.0002, member=0.001)
+    write_json(
+        tmp_path / "home" / "speed.json", {"machine": estimate._machine(), "speed": vars(speed)}
+    )
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def open_training(home, page):
+    def open_training():
+        app = page("pages/2_Training.py")
+        assert not app.exception
+        return app
+
+    return open_training
+
+
+@pytest.fixture
+def run_of(home):
+    """Make a run in some state; the newest is the one made last."""
+    made = []
+
+    def run_of(name, state, message="", **settings):
+        run = pipeline.start(home / name, tiny_config(SAMPLES, **settings))
+        run.write_status(state, message)
+        made.append(run)
+        for age, each in enumerate(reversed(made)):
+            file = each.folder / "config.json"
+            os.utime(file, (1_700_000_000 - 60 * age,) * 2)
+        return run
+
+    return run_of
+
+
+@pytest.fixture
+def finished(home, finished_run):
+    shutil.copytree(finished_run.folder, home / "finished")
+    return Run(home / "finished")
+
+
+def field(page, label):
+    kinds = ("selectbox", "text_input", "number_input", "radio", "multiselect")
+    found = [widget for kind in kinds for widget in getattr(page, kind) if widget.label == label]
+    assert len(found) == 1, f"{len(found)} fields are called {label}"
+    return found[0]
+
+
+def button(page, label):
+    found = [button for button in page.button if button.label == label]
+    assert len(found) == 1, f"{len(found)} buttons are called {label}"
+    return found[0]
+
+
+def said(page):
+    kinds = ("info", "warning", "error", "success", "caption", "markdown")
+    return "\n".join(element.value for kind in kinds for element in getattr(page, kind))
+
+
+def test_an_empty_page_says_what_to_do(open_training):
+    page = open_training()
+    assert "Nothing was trained here yet" in said(page)
+    assert "ravdess (shipped)" in said(page)
+    assert not button(page, "Start").disabled
+    assert field(page, "Name").value == f"samples-quick-{date.today():%Y-%m-%d}"
+    assert not [b for b in page.button if "shipped model" in b.label]
+
+
+def test_a_preset_fills_in_the_fields_and_the_estimate_follows(open_training):
+    page = open_training()
+
+    def shown():
+        return next(text.value for text in page.caption if "as measured" in text.value)
+
+    assert field(page, "Epochs").value == pipeline.PRESETS["quick"]["epochs"]
+    quick = shown()
+    field(page, "Preset").set_value("full").run()
+    assert field(page, "Epochs").value == pipeline.PRESETS["full"]["epochs"]
+    assert field(page, "Networks").value == pipeline.PRESETS["full"]["model"].members
+    assert "-full-" in field(page, "Name").value
+    assert shown() != quick
+    before = shown()
+    field(page, "Epochs").set_value(8000).run()
+    assert shown() != before and " h" in shown()
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [("/nowhere/at/all", "does not exist"), ("docs", "holds no clip")],
+)
+def test_a_corpus_that_cannot_be_used_gets_a_sentence(open_training, folder, words):
+    page = open_training()
+    box = field(page, "Corpus")
+    box.options += [" ", folder]  # AppTest only selects; a person types what is not in the list
+    box.select(" ").run()
+    assert "type where one lies" in said(page) and button(page, "Start").disabled
+    box = field(page, "Corpus")
+    box.options.append(folder)
+    box.select(folder).run()
+    assert not page.exception
+    assert words in page.error[0].value
+    assert button(page, "Start").disabled
+
+
+@pytest.mark.parametrize("name", ["../escape", "a b", "finished"])
+def test_a_name_that_cannot_be_is_refused(open_training, finished, home, name):
+    page = open_training()
+    field(page, "Name").set_value(name)
+    button(page, "Start").click().run()
+    assert not page.exception
+    assert "name" in page.error[0].value
+    assert {run.folder.name for run in workspace.runs()} == {"finished"}
+
+
+def test_every_run_has_a_row_whatever_its_state(open_training, run_of, finished, home):
+    run_of("stopped", "stopped", "Stopped after 3 of 5 epochs")
+    run_of("failed", "failed", "the corpus has changed")
+    run_of("killed", "training", "Training")
+    damaged = run_of("damaged", "stopped")
+    (damaged.folder / "config.json").write_text('{"epochs": "many"}')
+    torn = run_of("torn", "finished")
+    (torn.folder / "epochs.jsonl").write_text("<script>")
+    page = open_training()
+    rows = page.dataframe[0].value.set_index("Name")
+    assert rows["State"].to_dict() == {
+        "stopped": "stopped",
+        "failed": "failed",
+        "killed": "interrupted",
+        "damaged": "damaged",
+        "torn": "damaged",
+        "finished": "finished",
+    }
+    assert rows.loc["finished", "Accuracy"] == history.read(finished).figures["accuracy"]
+    for name, words in (
+        ("failed", "the corpus has changed"),
+        ("killed", "Resume begins again"),
+        ("damaged", "Delete it"),
+    ):
+        field(page, "Look at").set_value([name]).run()
+        assert not page.exception
+        assert words in said(page)
+        assert ("Resume" in [b.label for b in page.button]) == (name != "damaged")
+
+
+def test_a_finished_model_is_made_active_and_back(open_training, finished):
+    page = open_training()
+    button(page, "Make it the active model").click().run()
+    assert not page.exception and not page.error
+    assert workspace.active_model() == finished.folder
+    assert "The active model is **finished**" in said(page)
+    button(page, "Back to the shipped model").click().run()
+    assert workspace.active_model() == assets.SHIPPED_MODEL
+    assert "ravdess (shipped)" in said(page)
+
+
+def test_a_finished_training_shows_its_figures_and_epochs(open_training, finished):
+    page = open_training()
+    seen = history.read(finished)
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Accuracy"] == f"{seen.figures['accuracy']:.1%}"
+    assert shown["UAR"] == f"{seen.figures['uar']:.1%}"
+    assert shown["Epochs"] == "3" and shown["Best epoch"] == str(seen.best_epoch)
+
+
+def test_two_trainings_are_compared(open_training, finished, home):
+    other = shutil.copytree(finished.folder, home / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"seed": 7}))
+    page = open_training()
+    field(page, "Look at").set_value(["finished", "other"]).run()
+    assert not page.exception
+    differences = page.dataframe[-1].value.set_index("")
+    assert differences.loc["Seed"].to_dict() == {"finished": "42", "other": "7"}
+    assert "Epochs" not in differences.index
+    assert not [b for b in page.button if b.label == "Delete it"]
+
+
+def test_a_run_is_deleted_after_a_second_click(open_training, finished, home):
+    workspace.set_active_model(finished.folder)
+    page = open_training()
+    assert "the shipped one will answer again" in said(page)
+    button(page, "Delete it").click().run()
+    assert not page.exception and not page.error
+    assert not finished.folder.exists()
+    assert workspace.active_model() == assets.SHIPPED_MODEL
+    assert "Nothing was trained here yet" in said(page)
+
+
+def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished, home, run_of):
+    run = run_of("running", "training", "Training")
+    shutil.copy(finished.folder / "epochs.jsonl", run.folder)
+    waiting = run_of("waiting", "queued", "Waiting for its turn")
+    with run.locked(), waiting.locked():
+        Run(run.folder).write_status("training", "Training", 3, 9)
+        page = open_training()
+        assert "Running now" in [heading.value for heading in page.subheader]
+        progress = page.get("progress")[0].proto
+        assert "Epoch 4 of 9" in progress.text and "left" in progress.text
+        Run(run.folder).write_status("training", "Training again, on all clips", 4, 9)
+        progress = page.run().get("progress")[0].proto
+        assert progress.text.startswith("Training again, on all clips: epoch 5 of 9")
+        assert "Begins when running has ended" in said(page)
+        assert "this one will wait" in said(page)
+        assert "running" not in field(page, "Look at").options
+        page.button(key="stop-running").click().run()
+        assert not page.exception and not page.error
+        assert (run.folder / "stop").exists()
+    page.run()
+    assert "Running now" not in [heading.value for heading in page.subheader]
+    assert field(page, "Look at").value == ["running", "waiting"]
+
+
+def test_nobody_sees_what_another_user_has_chosen(open_training, finished, home):
+    shutil.copytree(finished.folder, home / "other")
+    one, two = open_training(), open_training()
+    field(one, "Look at").set_value(["finished", "other"]).run()
+    field(one, "Preset").set_value("full").run()
+    two.run()
+    assert field(two, "Preset").value == "quick"
+    assert len(field(two, "Look at").value) == 1

@@ -1,0 +1,137 @@
+import pytest
+
+from ser import assets
+from ser.app import workspace
+from ser.data.enrolment import SENTENCES, Voice
+from ser.labels import EMOTIONS
+from tests.tiny import SAMPLES
+
+CLIPS = sorted(SAMPLES.rglob("*-27.flac"))  # one voice, thirty clips
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
+    return Voice(tmp_path / "takes")
+
+
+@pytest.fixture
+def open_part(mine, visit):
+    """Open a part of the page as somebody who has agreed to keep takes in that folder.
+
+    Recording needs a browser: AppTest cannot run the microphone.
+    """
+
+    def open_part(part, *, agreed=True):
+        app = visit("pages/5_Your_voice.py")
+        app.session_state["voice-folder"] = str(mine.folder)
+        app.session_state[f"agreed-{mine.folder}"] = agreed
+        app.session_state["part"] = part
+        app.run()
+        assert not app.exception
+        return app
+
+    return open_part
+
+
+def button(app, label):
+    (found,) = (button for button in app.button if button.label == label)
+    return found
+
+
+def said(app, kind):
+    return " ".join(element.value for element in getattr(app, kind))
+
+
+def fill(voice, each):
+    for clip in CLIPS:
+        emotion = EMOTIONS[int(clip.name.split("-")[2]) - 1]
+        if (voice.takes()["emotion"] == emotion).sum() < each:
+            voice.add(clip, emotion, SENTENCES[0])
+
+
+def test_nothing_is_kept_without_consent(open_part, mine):
+    app = open_part("Import", agreed=False)
+    assert "until you agree" in said(app, "info")
+    assert not app.segmented_control and not app.button
+    assert not mine.folder.exists()
+
+
+def test_good_files_become_takes_and_bad_ones_say_why(open_part, mine):
+    app = open_part("Import")
+    app.selectbox[0].select("angry")
+    uploads = [(clip.name, clip.read_bytes(), "audio/flac") for clip in CLIPS[:2]]
+    uploads.insert(1, ("notes.wav", b"no audio at all", "audio/wav"))
+    app.file_uploader[0].set_value(uploads).run()
+    button(app, "Import").click().run()
+    assert not app.exception
+    assert "2 clips became takes" in said(app, "success")
+    assert "(2 takes are there now)" in app.checkbox[0].label
+    (refused,) = (frame.value for frame in app.dataframe)
+    assert refused["path"].tolist() == ["notes.wav"]
+    assert "no audio this program can decode" in refused["reason"].iloc[0]
+    assert mine.takes()["emotion"].tolist() == ["angry", "angry"]
+
+
+def test_files_without_an_emotion_are_not_guessed(open_part, mine):
+    app = open_part("Import")
+    app.file_uploader[0].upload(CLIPS[0].name, CLIPS[0].read_bytes(), "audio/flac").run()
+    button(app, "Import").click().run()
+    assert "No clip became a take" in said(app, "warning")
+    assert "say which emotion" in app.dataframe[0].value["reason"].iloc[0]
+    assert mine.takes().empty
+
+
+def test_a_folder_that_is_none_gets_a_sentence(open_part):
+    app = open_part("Import")
+    (place,) = (box for box in app.text_input if box.label.startswith("Or a folder"))
+    place.set_value("/nowhere/at/all").run()
+    button(app, "Import").click().run()
+    assert not app.exception
+    assert "does not exist" in app.dataframe[0].value["reason"].iloc[0]
+
+
+def test_takes_are_listed_and_deleted(open_part, mine):
+    fill(mine, 1)
+    app = open_part("Takes")
+    assert len(app.dataframe[0].value) == 8
+    button(app, "Delete this take").click().run()
+    assert len(mine.takes()) == 7
+    button(app, "Delete all 7 takes").click().run()
+    assert not app.exception
+    assert "No take is kept yet" in said(app, "info")
+    assert not mine.folder.exists()
+
+
+def test_one_emotion_is_not_learned(open_part, mine):
+    mine.add(CLIPS[0], "angry", SENTENCES[0])
+    app = open_part("Learn")
+    assert "at least two emotions" in said(app, "info")
+    assert not any(button.label == "Learn my voice" for button in app.button)
+
+
+def test_a_copy_learns_and_answers_in_the_app_until_it_is_sent_back(open_part, mine):
+    fill(mine, 2)
+    app = open_part("Learn")
+    button(app, "Learn my voice").click().run()
+    assert not app.exception and not app.error
+    assert {metric.label for metric in app.metric} == {
+        "Right before learning",
+        "Right after learning",
+    }
+    button(app, "Make it the active model").click().run()
+    assert workspace.active_model() == workspace.folder() / "my-voice"
+    button(app, "Back to the shipped model").click().run()
+    assert workspace.active_model() == assets.SHIPPED_MODEL
+
+
+@pytest.mark.parametrize("name", ["../escape", "a b", ""])
+def test_a_copy_of_an_impossible_name_is_refused(open_part, mine, name):
+    fill(mine, 1)
+    app = open_part("Learn")
+    (box,) = (box for box in app.text_input if box.label == "Name of the copy")
+    box.set_value(name).run()
+    button(app, "Learn my voice").click().run()
+    assert not app.exception
+    assert "cannot be a name" in said(app, "error")
+    assert not workspace.folder().exists() or not list(workspace.folder().glob("*/manifest.json"))

@@ -1,0 +1,137 @@
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser import audio
+from ser.data import corpora
+from ser.evaluation import robustness
+from ser.models.recognizer import Recognizer
+from tests.tiny import SAMPLES
+
+CLIP = sorted(SAMPLES.rglob("*.flac"))[10]
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return audio.load_audio(CLIP)
+
+
+def changed(name, samples):
+    return robustness.CONDITIONS[name](samples, np.random.default_rng(0), 16_000)
+
+
+def snr(clean, noisy):
+    start, end = audio.find_speech(clean)
+    return audio.level_dbfs(clean[start:end]) - audio.level_dbfs(noisy - clean)
+
+
+@pytest.mark.parametrize("db", [-30, -10, 10, 20])
+def test_gain_changes_the_level_and_nothing_else(samples, db):
+    louder = changed(f"gain {db:+} dB", samples)
+    assert audio.level_dbfs(louder) - audio.level_dbfs(samples) == pytest.approx(db, abs=0.02)
+    np.testing.assert_allclose(
+        audio.prepare_clip(louder).samples, audio.prepare_clip(samples).samples, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("db", [20, 10])
+def test_noise_has_its_distance(samples, db):
+    assert snr(samples, changed(f"white noise, {db} dB", samples)) == pytest.approx(db, abs=0.1)
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("room, RT60 .3 s", 0.3), ("room, RT60 .6 s", 0.6)])
+def test_a_room_falls_by_sixty_decibels_in_its_time(name, seconds):
+    impulse = np.zeros(16_000, np.float32)
+    impulse[0] = 1.0
+    tail = np.square(changed(name, impulse)[80 : int(seconds * 16_000)], dtype=np.float64)
+    decay = 10 * np.log10(np.cumsum(tail[::-1])[::-1])  # Schroeder 1965
+    upper, lower = (int(np.argmax(decay < decay[0] - db)) for db in (5, 25))
+    assert (lower - upper) / 16_000 * 3 == pytest.approx(seconds, rel=0.15)
+
+
+def test_the_telephone_keeps_its_band(samples):
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, 64_000).astype(np.float32)
+    power = np.square(np.abs(np.fft.rfft(changed("telephone, 8 kHz", noise))))
+    frequency = np.fft.rfftfreq(64_000, 1 / 16_000)
+    inside = power[(frequency > 500) & (frequency < 3000)].mean()
+    assert power[frequency > 4200].mean() < 1e-4 * inside
+    assert power[frequency < 100].mean() < 1e-2 * inside
+
+
+def test_mp3_is_as_long_and_nearly_the_same(samples):
+    coded = changed("MP3, 64 kbit/s", samples)
+    assert len(coded) == len(samples)
+    assert 5 < snr(samples, coded) < 60
+
+
+@pytest.mark.parametrize("name", ["random offset", "silence around"])
+def test_where_speech_stands_in_the_recording_does_not_change_the_clip(samples, name):
+    moved = changed(name, samples)
+    assert len(moved) > len(samples)
+    clip, other = audio.prepare_clip(samples), audio.prepare_clip(moved)
+    # Trimming works in steps of 512 samples.
+    assert abs((other.end - other.start) - (clip.end - clip.start)) < 0.2
+
+
+def test_every_condition_is_measured_and_level_costs_nothing(finished_run):
+    recognizer = Recognizer.load(finished_run.folder)
+    clips = corpora.scan(finished_run.read_config()["data"]).clips.iloc[::4]
+    rows = pd.DataFrame(robustness.measure(recognizer, clips, jobs=1)).set_index("condition")
+    assert list(rows.index) == ["clean", *robustness.CONDITIONS]
+    assert (rows["n"] == len(clips)).all()
+    answers = recognizer.predict_files(clips["path"].tolist(), jobs=1)[0]["emotion"].to_numpy()
+    assert rows.loc["clean", "accuracy"] == (answers == clips["emotion"].to_numpy()).mean()
+    for db in ("-30", "+20"):
+        assert rows.loc[f"gain {db} dB", "accuracy"] == rows.loc["clean", "accuracy"]
+
+
+def test_a_clip_that_a_condition_silences_counts_as_wrong(finished_run, tmp_path):
+    loud = audio.load_audio(CLIP)
+    quiet = loud / np.abs(loud).max() * 4e-4
+    for name, samples in (("quiet", quiet), ("loud", loud)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16_000, subtype="FLOAT")
+    clips = pd.DataFrame(
+        {"path": [str(tmp_path / f"{n}.wav") for n in ("quiet", "loud")], "emotion": "sad"}
+    )
+    recognizer = Recognizer.load(finished_run.folder)
+    rows = pd.DataFrame(robustness.measure(recognizer, clips, jobs=1)).set_index("condition")
+    assert rows.loc["gain -30 dB", "uncertain"] >= 0.5
+    assert rows.loc["gain -30 dB", "accuracy"] <= 0.5
+    assert rows.loc["gain +10 dB", "accuracy"] == rows.loc["clean", "accuracy"]
+
+
+def test_nobody_babbles_behind_himself(finished_run, monkeypatch):
+    seen = []
+
+    def watch(one, items, *rest, **more):
+        seen.extend(items)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(robustness, "map_items", watch)
+    clips = corpora.scan(finished_run.read_config()["data"]).clips
+    with pytest.raises(KeyboardInterrupt):
+        robustness.measure(Recognizer.load(finished_run.folder), clips)
+    assert len(seen) == len(clips)
+    assert all(path not in talkers and len(set(talkers)) == 6 for path, talkers, _ in seen)
+
+
+def test_sounds_without_speech_come_at_many_levels():
+    sounds = pd.DataFrame(robustness.test_sounds(), columns=["kind", "like", "samples"])
+    assert {"white noise", "pink noise", "brown noise", "hum", "clicks", "tones"} <= set(
+        sounds["kind"]
+    )
+    assert (sounds.groupby("kind").size() >= 6).all()
+    levels = sounds[sounds["kind"] == "white noise"]["samples"].map(audio.level_dbfs)
+    assert levels.min() < -80 and levels.max() > -5
+    assert sounds["samples"].map(lambda s: np.abs(s).max()).max() <= 1
+
+
+def test_silence_gets_no_answer(finished_run):
+    rows = robustness.measure_rejection(Recognizer.load(finished_run.folder))
+    silence = next(row for row in rows if row["kind"] == "digital silence")
+    assert silence == {
+        "kind": "digital silence", "like_training": True, "n": 6, "sure": 0, "confidence": None,
+    }  # fmt: skip
+    assert all(0 <= row["sure"] <= row["n"] for row in rows)

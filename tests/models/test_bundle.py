@@ -1,0 +1,229 @@
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from ser.audio.config import CONTRACT
+from ser.errors import BundleError
+from ser.models import bundle
+from ser.models.bundle import MANIFEST_FILE, MODEL_FILE, load_bundle, read_manifest, save_bundle
+from ser.models.embedding import SPACE_FILE, read_space, write_space
+from ser.models.networks import ModelConfig, build_cnn_lstm
+from ser.models.recognizer import Recognizer
+from ser.utils.files import sha256_of
+from tests.tiny import tiny_space
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle") / "tiny"
+    save_bundle(
+        folder,
+        build_cnn_lstm(ModelConfig(filters=(8, 8, 8), lstm=4)),
+        tiny_space(24),
+        name="tiny",
+        temperature=1.5,
+        min_confidence=0.4,
+        training={"config": {"seed": 1}},
+        heard={"ids": ["ravdess:x"], "audio": ["00"]},
+        versions={"keras": "3"},
+    )
+    return folder
+
+
+@pytest.fixture
+def copied(original, tmp_path):
+    return shutil.copytree(original, tmp_path / "copy")
+
+
+def change_manifest(folder, **changes):
+    file = folder / MANIFEST_FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def replace_config(folder, change):
+    """Rewrite the model's configuration and give the manifest the new checksum."""
+    file = folder / MODEL_FILE
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["config.json"] = change(parts["config.json"].decode()).encode()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    change_manifest(folder, model={"sha256": sha256_of(file)})
+
+
+def test_what_was_saved_is_loaded(original):
+    model, manifest = load_bundle(original)
+    again, _ = load_bundle(original)
+    inputs = np.random.default_rng(0).normal(size=(2, 32, 94, 2)).astype(np.float32)
+    np.testing.assert_array_equal(model(inputs), again(inputs))
+    assert manifest.contract == CONTRACT
+    assert (manifest.name, manifest.temperature) == ("tiny", 1.5)
+    assert manifest.heard == {"ids": ["ravdess:x"], "audio": ["00"]}
+
+
+def test_a_model_that_does_not_normalise_its_rows_is_refused(tmp_path):
+    import keras
+
+    inputs = keras.Input(CONTRACT.input_shape)
+    outputs = keras.layers.Dense(8)(keras.layers.Flatten(name="rows")(inputs))
+    save_bundle(
+        tmp_path / "b",
+        keras.Model(inputs, outputs),
+        tiny_space(24),
+        name="b",
+        temperature=1.0,
+        min_confidence=0.4,
+        heard={"ids": [], "audio": []},
+    )
+    with pytest.raises(BundleError, match="does not normalise its rows"):
+        load_bundle(tmp_path / "b")
+
+
+def test_normalisation_statistics_travel_with_the_model(tmp_path):
+    model = build_cnn_lstm(ModelConfig(filters=(8, 8, 8), lstm=4))
+    inputs = np.random.default_rng(0).normal(7, 3, (9, 32, 94, 2)).astype(np.float32)
+    model.get_layer("rows").adapt(inputs)
+    save_bundle(
+        tmp_path / "b",
+        model,
+        tiny_space(24),
+        name="b",
+        temperature=1.0,
+        min_confidence=0.4,
+        heard={"ids": [], "audio": []},
+    )
+    loaded, _ = load_bundle(tmp_path / "b")
+    np.testing.assert_allclose(loaded(inputs), model(inputs), atol=1e-6)
+
+
+def test_only_folders_with_a_manifest_are_bundles(original, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    assert bundle.find_bundles(original.parent) == [original]
+    assert bundle.find_bundles(tmp_path) == []
+    with pytest.raises(BundleError, match="no model bundle"):
+        load_bundle(tmp_path / "nothing")
+    with pytest.raises(BundleError, match="no model bundle"):
+        load_bundle(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "replaced"])
+def test_a_model_that_is_not_the_described_one_is_refused(copied, damage):
+    file = copied / MODEL_FILE
+    data = bytearray(file.read_bytes())
+    if damage == "truncated":
+        data = data[: len(data) // 2]
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 1
+    else:
+        data = bytearray(b"something else")
+    file.write_bytes(data)
+    with pytest.raises(BundleError, match="SHA-256"):
+        load_bundle(copied)
+
+
+def test_a_missing_model_is_refused(copied):
+    (copied / MODEL_FILE).unlink()
+    with pytest.raises(BundleError, match=r"has no model\.keras"):
+        load_bundle(copied)
+
+
+def test_the_space_travels_with_the_model_and_is_the_described_one(copied):
+    manifest = read_manifest(copied)
+    space = bundle.load_space(copied, manifest)
+    np.testing.assert_array_equal(space.points, tiny_space(24).points)
+    file = copied / SPACE_FILE
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(BundleError, match=r"space\.npz is not the one"):
+        Recognizer.load(copied)
+    file.unlink()
+    with pytest.raises(BundleError, match=r"has no space\.npz"):
+        Recognizer.load(copied)
+
+
+def test_a_space_of_another_model_is_refused(copied):
+    write_space(copied / SPACE_FILE, tiny_space(30))
+    change_manifest(copied, space={"sha256": sha256_of(copied / SPACE_FILE)})
+    assert read_space(copied / SPACE_FILE, labels=8).mean.shape == (30,)
+    with pytest.raises(BundleError, match="24 activations and its space 30"):
+        Recognizer.load(copied)
+
+
+def test_a_corrupt_model_with_a_matching_checksum_is_refused(copied):
+    file = copied / MODEL_FILE
+    file.write_bytes(b"PK but no archive")
+    change_manifest(copied, model={"sha256": sha256_of(file)})
+    with pytest.raises(BundleError, match="no Keras model file"):
+        load_bundle(copied)
+
+
+def test_a_model_with_a_lambda_is_refused(copied):
+    replace_config(copied, lambda text: text.replace('"Flatten"', '"Lambda"'))
+    with pytest.raises(BundleError, match=r"keras\.layers\.Lambda.*foreign code"):
+        load_bundle(copied)
+
+
+def test_a_model_with_a_class_from_elsewhere_is_refused(copied, tmp_path):
+    replace_config(
+        copied,
+        lambda text: text.replace(
+            '"module": "keras.layers", "class_name": "Flatten"',
+            '"module": "subprocess", "class_name": "Flatten"',
+        ),
+    )
+    with pytest.raises(BundleError, match=r"subprocess\.Flatten"):
+        load_bundle(copied)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": 99}, "another format"),
+        ({"temperature": 0}, "impossible temperature"),
+        ({"temperature": "hot"}, "garbles"),
+        ({"min_confidence": 1.5}, "impossible min_confidence"),
+        ({"contract": {}}, "contract"),
+        ({"contract": {**CONTRACT.to_json(), "hop_length": "512"}}, "hop_length"),
+        ({"heard": {}}, "garbles"),
+        ({"heard": {"ids": "abc", "audio": []}}, "garbles"),
+        ({"temperature": 10**400}, "garbles"),
+        ({"temperature": 1e-320}, "impossible temperature"),
+        ({"contract": {**CONTRACT.to_json(), "clip_samples": 93 * 10**9}}, "clip_samples"),
+        ({"contract": {**CONTRACT.to_json(), "n_fft": 1}}, "n_fft"),
+        ({"contract": {**CONTRACT.to_json(), "labels": ["file", "emotion"]}}, "labels"),
+        ({"model": {}}, "garbles"),
+        ({"space": {}}, "garbles"),
+        ({"space": None}, "garbles"),
+        ({"format": 2}, "another format"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(copied, changes, words):
+    change_manifest(copied, **changes)
+    with pytest.raises(BundleError, match=words):
+        read_manifest(copied)
+
+
+def test_a_model_that_would_fill_the_memory_is_refused(copied):
+    replace_config(copied, lambda text: text.replace('"filters": 8', '"filters": 300000'))
+    with pytest.raises(BundleError, match=r"300000.*memory"):
+        load_bundle(copied)
+    replace_config(copied, lambda text: text + " " * 2_000_000)
+    with pytest.raises(BundleError, match="more than a model"):
+        load_bundle(copied)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
+def test_a_torn_manifest_is_refused(copied, text):
+    (copied / MANIFEST_FILE).write_text(text)
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        read_manifest(copied)
+
+
+def test_a_manifest_that_disagrees_with_the_model_is_refused(copied):
+    contract = {**CONTRACT.to_json(), "clip_samples": 32_000}
+    change_manifest(copied, contract=contract)
+    with pytest.raises(BundleError, match="promises"):
+        load_bundle(copied)

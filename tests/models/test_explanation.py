@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from ser import audio
+from ser.audio import features
+from ser.models.explanation import explain
+from ser.models.recognizer import Recognizer
+from tests.tiny import SAMPLES
+
+CLIPS = sorted(SAMPLES.rglob("*.flac"))
+
+
+@pytest.fixture(scope="module")
+def recognizer(finished_run):
+    return Recognizer.load(finished_run.folder)
+
+
+def test_it_explains_the_answer_that_is_given(recognizer):
+    why = explain(recognizer, audio.load_audio(CLIPS[0]))
+    answer = recognizer.predict(CLIPS[0]).iloc[0]
+    assert why.emotion == answer["emotion"]
+    assert why.probability == pytest.approx(answer[why.emotion])
+
+
+def test_every_moment_and_every_row_is_hidden_once(recognizer):
+    why = explain(recognizer, audio.load_audio(CLIPS[0]))
+    assert why.time["start"].iloc[0] == 0
+    assert why.time["end"].iloc[-1] == pytest.approx(3.0)
+    assert (why.time["end"].to_numpy()[:-1] >= why.time["start"].to_numpy()[1:]).all(), "a gap"
+    assert len(why.rows) == 64
+    assert set(why.rows["name"]) >= {"mel band 1", "mel band 32", "MFCC 1", "chroma C"}
+    assert np.isfinite(why.time["effect"]).all() and np.isfinite(why.rows["effect"]).all()
+
+
+def test_a_model_that_looks_at_one_place_is_explained_by_it(recognizer, finished_run):
+    """Here all evidence for angry is the second MFCC between 1 and 2 s."""
+    looking = Recognizer.load(finished_run.folder)
+    angry = looking.labels.index("angry")
+
+    def logits(inputs):
+        result = np.zeros((len(inputs), 8), np.float32)
+        evidence = np.abs(inputs[:, 1, 31:62, 1] - looking.usual[1, 0, 1]).mean(axis=1)
+        result[:, angry] = 1 + 0.01 * evidence
+        return result
+
+    activations = looking.space.mean
+    looking.network = lambda inputs: (logits(inputs), np.tile(activations, (len(inputs), 1)))
+    why = explain(looking, audio.load_audio(CLIPS[0]))
+    assert why.emotion == "angry"
+    rows = why.rows.set_index("name")["effect"]
+    assert rows.idxmax() == "MFCC 2"
+    assert np.abs(rows.drop("MFCC 2")).max() == 0
+    outside = (why.time["end"] < 0.99) | (why.time["start"] > 2.01)
+    assert np.abs(why.time.loc[outside, "effect"]).max() < 1e-6
+    assert why.time.loc[~outside, "effect"].max() > 0
+
+
+def test_silence_is_refused(recognizer):
+    with pytest.raises(audio.SilentAudioError):
+        explain(recognizer, np.zeros(48_000, np.float32))
+
+
+def test_the_usual_input_is_the_mean_of_the_training_clips(recognizer, finished_run):
+    import json
+
+    split = json.loads((finished_run.folder / "split.json").read_text())
+    folder = finished_run.read_config()["data"]
+    inputs = [
+        features.model_input(audio.prepare_clip(audio.load_audio(f"{folder}/{name}")).samples)
+        for name in split["train"]
+    ]
+    # Non-speech has a share of an eighth in it.
+    distance = np.abs(recognizer.usual[:, 0] - np.mean(inputs, axis=(0, 2)))
+    assert (distance < np.std(inputs, axis=(0, 2))).all()

@@ -1,0 +1,171 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser import audio
+from ser.audio import features
+from ser.audio.config import CONTRACT
+from ser.models.bundle import load_bundle
+from ser.models.recognizer import Recognizer, softmax
+from tests.tiny import SAMPLES
+
+COLUMNS = ["file", "start", "end", "emotion", "verdict", "reason", "distance", *CONTRACT.labels]
+CLIPS = sorted(SAMPLES.rglob("*.flac"))
+
+
+@pytest.fixture(scope="module")
+def recognizer(finished_run):
+    return Recognizer.load(finished_run.folder)
+
+
+def speech(*parts):
+    """Join sample clips (numbers) and pauses (seconds as floats)."""
+    return np.concatenate(
+        [
+            audio.load_audio(CLIPS[p])
+            if isinstance(p, int)
+            else np.zeros(int(16_000 * p), np.float32)
+            for p in parts
+        ]
+    )
+
+
+def test_one_clip_gets_one_row_of_probabilities(recognizer):
+    table = recognizer.predict(CLIPS[0])
+    assert list(table.columns) == COLUMNS
+    row = table.iloc[0]
+    assert row["file"] == str(CLIPS[0])
+    assert 0 < row["start"] < row["end"] < 3.5
+    assert row[list(CONTRACT.labels)].sum() == pytest.approx(1)
+    assert row["emotion"] == max(CONTRACT.labels, key=lambda label: row[label])
+
+
+def test_the_answer_is_that_of_the_model_at_its_temperature(recognizer, finished_run):
+    model, manifest = load_bundle(finished_run.folder)
+    clip = audio.prepare_clip(audio.load_audio(CLIPS[3]))
+    inputs = features.model_input(clip.samples)
+    # The mean over the clip as it is and moved a little to both sides.
+    logits = [np.asarray(model(np.roll(inputs, by, axis=1)[None])) for by in (-4, -2, 0, 2, 4)]
+    far = max(recognizer.predict(CLIPS[3])["distance"].iloc[0], 1.0)
+    expected = softmax(np.mean(logits, axis=0) / manifest.temperature / far**3)[0]
+    answer = recognizer.predict(CLIPS[3]).iloc[0][list(CONTRACT.labels)].to_numpy(float)
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+
+def test_path_and_bytes_give_the_same_answer(recognizer):
+    labels = list(CONTRACT.labels)
+    from_path = recognizer.predict(CLIPS[0])
+    from_bytes = recognizer.predict(CLIPS[0].read_bytes(), name="upload.flac")
+    assert from_bytes["file"].iloc[0] == "upload.flac"
+    np.testing.assert_array_equal(from_path[labels], from_bytes[labels])
+
+
+def test_the_answer_does_not_depend_on_the_level(recognizer, tmp_path):
+    labels = list(CONTRACT.labels)
+    samples = audio.load_audio(CLIPS[5])
+    answers = []
+    for gain in (0.05, 1.0, 3.0):
+        soundfile.write(tmp_path / "clip.wav", samples * gain, 16_000, subtype="FLOAT")
+        answers.append(recognizer.predict(tmp_path / "clip.wav")[labels].to_numpy())
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-3)
+    np.testing.assert_allclose(answers[2], answers[1], atol=1e-3)
+
+
+def test_many_clips_get_the_answers_they_get_alone(recognizer):
+    labels = list(CONTRACT.labels)
+    table, refused = recognizer.predict_files(CLIPS[:5], jobs=1)
+    assert len(refused) == 0
+    assert table["file"].tolist() == [str(clip) for clip in CLIPS[:5]]
+    alone = np.concatenate([recognizer.predict(clip)[labels].to_numpy() for clip in CLIPS[:5]])
+    np.testing.assert_allclose(table[labels], alone, atol=1e-5)
+
+
+def test_a_bad_clip_does_not_cost_the_others_their_answers(recognizer, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio")
+    table, refused = recognizer.predict_files([CLIPS[0], tmp_path / "bad.wav", CLIPS[1]], jobs=1)
+    assert table["file"].tolist() == [str(CLIPS[0]), str(CLIPS[1])]
+    assert refused["path"].tolist() == [str(tmp_path / "bad.wav")]
+    assert "bad.wav" in refused["reason"].iloc[0]
+
+
+def test_nothing_but_bad_clips_gives_an_empty_table(recognizer, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio")
+    table, refused = recognizer.predict_files([tmp_path / "bad.wav"], jobs=1)
+    assert len(table) == 0
+    assert list(table.columns) == COLUMNS
+    assert len(refused) == 1
+
+
+def test_a_timeline_covers_a_long_recording_in_overlapping_windows(recognizer, tmp_path):
+    soundfile.write(tmp_path / "long.wav", speech(0, 8, 16), 16_000)
+    seconds = soundfile.info(tmp_path / "long.wav").duration
+    table = recognizer.timeline(tmp_path / "long.wav")
+    np.testing.assert_allclose(table["end"] - table["start"], 3.0)
+    np.testing.assert_allclose(np.diff(table["start"])[:-1], 1.0)
+    assert table["start"].iloc[0] == 0
+    assert table["end"].iloc[-1] == pytest.approx(seconds)
+    np.testing.assert_allclose(table[list(CONTRACT.labels)].sum(axis=1), 1)
+
+
+def test_pauses_of_a_timeline_have_no_emotion(recognizer, tmp_path):
+    soundfile.write(tmp_path / "pause.wav", speech(0, 8.0, 8), 16_000)
+    table = recognizer.timeline(tmp_path / "pause.wav")
+    pause = (table["start"] > 3.2) & (table["end"] < 10.5)
+    assert pause.sum() >= 3
+    assert table.loc[pause, "emotion"].isna().all()
+    assert (table.loc[pause, "verdict"] == "no speech").all()
+    assert table.loc[pause, list(CONTRACT.labels)].isna().all(axis=None)
+    assert table["emotion"].iloc[0] in CONTRACT.labels
+    assert table["emotion"].iloc[-1] in CONTRACT.labels
+
+
+def test_a_short_recording_has_a_timeline_of_one_window(recognizer):
+    table = recognizer.timeline(CLIPS[0].read_bytes())
+    assert len(table) == 1
+    assert table["start"].iloc[0] == 0
+
+
+def test_silence_is_refused(recognizer, tmp_path):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(48_000, np.float32), 16_000)
+    with pytest.raises(audio.SilentAudioError):
+        recognizer.predict(tmp_path / "silence.wav")
+    with pytest.raises(audio.SilentAudioError):
+        recognizer.timeline(tmp_path / "silence.wav")
+
+
+def test_an_answer_below_the_least_confidence_is_uncertain_and_says_why(recognizer, finished_run):
+    shy = Recognizer.load(finished_run.folder)
+    confidence = recognizer.predict(CLIPS[0])[list(CONTRACT.labels)].max(axis=1).iloc[0]
+    for least, verdict in ((confidence - 0.01, "sure"), (confidence + 0.01, "uncertain")):
+        shy.manifest = replace(recognizer.manifest, min_confidence=least)
+        row = shy.predict(CLIPS[0]).iloc[0]
+        assert row["verdict"] == verdict
+        assert row["emotion"] == recognizer.predict(CLIPS[0])["emotion"].iloc[0]
+    assert f"{row['emotion']} is likeliest with {confidence:.1%}" in row["reason"]
+
+
+def test_what_is_unlike_training_is_less_sure_and_said_to_be(recognizer, finished_run, tmp_path):
+    heard = recognizer.predict(CLIPS[0]).iloc[0]
+    noise = np.random.default_rng(0).normal(size=48_000) * np.sin(np.arange(48_000) / 4000)
+    soundfile.write(tmp_path / "noise.wav", (0.1 * noise).astype(np.float32), 16_000)
+    strange = recognizer.predict(tmp_path / "noise.wav").iloc[0]
+    assert heard["distance"] < 1 < strange["distance"]
+    clip = audio.prepare_clip(audio.load_audio(tmp_path / "noise.wav"))
+    inputs = features.model_input(clip.samples)[None]
+    logits, places = recognizer.listen(inputs)
+    alone = softmax(logits / recognizer.manifest.temperature).max()
+    assert strange[list(CONTRACT.labels)].max() < alone
+    np.testing.assert_allclose(strange["distance"], recognizer.space.distances(places))
+    shy = Recognizer.load(finished_run.folder)
+    shy.manifest = replace(shy.manifest, min_confidence=0.99)
+    reason = "unlike anything this model was trained on"
+    assert reason in shy.predict(tmp_path / "noise.wav")["reason"].iloc[0]
+    assert reason not in shy.predict(CLIPS[0])["reason"].iloc[0]
+
+
+def test_softmax_is_stable_for_large_logits():
+    np.testing.assert_allclose(
+        softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]])), [[0.5, 0.5], [0, 1]]
+    )

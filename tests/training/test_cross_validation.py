@@ -1,0 +1,112 @@
+import json
+import shutil
+
+import pytest
+
+from ser.errors import RunError, Stopped
+from ser.evaluation.report import predictions_of
+from ser.training import cross_validation, pipeline
+from ser.training.pipeline import TrainingConfig
+from ser.utils.files import read_json
+from tests.tiny import tiny_config, tiny_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return tiny_corpus(tmp_path_factory.mktemp("corpus") / "clips")
+
+
+@pytest.fixture(scope="module")
+def config(corpus):
+    return tiny_config(corpus, protocol="speakers", folds=4, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, config):
+    folder = tmp_path_factory.mktemp("study") / "folds"
+    return folder, cross_validation.cross_validate(folder, config, jobs=1)
+
+
+def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(study, corpus):
+    folder, result = study
+    table = predictions_of(result)
+    assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
+    assert result["n_test"] == len(table)
+    for fold, rows in table.groupby("fold"):
+        split = json.loads((folder / f"fold-{fold}" / "split.json").read_text())
+        assert sorted(rows["file"]) == sorted(split["test"])
+        heard = {name.split("-")[-1] for name in split["train"] + split["validation"]}
+        assert not heard & {name.split("-")[-1] for name in split["test"]}
+
+
+def test_the_report_pools_and_compares_the_folds(study, config):
+    folder, result = study
+    assert json.loads((folder / "report.json").read_text()) == result
+    # Whoever reads it can make it again, wherever the clips lie.
+    told = {"data": config.data, "fold": config.fold}
+    assert TrainingConfig.from_json(result["config"] | told) == config
+    assert config.data not in json.dumps(result["config"])
+    assert [fold["fold"] for fold in result["folds"]] == [1, 2, 3, 4]
+    weighted = sum(f["accuracy"] * f["n_test"] for f in result["folds"]) / result["n_test"]
+    assert result["accuracy"] == pytest.approx(weighted)
+    assert result["mean"]["uar"] == pytest.approx(sum(f["uar"] for f in result["folds"]) / 4)
+
+
+def test_random_folds_of_speech_test_every_clip_once(tmp_path, corpus):
+    config = tiny_config(corpus, protocol="kfold-speech", folds=2, epochs=1)
+    result = cross_validation.cross_validate(tmp_path / "study", config, jobs=1)
+    table = predictions_of(result)
+    assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
+    assert "random folds" in result["protocol_in_words"]
+    assert "robustness" not in read_json(tmp_path / "study" / "fold-1" / "report.json")
+
+
+def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
+    config = tiny_config(corpus, protocol="speakers", folds=2, epochs=1)
+    trained = []
+    real = pipeline.train
+
+    def stop_at_the_second(run, **rest):
+        if len(trained) == 1:
+            raise Stopped("enough")
+        trained.append(run.folder.name)
+        return real(run, **rest)
+
+    monkeypatch.setattr(pipeline, "train", stop_at_the_second)
+    with pytest.raises(Stopped, match=r"fold 2 of 2.*the same command and --resume"):
+        cross_validation.cross_validate(tmp_path / "study", config, jobs=1)
+    monkeypatch.setattr(
+        pipeline, "train", lambda run, **rest: trained.append(run.folder.name) or real(run, **rest)
+    )
+    result = cross_validation.cross_validate(tmp_path / "study", config, resume=True, jobs=1)
+    assert trained == ["fold-1", "fold-2"]
+    assert len(result["folds"]) == 2
+
+
+def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch):
+    data = shutil.copytree(corpus, tmp_path / "clips")
+    config = tiny_config(data, protocol="speakers", folds=4, epochs=1)
+    real = pipeline.train
+
+    def stop_at_the_second(run, **rest):
+        if run.folder.name == "fold-2":
+            raise Stopped("enough")
+        return real(run, **rest)
+
+    monkeypatch.setattr(pipeline, "train", stop_at_the_second)
+    with pytest.raises(Stopped, match=r"fold 2 of 4.*the same command and --resume"):
+        cross_validation.cross_validate(tmp_path / "study", config, jobs=1)
+    monkeypatch.setattr(pipeline, "train", real)
+    sorted(data.iterdir())[0].unlink()
+    with pytest.raises(RunError, match="corpus has changed"):
+        cross_validation.cross_validate(tmp_path / "study", config, resume=True, jobs=1)
+
+
+def test_a_study_is_not_mixed_with_another(study, config):
+    from dataclasses import replace
+
+    folder, _ = study
+    with pytest.raises(RunError, match="not empty"):
+        cross_validation.cross_validate(folder, config, jobs=1)
+    with pytest.raises(RunError, match="other settings"):
+        cross_validation.cross_validate(folder, replace(config, seed=1), resume=True, jobs=1)

@@ -1,0 +1,93 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ser.errors import RunError
+from ser.training.runs import Run, find_runs
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match="no training run"):
+        Run(tmp_path).read_config()
+    with pytest.raises(RunError, match="no training run"):
+        Run(tmp_path / "missing").read_config()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_damaged_configuration_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(RunError, match="damaged"):
+        Run(tmp_path).read_config()
+
+
+def test_an_existing_file_or_folder_is_never_overwritten(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for name in ("file", "."):
+        with pytest.raises(RunError, match="not empty"):
+            Run(tmp_path / name).create({})
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_empty_folder_becomes_a_run(tmp_path):
+    Run(tmp_path).create({"epochs": 1})
+    assert Run(tmp_path).read_config() == {"epochs": 1}
+
+
+def test_progress_is_not_written_more_often_than_anyone_can_read(tmp_path):
+    run = Run(tmp_path)
+    with run.locked():
+        for i in range(1000):
+            run.write_status("preparing", "Opening clips", i, 1000)
+        assert run.read_status()["done"] < 999
+        run.write_status("preparing", "Opening clips", 1000, 1000)
+        assert run.read_status()["done"] == 1000, "the last one is always written"
+        run.write_status("training", "Training", 0, 5)
+        assert run.read_status()["state"] == "training", "and so is a change of state"
+
+
+def test_a_busy_run_without_its_process_reads_interrupted(tmp_path):
+    code = (
+        "import os, sys; from ser.training.runs import Run\n"
+        "run = Run(sys.argv[1]); run.create({})\n"
+        "lock = run.locked(); lock.__enter__()\n"
+        "run.write_status('training', 'Training', 1, 5)\n"
+        "print(run.read_status()['state'], flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True
+    )
+    assert process.stdout.strip() == "training"
+    status = Run(tmp_path / "run").read_status()
+    assert status["state"] == "interrupted"
+    assert "Resume" in status["message"]
+
+
+def test_a_torn_status_does_not_break_its_readers(tmp_path):
+    (tmp_path / "status.json").write_text('{"state": "trai')
+    assert Run(tmp_path).read_status()["state"] == "interrupted"
+
+
+def test_epochs_are_read_back(tmp_path):
+    run = Run(tmp_path)
+    assert run.read_epochs() == []
+    records = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+    run.write_epochs(records)
+    assert run.read_epochs() == records
+    lines = (tmp_path / "epochs.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == records
+
+
+def test_a_damaged_record_of_epochs_is_refused(tmp_path):
+    (tmp_path / "epochs.jsonl").write_text('{"epoch": 1}\n{"epo')
+    with pytest.raises(RunError, match="damaged"):
+        Run(tmp_path).read_epochs()
+
+
+def test_runs_are_found(tmp_path):
+    for name in ("b", "a"):
+        Run(tmp_path / name).create({})
+    (tmp_path / "other").mkdir()
+    assert [run.folder.name for run in find_runs(tmp_path)] == ["a", "b"]

@@ -1,0 +1,122 @@
+import os
+import subprocess
+import sys
+import threading
+
+import joblib
+import pytest
+
+from ser.errors import DataError
+from ser.utils.parallel import first_call_alone, map_items
+
+MANY = range(64)  # more than are worked on in one process
+
+
+def double(number):
+    return 2 * number
+
+
+def process_of(number):
+    return number, os.getpid()
+
+
+def thread_of(number):
+    return number, threading.get_ident(), os.getpid()
+
+
+def refuse_40(number):
+    if number == 40:
+        raise DataError("number 40 is no good")
+    return number
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_results_come_in_the_order_of_the_items(jobs):
+    assert map_items(double, iter(MANY), "Doubling", jobs=jobs) == [2 * n for n in MANY]
+
+
+def test_no_items_give_no_results():
+    assert map_items(double, [], "Doubling") == []
+
+
+def test_progress_is_told_of_every_item():
+    told = []
+    map_items(double, [1, 2, 3], "Doubling", progress=lambda *what: told.append(what))
+    assert told == [("Doubling", 1, 3), ("Doubling", 2, 3), ("Doubling", 3, 3)]
+
+
+def test_progress_comes_in_order_from_processes_too():
+    told = []
+    map_items(double, MANY, "Doubling", jobs=2, progress=lambda *what: told.append(what))
+    assert told == [("Doubling", n + 1, 64) for n in MANY]
+
+
+def test_many_items_go_through_other_processes():
+    found = map_items(process_of, MANY, "Asking", jobs=2)
+    assert [number for number, _ in found] == list(MANY)
+    assert os.getpid() not in {process for _, process in found}
+
+
+def test_few_items_stay_in_this_process():
+    assert {process for _, process in map_items(process_of, range(5), "Asking")} == {os.getpid()}
+
+
+def test_the_caller_decides_where_the_work_runs():
+    with joblib.parallel_config(backend="threading"):
+        found = map_items(thread_of, MANY, "Asking", jobs=2)
+    assert [number for number, _, _ in found] == list(MANY)
+    assert {process for _, _, process in found} == {os.getpid()}
+    assert threading.get_ident() not in {thread for _, thread, _ in found}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_of_a_worker_reaches_the_caller(jobs):
+    with pytest.raises(DataError, match="number 40 is no good"):
+        map_items(refuse_40, MANY, "Refusing", jobs=jobs)
+
+
+def test_processes_of_a_new_installation_do_not_compile_at_once(tmp_path):
+    """They would crash, now and then, and leave files with which every later one crashes."""
+    code = """if True:
+        import sys, time
+        from ser.utils.parallel import first_call_alone
+
+        @first_call_alone
+        def inner():
+            pass
+
+        @first_call_alone
+        def outer():
+            inner()
+            with open(sys.argv[1], "a") as log:
+                log.write("begin\\n"); log.flush()
+                time.sleep(0.2)
+                log.write("end\\n")
+
+        outer()
+    """
+    log = tmp_path / "log.txt"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(log)],
+            env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        )
+        for _ in range(4)
+    ]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert log.read_text().split() == ["begin", "end"] * 4
+
+
+def test_the_first_call_may_fail_and_be_repeated():
+    calls = []
+
+    @first_call_alone
+    def moody():
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("not yet")
+        return len(calls)
+
+    with pytest.raises(ValueError, match="not yet"):
+        moody()
+    assert moody() == 2 and moody() == 3
