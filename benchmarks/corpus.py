@@ -65,10 +65,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SER_CACHE"] = folder
-        file = inspection.index_file("/corpus")
+        file = inspection.inspection_file("/corpus")
         file.parent.mkdir(parents=True)
         make_table(options.clips).to_csv(file, index=False)
-        found = inspection.read_index("/corpus")
+        found = inspection.read_inspection("/corpus")
         assert found is not None and len(found.clips) == options.clips
         result = {"clips": options.clips, "calls": CALLS, "milliseconds": measure(found)}
     for step, spent in result["milliseconds"].items():
@@ -77,13 +77,13 @@ def main() -> None:
         write_json(options.json, result)
 
 
-def measure(found: inspection.Index) -> dict[str, float]:
+def measure(found: inspection.Inspection) -> dict[str, float]:
     import pyarrow
 
     clips = found.clips
     angry = (clips["emotion"] == "angry") & (clips["gender"] == "female")
     steps: dict[str, Callable[[], Any]] = {
-        "read the index, once per server": lambda: inspection.read_index("/corpus"),
+        "read the index, once per server": lambda: inspection.read_inspection("/corpus"),
         "figures at a glance": lambda: (
             clips["seconds"].sum(),
             clips["speaker"].nunique(),

@@ -21,7 +21,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ser.utils.files import write_json
-from tests.browser import app
+from tests.app.browser import app
 
 REPEATS = 5
 SENTENCES = 4

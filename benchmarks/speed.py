@@ -23,7 +23,7 @@ from ser.assets import SAMPLES, SHIPPED_MODEL
 from ser.audio import features
 from ser.data import corpora
 from ser.evaluation import few_shot
-from ser.models.adaptation import listen
+from ser.models.adaptation import enrol
 from ser.models.bundle import load_bundle
 from ser.models.explanation import explain
 from ser.models.recognizer import Recognizer
@@ -46,9 +46,9 @@ def librosa_alone(samples: audio.Samples) -> np.ndarray:
 
 def learn_a_voice(recognizer: Recognizer) -> None:
     """Do what the app does when somebody presses *Learn my voice*."""
-    clips = few_shot.choose(corpora.inspect(corpora.scan(SAMPLES), jobs=1).clips, 5)
+    clips = few_shot.choose(corpora.inspect(corpora.scan(SAMPLES), n_jobs=1).clips, 5)
     with tempfile.TemporaryDirectory() as folder:
-        few_shot.adapt(recognizer, listen(recognizer, clips, jobs=1), Path(folder) / "voice")
+        few_shot.adapt(recognizer, enrol(recognizer, clips, n_jobs=1), Path(folder) / "voice")
 
 
 def main() -> None:

@@ -138,10 +138,12 @@ def _parser() -> argparse.ArgumentParser:
         "heard (default); all: every clip; adapt: learn some takes of each speaker, test the rest",
     )
     sub.add_argument("--seed", type=_seed, default=42, help="of the split or the draws (42)")
-    sub.add_argument("--takes-per-emotion", type=int, metavar="N", help="of adapt (5)", default=5)
+    sub.add_argument("--shots", type=int, metavar="N", help="of adapt (5)", default=5)
     sub.add_argument("--repeats", type=int, metavar="N", help="draws of adapt (10)", default=10)
     sub.add_argument(
-        "--trust", action="store_true", help="also in noise, rooms and codecs, and on non-speech"
+        "--robustness",
+        action="store_true",
+        help="also in noise, rooms and codecs, and on non-speech",
     )
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
     sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
@@ -152,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("model", type=Path, metavar="BUNDLE", help="the model, which stays as it is")
     _corpus(sub, "--data")
     sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE2", help="new folder")
-    sub.add_argument("--takes-per-emotion", type=int, metavar="N", help="draw so many (all)")
+    sub.add_argument("--shots", type=int, metavar="N", help="draw so many (all)")
     sub.add_argument("--seed", type=_seed, default=42, help="of the draw (42)")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write before and after here")
     _jobs(sub)
@@ -190,7 +192,7 @@ def _corpus(parser: argparse.ArgumentParser, name: str, *, required: bool = True
 
 def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--jobs", type=_workers, default=-1, metavar="N", help="parallel workers (one per core)"
+        "--n-n_jobs", type=_workers, default=-1, metavar="N", help="parallel workers (one per core)"
     )
 
 
@@ -279,7 +281,7 @@ def _scan(options: argparse.Namespace) -> None:
     from ser.data import corpora
     from ser.utils.files import atomic_path
 
-    corpus = corpora.inspect(corpora.scan(options.corpus), jobs=options.jobs)
+    corpus = corpora.inspect(corpora.scan(options.corpus), n_jobs=options.n_jobs)
     clips = corpus.clips
     if options.csv:
         with atomic_path(options.csv) as temporary:
@@ -292,10 +294,10 @@ def _scan(options: argparse.Namespace) -> None:
     counts["minutes"] = (counts["minutes"] / 60).round(1)
     order = [e for e in ser.labels.EMOTIONS if e in counts.index]
     print(counts.loc[order].to_string())
-    twins = corpora.duplicates(clips)
-    if len(twins):
-        print(f"\n{len(twins)} clips with the same audio as another:")
-        print(twins[["name", "audio"]].to_string(index=False))
+    duplicated = corpora.duplicates(clips)
+    if len(duplicated):
+        print(f"\n{len(duplicated)} clips with the same audio as another:")
+        print(duplicated[["name", "audio"]].to_string(index=False))
     _print_skipped(corpus.skipped)
 
 
@@ -329,9 +331,9 @@ def _plot(options: argparse.Namespace) -> None:
 def _features(options: argparse.Namespace) -> None:
     from ser.data import corpora, feature_cache
 
-    corpus = corpora.inspect(corpora.scan(options.corpus), jobs=options.jobs)
+    corpus = corpora.inspect(corpora.scan(options.corpus), n_jobs=options.n_jobs)
     clips = corpus.clips
-    inputs = feature_cache.compute_features(clips["path"].tolist(), jobs=options.jobs)
+    inputs = feature_cache.compute_features(clips["path"].tolist(), n_jobs=options.n_jobs)
     feature_cache.save_features(
         options.out, inputs, clips["emotion"].tolist(), clips["name"].tolist()
     )
@@ -348,7 +350,7 @@ def _train(options: argparse.Namespace) -> None:
     from ser.training.runs import Run
 
     if options.resume:
-        settings = {"background", "jobs", "preset", "resume", "run"}
+        settings = {"background", "n_jobs", "preset", "resume", "run"}
         if given := [k for k, v in vars(options).items() if k not in settings and v is not None]:
             raise DataError(
                 f"--resume knows its corpus, folder and settings; leave out "
@@ -363,9 +365,9 @@ def _train(options: argparse.Namespace) -> None:
         if options.background:
             processes.wait_for_turn(run)
         _warm_up_tensorflow(members=config.model.members)
-        result = pipeline.train(run, jobs=options.jobs)
+        result = pipeline.train(run, n_jobs=options.n_jobs)
     _print_figures(result)
-    _print_trust(result)
+    _print_robustness(result)
     _print_skipped(pd.read_csv(run.folder / "skipped.csv", dtype=str))
     print(f"\nModel, report.html and MODEL_CARD.md are in {run.folder}")
 
@@ -393,13 +395,13 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     if options.protocol == "adapt":
         return _evaluate_adaptation(options)
-    result, skipped = report.test_corpus(
+    result, skipped = report.evaluate_corpus(
         _load(options.model),
         options.data,
         protocol=options.protocol,
         seed=options.seed,
-        trust=options.trust,
-        jobs=options.jobs,
+        robustness=options.robustness,
+        n_jobs=options.n_jobs,
     )
     # Files first: a reader of the output that leaves early (head) must not cost them.
     if options.csv:
@@ -410,32 +412,34 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json:
         write_json(options.json, result, indent=None)
     _print_figures(result)
-    _print_trust(result)
+    _print_robustness(result)
     _print_skipped(skipped)
 
 
 def _evaluate_adaptation(options: argparse.Namespace) -> None:
     from ser.data import corpora
     from ser.evaluation import few_shot
-    from ser.models.adaptation import listen
+    from ser.models.adaptation import enrol
     from ser.utils.files import write_json
 
-    if options.html or options.csv or options.trust:
-        raise DataError("--protocol adapt knows --json, but neither --html, --csv nor --trust.")
+    if options.html or options.csv or options.robustness:
+        raise DataError(
+            "--protocol adapt knows --json, but neither --html, --csv nor --robustness."
+        )
     recognizer = _load(options.model)
-    corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
+    corpus = corpora.inspect(corpora.scan(options.data), n_jobs=options.n_jobs)
     result = few_shot.study(
         recognizer,
-        listen(recognizer, corpus.clips, jobs=options.jobs),
-        takes_per_emotion=options.takes_per_emotion,
+        enrol(recognizer, corpus.clips, n_jobs=options.n_jobs),
+        shots=options.shots,
         repeats=options.repeats,
         seed=options.seed,
     )
     if options.json:
         write_json(options.json, result)
     print(f"\n{result['n_clips']} clips: {result['protocol_in_words']}")
-    if result["n_heard_in_training"]:
-        print(f"WARNING: {result['n_heard_in_training']} of them were heard in training.")
+    if result["n_seen_in_training"]:
+        print(f"WARNING: {result['n_seen_in_training']} of them were heard in training.")
     print(f"\n  {'speaker':14} clips  accuracy before  after    UAR before  after")
     overall = {"speaker": "mean", "n": result["n_clips"]}
     for row in [*result["speakers"], overall | {k: result[k] for k in ("before", "after")}]:
@@ -452,18 +456,18 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
 def _adapt(options: argparse.Namespace) -> None:
     from ser.data import corpora
     from ser.evaluation import few_shot
-    from ser.models.adaptation import listen
+    from ser.models.adaptation import enrol
     from ser.utils.files import write_json
 
     recognizer = _load(options.model)
-    corpus = corpora.inspect(corpora.scan(options.data), jobs=options.jobs)
+    corpus = corpora.inspect(corpora.scan(options.data), n_jobs=options.n_jobs)
     clips = corpus.clips
-    if options.takes_per_emotion is not None:
-        if options.takes_per_emotion < 1:
-            raise DataError("--takes-per-emotion must be 1 or more.")
-        clips = few_shot.choose(clips, options.takes_per_emotion, seed=options.seed)
-    takes = listen(recognizer, clips, jobs=options.jobs)
-    result = few_shot.adapt(recognizer, takes, options.out)["adaptation"]
+    if options.shots is not None:
+        if options.shots < 1:
+            raise DataError("--shots must be 1 or more.")
+        clips = few_shot.choose(clips, options.shots, seed=options.seed)
+    enrolment = enrol(recognizer, clips, n_jobs=options.n_jobs)
+    result = few_shot.adapt(recognizer, enrolment, options.out)["adaptation"]
     if options.json:
         write_json(options.json, result)
     print(f"\n{result['sentence']}\n{result['advice']}")
@@ -483,7 +487,7 @@ def _crossval(options: argparse.Namespace) -> None:
     config = replace(_config(options), fold=0)
     _warm_up_tensorflow(members=config.model.members)
     result = cross_validation.cross_validate(
-        options.out, config, resume=options.resume, jobs=options.jobs
+        options.out, config, resume=options.resume, n_jobs=options.n_jobs
     )
     for fold in result["folds"]:
         print(f"fold {fold['fold']}: accuracy {fold['accuracy']:.1%}, UAR {fold['uar']:.1%}")
@@ -495,8 +499,8 @@ def _crossval(options: argparse.Namespace) -> None:
 
 def _print_figures(result: dict[str, Any]) -> None:
     print(f"\n{result['n_test']} test clips: {result['protocol_in_words']}")
-    if result.get("n_heard_in_training"):
-        print(f"WARNING: {result['n_heard_in_training']} of them were heard in training.")
+    if result.get("n_seen_in_training"):
+        print(f"WARNING: {result['n_seen_in_training']} of them were heard in training.")
     words = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
     for key, word in (words | {"uar": "unweighted average recall"}).items():
         low, high = result[f"{key}_interval"]
@@ -509,7 +513,7 @@ def _print_figures(result: dict[str, Any]) -> None:
         )
 
 
-def _print_trust(result: dict[str, Any]) -> None:
+def _print_robustness(result: dict[str, Any]) -> None:
     if "robustness" not in result:
         return
     print(f"\n  {'condition':20} accuracy    UAR  uncertain")
@@ -548,7 +552,7 @@ def _predict(options: argparse.Namespace) -> None:
                 refused.append(f"{file}: {error}")
         table = pd.concat(tables, ignore_index=True) if tables else None
     else:
-        table, bad = recognizer.predict_files(files, jobs=options.jobs)
+        table, bad = recognizer.predict_files(files, n_jobs=options.n_jobs)
         refused = [f"{path}: {reason}" for path, reason in bad.to_numpy()]
     if table is not None and len(table):
         print(_formatted(table, recognizer.labels, options.format))

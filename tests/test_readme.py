@@ -51,7 +51,7 @@ def test_the_other_figures_are_those_of_their_reports(name):
     if name in ("emodb", "samples"):
         model = json.loads((MODEL / "manifest.json").read_text())["model"]
         assert figures["model_sha256"] == model["sha256"], "made with another model"
-        assert figures["n_heard_in_training"] == 0
+        assert figures["n_seen_in_training"] == 0
 
 
 @pytest.mark.parametrize("takes", [1, 3, 5, 8])
@@ -66,8 +66,8 @@ def test_what_adaptation_gave_is_that_of_its_reports(takes):
     ) in README
     model = json.loads((MODEL / "manifest.json").read_text())["model"]
     assert figures["model_sha256"] == model["sha256"], "made with another model"
-    assert figures["n_heard_in_training"] == 0
-    assert (figures["takes_per_emotion"], figures["repeats"]) == (takes, 10)
+    assert figures["n_seen_in_training"] == 0
+    assert (figures["shots"], figures["repeats"]) == (takes, 10)
     speakers = [row["after"]["accuracy"] for row in figures["speakers"]]
     assert len(speakers) == 10 and sum(speakers) / 10 == pytest.approx(after["accuracy"])
 
@@ -93,7 +93,7 @@ def test_published_predictions_give_the_published_figures():
 
 def test_the_shipped_model_was_tested_on_clips_it_never_heard(report):
     assert (report["protocol"], report["seed"], report["n_test"]) == ("reference", 42, 491)
-    assert report["n_heard_in_training"] == 0
+    assert report["n_seen_in_training"] == 0
     split = json.loads((MODEL / "split.json").read_text())
     assert not set(split["test"]) & set(split["train"] + split["validation"])
     heard = {clip.removeprefix("ravdess:") for clip in read_manifest(MODEL).heard["ids"]}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.models.embedding import Space, fit_space
+from ser.models.embedding import Embedding, fit_embedding
 from ser.models.networks import ModelConfig
 from ser.training import pipeline
 from ser.training.pipeline import TrainingConfig
@@ -41,15 +41,15 @@ def tiny_config(data: Path, **changes: object) -> TrainingConfig:
 def tiny_run(folder: Path, data: Path, **changes: object) -> Run:
     """Train the smallest of models and return its finished run."""
     run = pipeline.start(folder, tiny_config(data, **changes))
-    pipeline.train(run, jobs=1)
+    pipeline.train(run, n_jobs=1)
     return run
 
 
-def tiny_space(activations: int) -> Space:
+def tiny_embedding(activations: int) -> Embedding:
     """Make the space of a model that has so many activations and heard 16 clips."""
     rng = np.random.default_rng(0)
     clips = rng.normal(size=(3, 16, activations)).astype(np.float32)
-    return fit_space(
+    return fit_embedding(
         clips[0],
         np.arange(16) % 8,
         np.repeat(["a", "b"], 8),

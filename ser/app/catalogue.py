@@ -286,8 +286,10 @@ def _stem(entry: Entry) -> str:
 
 
 def _voices(found: dict[str, Any]) -> str:
-    if found.get("n_heard_in_training"):
+    if found.get("n_seen_in_training"):
         return TRAINED
-    if "not trained on" in found["protocol_in_words"]:  # see `ser.evaluation.report.test_corpus`
+    if (
+        "not trained on" in found["protocol_in_words"]
+    ):  # see `ser.evaluation.report.evaluate_corpus`
         return FOREIGN
     return _PROTOCOL_VOICES.get(found["protocol"], FOREIGN)

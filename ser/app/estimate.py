@@ -166,12 +166,12 @@ def measure() -> Speed:
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder) / "cache"
         # The first clip is paid for by librosa, which compiles itself.
-        feature_cache.compute_features(clips[:1], copies=_COPIES, cache=empty, jobs=1)
+        feature_cache.compute_features(clips[:1], copies=_COPIES, cache=empty, n_jobs=1)
         start = time.monotonic() - began
         durations = []
         for clip in clips[1:]:
             began = time.monotonic()
-            feature_cache.compute_features([clip], copies=_COPIES, cache=empty, jobs=1)
+            feature_cache.compute_features([clip], copies=_COPIES, cache=empty, n_jobs=1)
             durations.append(time.monotonic() - began)
         # The median: some kinds of augmentation are slow the first time.
         inputs = float(np.median(durations)) / (1 + _COPIES)

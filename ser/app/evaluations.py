@@ -2,7 +2,7 @@
 
 Every trial is a folder in `ser.app.workspace.evaluations`, laid out as that of a training
 (`ser.training.runs`) and begun, stopped and deleted like one (`ser.app.processes`).  At the end it
-holds ``report.json``, see `ser.evaluation.report.test`.
+holds ``report.json``, see `ser.evaluation.report.evaluate_clips`.
 
 ``python -m ser.app.evaluations FOLDER`` is the process.
 """
@@ -23,7 +23,7 @@ from ser.training.runs import BUSY_STATES, Run, find_runs
 from ser.utils.files import write_json
 
 PROTOCOLS = ("reference", "all")
-_KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "trust": bool}
+_KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "robustness": bool}
 
 
 def find_trials() -> list[Run]:
@@ -32,7 +32,7 @@ def find_trials() -> list[Run]:
 
 
 def start(
-    model: str | Path, data: str | Path, *, protocol: str, seed: int = 42, trust: bool = False
+    model: str | Path, data: str | Path, *, protocol: str, seed: int = 42, robustness: bool = False
 ) -> Run:
     """Start to test a model on a corpus in the background.
 
@@ -41,7 +41,7 @@ def start(
     model : str or Path
         A bundle.
     data, protocol, seed, trust
-        See `ser.evaluation.report.test_corpus`.
+        See `ser.evaluation.report.evaluate_corpus`.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def start(
                 "data": str(data),
                 "protocol": protocol,
                 "seed": seed,
-                "trust": trust,
+                "robustness": robustness,
             }
         )
         launch(trial)
@@ -113,8 +113,8 @@ def run(trial: Run) -> None:
     Raises
     ------
     SerError
-        See `ser.evaluation.report.test_corpus`, and if the folder is no trial or is being worked
-        on.
+        See `ser.evaluation.report.evaluate_corpus`, and if the folder is no trial or is being
+        worked on.
     Stopped
         If `ser.training.runs.Run.ask_to_stop` was called.
     """
@@ -123,19 +123,19 @@ def run(trial: Run) -> None:
         raise RunError(f"{trial.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
     with trial.locked():
         trial.folder.joinpath("stop").unlink(missing_ok=True)  # meant for a process before this one
-        progress = _Progress(trial, stages=3 if config["trust"] else 2)
+        progress = _Progress(trial, stages=3 if config["robustness"] else 2)
         try:
             trial.write_status("preparing", "Loading the model")
             from ser.evaluation import report
             from ser.models.recognizer import Recognizer
 
             recognizer = Recognizer.load(config["model"])
-            result, _ = report.test_corpus(
+            result, _ = report.evaluate_corpus(
                 recognizer,
                 config["data"],
                 protocol=config["protocol"],
                 seed=config["seed"],
-                trust=config["trust"],
+                robustness=config["robustness"],
                 progress=progress,
             )
             write_json(trial.folder / "report.json", result, indent=None)

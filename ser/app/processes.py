@@ -33,12 +33,12 @@ _LOG_BYTES = 20_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
-def free_name(wish: str) -> str:
+def free_name(preferred: str) -> str:
     """Return a name that no run of the app has: the one wished for, or with a number added."""
-    name, number = wish, 1
+    name, number = preferred, 1
     while (workspace.folder() / name).exists():
         number += 1
-        name = f"{wish}-{number}"
+        name = f"{preferred}-{number}"
     return name
 
 

@@ -14,7 +14,7 @@ from ser.errors import Stopped
 
 @dataclass(frozen=True)
 class Status:
-    """How far a job has come.
+    """How far a task has come.
 
     Attributes
     ----------
@@ -37,13 +37,13 @@ class Status:
         return (self.total - self.done) / self.speed if self.speed and self.total else None
 
 
-class Job:
+class Task:
     """A function that runs in a thread of its own, from now on.
 
     Parameters
     ----------
     work : callable
-        Called with the job, so that it can `report` how far it is.
+        Called with the task, so that it can `report` how far it is.
     what : str
         Words for its beginning.
 
@@ -60,16 +60,16 @@ class Job:
 
     Examples
     --------
-    >>> def work(job):
-    ...     job.report("Counting", 1, 2)
+    >>> def work(task):
+    ...     task.report("Counting", 1, 2)
     ...     return "done"
-    >>> job = Job(work, "Beginning")
-    >>> job.join()
-    >>> job.running, job.result, job.status.what
+    >>> task = Task(work, "Beginning")
+    >>> task.join()
+    >>> task.running, task.result, task.status.what
     (False, 'done', 'Counting')
     """
 
-    def __init__(self, work: Callable[[Job], Any], what: str) -> None:
+    def __init__(self, work: Callable[[Task], Any], what: str) -> None:
         self.status = Status(what)
         self.result: Any = None
         self.error: Exception | None = None
@@ -79,7 +79,7 @@ class Job:
         self._thread = Thread(target=self._run, args=(work,), name=what, daemon=True)
         self._thread.start()
 
-    def _run(self, work: Callable[[Job], Any]) -> None:
+    def _run(self, work: Callable[[Task], Any]) -> None:
         try:
             self.result = work(self)
         except (Stopped, DownloadStopped) as stopped:
@@ -104,7 +104,7 @@ class Job:
         Raises
         ------
         Stopped
-            If someone asked the job to stop.
+            If someone asked the task to stop.
         """
         self.note(what, done, total)
         if self.stopping:

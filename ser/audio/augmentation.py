@@ -50,7 +50,7 @@ def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = C
         speech = colour(speech, rng, rate=rate)
     if rng.random() < 0.25:
         speech = reverberate(speech, rng.uniform(0.1, 0.5), rng, rate=rate)
-    clip = place(speech, contract.clip_samples, rng)
+    clip = shift_in_time(speech, contract.clip_samples, rng)
     if rng.random() < 0.5:
         clip = add_noise(clip, rng.uniform(10, 40), rng)
     if rng.random() < 0.2:
@@ -149,7 +149,7 @@ def narrow(clip: Samples, rng: np.random.Generator, *, rate: int) -> Samples:
     return np.fft.irfft(spectrum, len(clip)).astype(np.float32)
 
 
-def place(speech: Samples, length: int, rng: np.random.Generator) -> Samples:
+def shift_in_time(speech: Samples, length: int, rng: np.random.Generator) -> Samples:
     """Cut to, or lay at a random position into, exactly `length` samples."""
     room = length - len(speech)
     if room < 0:

@@ -18,8 +18,8 @@ import pandas as pd
 
 from ser import audio
 from ser.audio.config import CONTRACT
-from ser.labels import EMOTIONS, emotion_of
 from ser.errors import DataError
+from ser.labels import EMOTIONS, emotion_of
 from ser.utils.parallel import Progress, map_items
 
 COLUMNS = (
@@ -92,7 +92,7 @@ def parse_ravdess(stem: str) -> dict[str, str] | None:
     Livingstone & Russo 2018, https://doi.org/10.1371/journal.pone.0196391: modality, vocal
     channel, emotion, intensity, statement, repetition, actor (odd male, even female).  Actors
     above 24 are allowed, so that other corpora can use the scheme; those from 90 on are people's
-    own voices (`ser.data.enrolment`), with statements and repetitions up to 99 and no gender.
+    own voices (`ser.data.recordings`), with statements and repetitions up to 99 and no gender.
 
     Parameters
     ----------
@@ -320,14 +320,14 @@ def _corpus(clips: list[dict[str, str]], skipped: list[dict[str, str]]) -> Corpu
     return Corpus(table, pd.DataFrame(skipped, columns=["path", "reason"], dtype=str))
 
 
-def inspect(corpus: Corpus, *, jobs: int = -1, progress: Progress | None = None) -> Corpus:
+def inspect(corpus: Corpus, *, n_jobs: int = -1, progress: Progress | None = None) -> Corpus:
     """Open every clip: how long, how loud, what is heard, and which cannot be used.
 
     Parameters
     ----------
     corpus : Corpus
         As `scan` returns it.
-    jobs : int
+    n_jobs : int
         Parallel workers; -1 is one per core.
     progress : callable, optional
         See `ser.utils.parallel.map_items`.
@@ -338,7 +338,7 @@ def inspect(corpus: Corpus, *, jobs: int = -1, progress: Progress | None = None)
         ``clips`` gains ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS) and
         ``audio`` (`ser.audio.audio_hash`); clips that cannot be used move to ``skipped``.
     """
-    measured = measure(corpus.clips["path"], jobs=jobs, progress=progress)
+    measured = measure(corpus.clips["path"], n_jobs=n_jobs, progress=progress)
     good = (measured["reason"] == "").to_numpy()
     clips = corpus.clips.loc[good].reset_index(drop=True)
     clips = clips.join(measured.loc[good].drop(columns="reason").reset_index(drop=True))
@@ -351,7 +351,7 @@ def inspect(corpus: Corpus, *, jobs: int = -1, progress: Progress | None = None)
 
 
 def measure(
-    paths: Iterable[str], *, jobs: int = -1, progress: Progress | None = None
+    paths: Iterable[str], *, n_jobs: int = -1, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Open audio files: how long, how loud, what is heard, or why they cannot be used.
 
@@ -359,7 +359,7 @@ def measure(
     ----------
     paths : iterable of str
         Audio files.
-    jobs, progress
+    n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
     Returns
@@ -368,7 +368,7 @@ def measure(
         One row per file: ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS),
         ``audio`` (`ser.audio.audio_hash`), and ``reason``, which is empty if it can be used.
     """
-    rows = map_items(_measure, paths, "Opening clips", jobs=jobs, progress=progress)
+    rows = map_items(_measure, paths, "Opening clips", n_jobs=n_jobs, progress=progress)
     table = pd.DataFrame(
         rows, columns=["seconds", "speech_seconds", "level_dbfs", "audio", "reason"]
     )
@@ -420,8 +420,8 @@ def duplicates(clips: pd.DataFrame) -> pd.DataFrame:
     clips : DataFrame
         With the column ``audio``, see `inspect`.
     """
-    twins = clips[clips.duplicated("audio", keep=False)]
-    return twins.sort_values(["audio", "name"])
+    duplicated = clips[clips.duplicated("audio", keep=False)]
+    return duplicated.sort_values(["audio", "name"])
 
 
 def counterparts(clips: pd.DataFrame, clip: pd.Series) -> pd.DataFrame:

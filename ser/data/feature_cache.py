@@ -66,7 +66,7 @@ def compute_features(
     copies: int = 0,
     seed: int = 0,
     cache: Path | None = None,
-    jobs: int = -1,
+    n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> Features:
     """Return the features of clips, from the cache where it has them.
@@ -84,7 +84,7 @@ def compute_features(
         and the contract; never on the other clips.
     cache : Path, optional
         Folder of the cache; by default `cache_folder`.
-    jobs : int
+    n_jobs : int
         Parallel workers; -1 is one per core.
     progress : callable, optional
         See `ser.utils.parallel.map_items`.
@@ -103,7 +103,7 @@ def compute_features(
     one = partial(
         _cached, contract=contract, copies=copies, seed=seed, cache=cache or cache_folder()
     )
-    found = map_items(one, paths, "Computing features", jobs=jobs, progress=progress)
+    found = map_items(one, paths, "Computing features", n_jobs=n_jobs, progress=progress)
     shape = contract.input_shape
     return Features(
         np.array([clean for clean, _ in found], np.float32).reshape(len(found), *shape),
@@ -117,7 +117,7 @@ def nonspeech_features(
     contract: Contract = CONTRACT,
     copies: int = 0,
     seed: int = 0,
-    jobs: int = -1,
+    n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> Features:
     """Return the features of sounds that are no speech, see `ser.audio.nonspeech.exposure`.
@@ -126,7 +126,7 @@ def nonspeech_features(
     ----------
     count : int
         How many sounds.
-    contract, seed, jobs, progress
+    contract, seed, n_jobs, progress
         See `compute_features`.
     copies : int
         So many further sounds stand in for the copies of each.
@@ -136,7 +136,7 @@ def nonspeech_features(
     Features
     """
     one = partial(_nonspeech, contract=contract, copies=copies, seed=seed)
-    found = map_items(one, range(count), "Making non-speech", jobs=jobs, progress=progress)
+    found = map_items(one, range(count), "Making non-speech", n_jobs=n_jobs, progress=progress)
     inputs = np.array(found, np.float32).reshape(count, 1 + copies, *contract.input_shape)
     return Features(inputs[:, 0], inputs[:, 1:].astype(np.float16))
 
@@ -193,7 +193,9 @@ def _compute(
     except audio.AudioError as error:
         raise type(error)(f"{path}: {error}") from error
     rng = np.random.default_rng(int(name[:16], 16))
-    varied = [augmentation.augment(samples[start:end], rng, contract=contract) for _ in range(copies)]
+    varied = [
+        augmentation.augment(samples[start:end], rng, contract=contract) for _ in range(copies)
+    ]
     shape = (copies, *contract.input_shape)
     more = np.array([features.model_input(v, contract=contract) for v in varied], np.float16)
     return features.model_input(clip.samples, contract=contract), more.reshape(shape)

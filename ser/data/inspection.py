@@ -36,7 +36,7 @@ _WORDS = [c for c in corpora.COLUMNS if c not in ("path", "name", "clip_id")]
 
 
 @dataclass(frozen=True)
-class Index:
+class Inspection:
     """A corpus whose clips were opened.
 
     Attributes
@@ -59,16 +59,16 @@ class Index:
         return PENDING not in set(self.skipped["reason"])
 
 
-def index_file(location: str | Path) -> Path:
+def inspection_file(location: str | Path) -> Path:
     """Return where the table of a corpus is kept, whether or not it is there."""
     name = hashlib.sha256(os.fsencode(os.path.abspath(location))).hexdigest()[:24]
     return feature_cache.cache_folder().parent / "corpora" / f"{name}-{_RECIPE}.csv"
 
 
-def read_index(location: str | Path) -> Index | None:
+def read_inspection(location: str | Path) -> Inspection | None:
     """Return what is known about a corpus without looking at it, or None."""
     try:
-        data = index_file(location).read_bytes()
+        data = inspection_file(location).read_bytes()
         table = _parse(data)
     except (OSError, ValueError):  # none yet, or damaged: it can be made again
         return None
@@ -78,12 +78,12 @@ def read_index(location: str | Path) -> Index | None:
     skipped = table.loc[~good, ["path", "reason"]].reset_index(drop=True)
     words = dict.fromkeys(_WORDS, "category")
     key = hashlib.sha256(data).hexdigest()[:24]
-    return Index(clips.reset_index(drop=True).astype(words), skipped, key)
+    return Inspection(clips.reset_index(drop=True).astype(words), skipped, key)
 
 
-def update_index(
-    location: str | Path, *, jobs: int = -1, progress: Progress | None = None
-) -> Index:
+def update_inspection(
+    location: str | Path, *, n_jobs: int = -1, progress: Progress | None = None
+) -> Inspection:
     """Look at a corpus and open the clips that are new or changed.
 
     What is done is written every few thousand clips and whenever this is interrupted, also by an
@@ -93,14 +93,14 @@ def update_index(
     ----------
     location : str or Path
         A folder or a ``.csv`` file, see `ser.data.corpora.scan`.
-    jobs : int
+    n_jobs : int
         Parallel workers; -1 is one per core.
     progress : callable, optional
         See `ser.utils.parallel.map_items`; counts all clips of the corpus.
 
     Returns
     -------
-    Index
+    Inspection
 
     Raises
     ------
@@ -111,7 +111,7 @@ def update_index(
     """
     location = os.path.abspath(location)  # what is kept must hold wherever it is read
     corpus = corpora.scan(location)
-    table = _remembered(corpus.clips, index_file(location))
+    table = _remembered(corpus.clips, inspection_file(location))
     left = np.flatnonzero(table["reason"] == PENDING)
     done = len(table) - len(left)
 
@@ -123,17 +123,17 @@ def update_index(
         report("Opening clips", 0, 0)
         for first in range(0, len(left), _CHUNK):
             chunk = left[first : first + _CHUNK]
-            found = corpora.measure(table["path"].iloc[chunk], jobs=jobs, progress=report)
+            found = corpora.measure(table["path"].iloc[chunk], n_jobs=n_jobs, progress=report)
             table.loc[chunk, _MEASURED] = found.set_index(chunk)
             done += len(chunk)
             if (first + _CHUNK) % _WRITE_EVERY == 0:
                 _write(location, table, corpus.skipped)
     finally:
         _write(location, table, corpus.skipped)
-    index = read_index(location)
+    index = read_inspection(location)
     if index is None:
         raise OutputError(
-            f"{index_file(location)} cannot be read back. Is the disk full or another program "
+            f"{inspection_file(location)} cannot be read back. Is the disk full or another program "
             "cleaning the folder? Set SER_CACHE to another folder."
         )
     return index
@@ -173,7 +173,7 @@ def _write(location: str | Path, table: pd.DataFrame, skipped: pd.DataFrame) -> 
     """Write everything that is known; a file that already says so is left alone."""
     everything = pd.concat([table, skipped.assign(size=-1, mtime_ns=-1)], ignore_index=True)
     data = everything[_COLUMNS].to_csv(index=False, lineterminator="\n").encode()
-    file = index_file(location)
+    file = inspection_file(location)
     if file.is_file() and file.read_bytes() == data:
         return
     with atomic_path(file) as temporary:

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.data import corpora, feature_cache
-from ser.labels import EMOTIONS
 from ser.errors import DataError
+from ser.labels import EMOTIONS
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
 
@@ -70,7 +70,7 @@ def summarise(
     clips: pd.DataFrame,
     *,
     cache: Path | None = None,
-    jobs: int = -1,
+    n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> Summary:
     """Return what clips sound like, from the cache where it has these very clips.
@@ -81,7 +81,7 @@ def summarise(
         With ``path``, ``emotion`` and ``audio``, see `ser.data.inspection.Index`.
     cache : Path, optional
         Folder of the cache; by default beside that of the features.
-    jobs, progress
+    n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
     Returns
@@ -99,7 +99,9 @@ def summarise(
     kept = _read(file, ("statistics", "means", "counts"))
     if kept is not None:
         return Summary(**kept)
-    inputs = feature_cache.compute_features(clips["path"].tolist(), jobs=jobs, progress=progress).clean
+    inputs = feature_cache.compute_features(
+        clips["path"].tolist(), n_jobs=n_jobs, progress=progress
+    ).clean
     rows = inputs.transpose(0, 3, 1, 2).reshape(len(inputs), -1, inputs.shape[2])
     statistics = np.concatenate([rows.mean(axis=2), rows.std(axis=2)], axis=1)
     labels = clips["emotion"].astype(str).to_numpy()

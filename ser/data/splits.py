@@ -55,7 +55,7 @@ class Split:
     test: Rows
 
 
-def reference_test(clips: pd.DataFrame, *, seed: int = 42) -> tuple[Rows, Rows]:
+def random_split(clips: pd.DataFrame, *, seed: int = 42) -> tuple[Rows, Rows]:
     """Split as the reference project did: a random, stratified fifth of the clips is for testing.
 
     ``train_test_split(test_size=0.2, stratify=emotion, random_state=seed)`` of scikit-learn over
@@ -243,7 +243,7 @@ def make_split(
     if protocol not in PROTOCOLS:
         raise DataError(f"Unknown protocol {protocol!r}. Use one of: {', '.join(PROTOCOLS)}.")
     if protocol == "reference":
-        rest, test = reference_test(clips, seed=seed)
+        rest, test = random_split(clips, seed=seed)
     else:
         if not 0 <= fold < folds:
             raise DataError(f"There is no fold {fold}: {folds} folds count from 0 to {folds - 1}.")

@@ -1,4 +1,4 @@
-"""Teach a model a voice from a few labelled takes, and say honestly what that gave."""
+"""Teach a model a voice from a few labelled recordings, and say honestly what that gave."""
 
 from __future__ import annotations
 
@@ -13,26 +13,33 @@ from tqdm.auto import tqdm
 from ser.errors import BundleError, DataError, OutputError
 from ser.evaluation import metrics, report
 from ser.models import bundle
-from ser.models.adaptation import Array, Codes, Takes, fit_temperature, learn, leave_out
-from ser.models.embedding import Space
-from ser.models.networks import with_voice
+from ser.models.adaptation import (
+    Array,
+    Codes,
+    Enrolment,
+    fit_adaptation,
+    fit_temperature,
+    leave_one_out,
+)
+from ser.models.embedding import Embedding
+from ser.models.networks import with_adaptation_layer
 from ser.models.recognizer import SURE, UNCERTAIN, Recognizer, calibrated
 from ser.utils.parallel import Progress
 
-_CURVE = (1, 2, 3, 5, 8, 12, 20)  # takes per emotion at which learning is measured
+_CURVE = (1, 2, 3, 5, 8, 12, 20)  # recordings per emotion at which learning is measured
 _DRAWS = 10
 _WORTHWHILE = 0.05
 
 
-def adapt(recognizer: Recognizer, takes: Takes, out: str | Path) -> dict[str, Any]:
+def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> dict[str, Any]:
     """Write a bundle that has learned a voice.
 
     Parameters
     ----------
     recognizer : Recognizer
         The model to adapt; neither it nor its bundle is changed.
-    takes : Takes
-        As this model hears them, see `ser.models.adaptation.listen`.
+    enrolment : Enrolment
+        As this model hears them, see `ser.models.adaptation.enrol`.
     out : str or Path
         A new or empty folder, or an adapted bundle to replace.
 
@@ -51,21 +58,23 @@ def adapt(recognizer: Recognizer, takes: Takes, out: str | Path) -> dict[str, An
     """
     out = Path(out)
     _refuse_to_overwrite(out, recognizer)
-    _check_enough(takes, recognizer.labels)
-    space, parent = recognizer.space, recognizer.manifest
-    head = learn(space, takes)
-    left_out = leave_out(space, takes)
-    temperature = fit_temperature(*left_out, takes.truth, parent.temperature)
-    weights = space.components.astype(np.float64) @ head.weights  # of activations, not places
-    kernel = np.concatenate([head.trust * np.eye(len(head.bias)), weights])
-    bias = head.bias - space.mean @ weights
+    _check_enough(enrolment, recognizer.labels)
+    embedding, parent = recognizer.embedding, recognizer.manifest
+    layer = fit_adaptation(embedding, enrolment)
+    left_out = leave_one_out(embedding, enrolment)
+    temperature = fit_temperature(*left_out, enrolment.truth, parent.temperature)
+    weights = embedding.components.astype(np.float64) @ layer.weights  # of activations, not places
+    kernel = np.concatenate([layer.logit_scale * np.eye(len(layer.bias)), weights])
+    bias = layer.bias - embedding.mean @ weights
     # Names of public corpora are the clip's wherever it lies; other names many people may use.
-    public = takes.clips["clip_id"][takes.clips["corpus"].isin(("ravdess", "emodb"))]
-    counts = takes.clips["emotion"].value_counts()
+    public = enrolment.clips["clip_id"][enrolment.clips["corpus"].isin(("ravdess", "emodb"))]
+    counts = enrolment.clips["emotion"].value_counts()
     manifest = bundle.save_bundle(
         out,
-        with_voice(recognizer.opened, kernel.astype(np.float32), bias.astype(np.float32)),
-        space.with_points(takes.places),
+        with_adaptation_layer(
+            recognizer.opened, kernel.astype(np.float32), bias.astype(np.float32)
+        ),
+        embedding.with_clips(enrolment.embeddings),
         name=out.resolve().name,
         temperature=temperature,
         min_confidence=parent.min_confidence,
@@ -75,84 +84,87 @@ def adapt(recognizer: Recognizer, takes: Takes, out: str | Path) -> dict[str, An
             "adapted": {
                 "parent": parent.name,
                 "parent_sha256": parent.model_sha256,
-                "takes": {label: int(counts.get(label, 0)) for label in recognizer.labels},
-                "speakers": sorted(set(takes.clips["speaker"]) - {""}),
+                "recordings": {label: int(counts.get(label, 0)) for label in recognizer.labels},
+                "speakers": sorted(set(enrolment.clips["speaker"]) - {""}),
             }
         },
-        heard={
-            "ids": sorted({*parent.heard["ids"], *public}),
-            "audio": sorted({*parent.heard["audio"], *takes.clips["audio"]}),
+        training_clips={
+            "ids": sorted({*parent.training_clips["ids"], *public}),
+            "audio": sorted({*parent.training_clips["audio"], *enrolment.clips["audio"]}),
         },
         versions=parent.versions,
     )
-    result = _report(recognizer, takes, left_out, manifest)
+    result = _report(recognizer, enrolment, left_out, manifest)
     report.write_all(out, result, [])
     return result
 
 
-def before_after(recognizer: Recognizer, takes: Takes, logits: Array) -> dict[str, Any]:
-    """Say what learning the takes gives, by leaving each out of what is learned.
+def before_after(recognizer: Recognizer, enrolment: Enrolment, logits: Array) -> dict[str, Any]:
+    """Say what learning the recordings gives, by leaving each out of what is learned.
 
     Parameters
     ----------
     recognizer : Recognizer
         The model as it was.
-    takes : Takes
-        See `ser.models.adaptation.listen`.
-    logits : ndarray of float64, shape (takes, labels)
-        Of every take by what was learned from the others, see `ser.models.adaptation.leave_out`.
+    enrolment : Enrolment
+        See `ser.models.adaptation.enrol`.
+    logits : ndarray of float64, shape (recordings, labels)
+        Of every recording by what was learned from the others, see
+        `ser.models.adaptation.leave_one_out`.
 
     Returns
     -------
     dict
-        ``n``; ``takes`` per label; ``before`` and ``after``: ``right``, ``accuracy`` with its
+        ``n``; ``enrolment`` per label; ``before`` and ``after``: ``right``, ``accuracy`` with its
         interval, ``uar`` and ``confusion_matrix`` (rows: truth, columns: answer); ``labels``;
-        ``curve`` (see `learning_curve`); and in words: ``sentence``, ``advice`` (would more takes
-        help?) and ``notes``.
+        ``curve`` (see `learning_curve`); and in words: ``sentence``, ``advice`` (would more
+        recordings help?) and ``notes``.
     """
     labels = list(recognizer.labels)
-    before, after = (_figures(z, takes.truth, len(labels)) for z in (takes.logits, logits))
-    counts = takes.clips["emotion"].value_counts()
-    curve = learning_curve(recognizer.space, takes)
+    before, after = (_figures(z, enrolment.truth, len(labels)) for z in (enrolment.logits, logits))
+    counts = enrolment.clips["emotion"].value_counts()
+    curve = learning_curve(recognizer.embedding, enrolment)
     old, new = (_in_words(figures) for figures in (before, after))
     return {
-        "n": len(takes),
-        "takes": {label: int(counts.get(label, 0)) for label in labels},
+        "n": len(enrolment),
+        "recordings": {label: int(counts.get(label, 0)) for label in labels},
         "before": before,
         "after": after,
         "labels": labels,
         "curve": curve,
         "sentence": (
-            f"Of {len(takes)} takes it named {old} rightly before, and names {new} now, when each "
-            "is answered by what was learned from the others."
+            f"Of {len(enrolment)} recordings it named {old} rightly before, and names {new} now, "
+            "when each is answered by what was learned from the others."
         ),
         "advice": _advice(curve, int(counts.max())),
-        "notes": _notes(recognizer, takes),
+        "notes": _notes(recognizer, enrolment),
     }
 
 
-def learning_curve(space: Space, takes: Takes, *, seed: int = 0) -> list[dict[str, float]]:
-    """Measure on the takes themselves what each further take per emotion gave.
+def learning_curve(
+    embedding: Embedding, enrolment: Enrolment, *, seed: int = 0
+) -> list[dict[str, float]]:
+    """Measure on the recordings themselves what each further recording per emotion gave.
 
-    One take of every emotion is kept for testing and the model learns from some of the others;
+    One recording of every emotion is kept for testing and the model learns from some of the others;
     the mean over ten draws.
 
     Parameters
     ----------
-    space : Space
+    embedding : Embedding
         Of the model.
-    takes : Takes
-        See `ser.models.adaptation.listen`; emotions with a single take are left out.
+    enrolment : Enrolment
+        See `ser.models.adaptation.enrol`; emotions with a single recording are left out.
     seed : int
         Of the draws.
 
     Returns
     -------
     list of dict
-        ``takes`` per emotion (0 is the model as it was) and ``accuracy``; empty if no emotion has
-        two.
+        ``enrolment`` per emotion (0 is the model as it was) and ``accuracy``; empty if no emotion
+        has two.
     """
-    seen, counts = np.unique(takes.truth, return_counts=True)
+    seen, counts = np.unique(enrolment.truth, return_counts=True)
     usable = seen[counts > 1]
     if len(usable) < 2:
         return []
@@ -161,56 +173,58 @@ def learning_curve(space: Space, takes: Takes, *, seed: int = 0) -> list[dict[st
     right: dict[int, list[bool]] = {n: [] for n in [0, *sizes]}
     for draw in range(_DRAWS):
         rng = np.random.default_rng([seed, draw])
-        orders = [rng.permutation(np.flatnonzero(takes.truth == label)) for label in usable]
-        kept = takes[np.array([order[-1] for order in orders])]
+        orders = [rng.permutation(np.flatnonzero(enrolment.truth == label)) for label in usable]
+        kept = enrolment[np.array([order[-1] for order in orders])]
         right[0] += list(kept.logits.argmax(axis=1) == kept.truth)
         for n in sizes:
-            head = learn(space, takes[np.concatenate([order[:n] for order in orders])])
-            right[n] += list(head.logits(kept).argmax(axis=1) == kept.truth)
-    return [{"takes": n, "accuracy": float(np.mean(right[n]))} for n in right]
+            layer = fit_adaptation(
+                embedding, enrolment[np.concatenate([order[:n] for order in orders])]
+            )
+            right[n] += list(layer.logits(kept).argmax(axis=1) == kept.truth)
+    return [{"recordings": n, "accuracy": float(np.mean(right[n]))} for n in right]
 
 
-def choose(clips: pd.DataFrame, takes_per_emotion: int, *, seed: int = 42) -> pd.DataFrame:
+def choose(clips: pd.DataFrame, shots: int, *, seed: int = 42) -> pd.DataFrame:
     """Draw so many clips of every emotion, or all where there are fewer.
 
     Parameters
     ----------
     clips : DataFrame
         Table of clips.
-    takes_per_emotion : int
+    shots : int
         At least 1.
     seed : int
         Of the draw.
     """
-    drawn, _ = _draw(clips["emotion"].to_numpy(str), takes_per_emotion, 0, [seed])
+    drawn, _ = _draw(clips["emotion"].to_numpy(str), shots, 0, [seed])
     return clips.iloc[drawn].reset_index(drop=True)
 
 
 def study(
     recognizer: Recognizer,
-    takes: Takes,
+    enrolment: Enrolment,
     *,
-    takes_per_emotion: int = 5,
+    shots: int = 5,
     repeats: int = 10,
     seed: int = 42,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Adapt to every speaker of a corpus in turn, and test on what else they say.
 
-    For each speaker and repeat, takes of every emotion are drawn and learned, and all other clips
-    of the speaker are tested with the model as it was and as it is then.  At least one clip of
-    every emotion is kept for testing, so an emotion with few clips gives fewer takes, and one with
-    a single clip gives none.
+    For each speaker and repeat, recordings of every emotion are drawn and learned, and all other
+    clips of the speaker are tested with the model as it was and as it is then.  At least one clip
+    of every emotion is kept for testing, so an emotion with few clips gives fewer recordings, and
+    one with a single clip gives none.
 
     Parameters
     ----------
     recognizer : Recognizer
         The model as it is.
-    takes : Takes
-        All clips of the corpus, see `ser.models.adaptation.listen`; those without a speaker count
+    enrolment : Enrolment
+        All clips of the corpus, see `ser.models.adaptation.enrol`; those without a speaker count
         as of one.
-    takes_per_emotion : int
-        How many takes of each emotion to learn from, where there are enough.
+    shots : int
+        How many recordings of each emotion to learn from, where there are enough.
     repeats : int
         Draws per speaker.
     seed : int
@@ -232,15 +246,15 @@ def study(
     DataError
         If no speaker has two clips each of two emotions, or a number makes no sense.
     """
-    if takes_per_emotion < 1 or repeats < 1:
-        raise DataError("takes_per_emotion and repeats must be 1 or more.")
-    names = takes.clips["speaker"].to_numpy(str)
+    if shots < 1 or repeats < 1:
+        raise DataError("shots and repeats must be 1 or more.")
+    names = enrolment.clips["speaker"].to_numpy(str)
     rows: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
     speakers = sorted(set(names))
     bar = tqdm(speakers, desc="Adapting", unit="speaker", disable=None)
     for number, speaker in enumerate(bar):
-        own = takes[names == speaker]
+        own = enrolment[names == speaker]
         figures, learned, tested = [], [], []
         _, counts = np.unique(own.truth, return_counts=True)
         if (counts > 1).sum() < 2:
@@ -248,9 +262,9 @@ def study(
             left_out.append({"speaker": speaker, "reason": reason})
             continue
         for repeat in range(repeats):
-            drawn, rest = _draw(own.truth, takes_per_emotion, 1, [seed, number, repeat])
+            drawn, rest = _draw(own.truth, shots, 1, [seed, number, repeat])
             others = own[rest]
-            answers = learn(recognizer.space, own[drawn]).logits(others)
+            answers = fit_adaptation(recognizer.embedding, own[drawn]).logits(others)
             figures.append([_rates(z, others.truth) for z in (others.logits, answers)])
             learned.append(len(drawn))
             tested.append(len(rest))
@@ -276,18 +290,20 @@ def study(
     return {
         "protocol": "adapt",
         "protocol_in_words": (
-            f"for every speaker {takes_per_emotion} takes per emotion are learned (fewer where "
+            f"for every speaker {shots} recordings per emotion are learned (fewer where "
             "fewer would leave none to test) and all others tested, "
-            f"{repeats} times with other takes"
+            f"{repeats} times with other recordings"
         ),
-        "takes_per_emotion": takes_per_emotion,
+        "shots": shots,
         "repeats": repeats,
         "seed": seed,
-        "corpora": sorted(takes.clips["corpus"].unique()),
+        "corpora": sorted(enrolment.clips["corpus"].unique()),
         "model": recognizer.manifest.name,
         "model_sha256": recognizer.manifest.model_sha256,
-        "n_clips": len(takes),
-        "n_heard_in_training": int(report.heard(takes.clips, recognizer.manifest).sum()),
+        "n_clips": len(enrolment),
+        "n_seen_in_training": int(
+            report.seen_in_training(enrolment.clips, recognizer.manifest).sum()
+        ),
         **overall,
         "gain": {
             key: overall["after"][key] - overall["before"][key] for key in ("accuracy", "uar")
@@ -330,12 +346,12 @@ def _over_speakers(figures: list[dict[str, float]]) -> dict[str, Any]:
     return result
 
 
-def _check_enough(takes: Takes, labels: tuple[str, ...]) -> None:
-    if len(np.unique(takes.truth)) < 2:
-        only = labels[takes.truth[0]] if len(takes) else "nothing"
+def _check_enough(enrolment: Enrolment, labels: tuple[str, ...]) -> None:
+    if len(np.unique(enrolment.truth)) < 2:
+        only = labels[enrolment.truth[0]] if len(enrolment) else "nothing"
         raise DataError(
-            f"All takes are {only}; from one emotion alone a model would learn to hear it "
-            "everywhere. Give takes of two or more."
+            f"All recordings are {only}; from one emotion alone a model would learn to hear it "
+            "everywhere. Give recordings of two or more."
         )
 
 
@@ -354,21 +370,21 @@ def _refuse_to_overwrite(out: Path, recognizer: Recognizer) -> None:
 
 def _report(
     recognizer: Recognizer,
-    takes: Takes,
+    enrolment: Enrolment,
     left_out: tuple[Array, Array],
     manifest: bundle.Manifest,
 ) -> dict[str, Any]:
-    """Return the report of an adapted bundle: its takes, each as if it had not been learned."""
+    """Return the report of an adapted bundle: each recording as if it had not been learned."""
     logits, distances = left_out
     labels = recognizer.labels
     probabilities = calibrated(logits, distances, manifest.temperature)
-    known = takes.clips[["emotion", *report.KEPT]].rename(columns={"emotion": "truth"})
+    known = enrolment.clips[["emotion", *report.KEPT]].rename(columns={"emotion": "truth"})
     verdicts = np.where(probabilities.max(axis=1) < manifest.min_confidence, UNCERTAIN, SURE)
     predictions = pd.DataFrame(
         {
-            "file": takes.clips["name"],
-            "start": takes.clips["start"],
-            "end": takes.clips["end"],
+            "file": enrolment.clips["name"],
+            "start": enrolment.clips["start"],
+            "end": enrolment.clips["end"],
             "emotion": [labels[i] for i in probabilities.argmax(axis=1)],
             "verdict": verdicts,
             **{label: probabilities[:, i] for i, label in enumerate(labels)},
@@ -376,20 +392,22 @@ def _report(
     ).join(known)
     return {
         "protocol": "adapt",
-        "protocol_in_words": "takes, each answered by what was learned from the others",
+        "protocol_in_words": "recordings, each answered by what was learned from the others",
         "seed": None,
-        "corpora": sorted(takes.clips["corpus"].unique()),
+        "corpora": sorted(enrolment.clips["corpus"].unique()),
         "model": manifest.name,
         "model_sha256": manifest.model_sha256,
         "temperature": manifest.temperature,
         "min_confidence": manifest.min_confidence,
-        "n_heard_in_training": int(report.heard(takes.clips, recognizer.manifest).sum()),
+        "n_seen_in_training": int(
+            report.seen_in_training(enrolment.clips, recognizer.manifest).sum()
+        ),
         "n_uncertain": int((verdicts == UNCERTAIN).sum()),
         "n_train": manifest.training.get("n_train"),
         "n_validation": manifest.training.get("n_validation"),
         "refit": bool(manifest.training.get("refit")),
         **metrics.evaluate(predictions, labels),
-        "adaptation": before_after(recognizer, takes, logits),
+        "adaptation": before_after(recognizer, enrolment, logits),
         "predictions": report.to_rows(predictions),
     }
 
@@ -415,47 +433,47 @@ def _in_words(figures: dict[str, Any]) -> str:
 
 
 def _advice(curve: list[dict[str, float]], most: int) -> str:
-    """Say what further takes would give, as far as the takes at hand can tell."""
-    learned = [point for point in curve if point["takes"] > 0]
+    """Say what further recordings would give, as far as those at hand can tell."""
+    learned = [point for point in curve if point["recordings"] > 0]
     if len(learned) < 2:
         return (
-            "Whether more takes would help cannot be known yet: that takes three or more of every "
-            f"emotion ({most} at most so far)."
+            "Whether more recordings would help cannot be known yet: that takes three or more of "
+            f"every emotion ({most} at most so far)."
         )
     last = learned[-1]
-    earlier = [p for p in learned[:-1] if p["takes"] <= max(last["takes"] / 2, 1)][-1]
+    earlier = [p for p in learned[:-1] if p["recordings"] <= max(last["recordings"] / 2, 1)][-1]
     gain = last["accuracy"] - earlier["accuracy"]
     measured = (
-        f"learning from {earlier['takes']:.0f} takes per emotion it was right on "
-        f"{earlier['accuracy']:.0%} of the others, from {last['takes']:.0f} on "
+        f"learning from {earlier['recordings']:.0f} recordings per emotion it was right on "
+        f"{earlier['accuracy']:.0%} of the others, from {last['recordings']:.0f} on "
         f"{last['accuracy']:.0%}"
     )
     if gain >= _WORTHWHILE:
         return (
-            f"More takes would probably help: {measured}. Twice as many may bring as much again "
-            "at best."
+            f"More recordings would probably help: {measured}. Twice as many may bring as much "
+            "again at best."
         )
-    return f"More takes of this kind would hardly help: {measured}."
+    return f"More recordings of this kind would hardly help: {measured}."
 
 
-def _notes(recognizer: Recognizer, takes: Takes) -> list[str]:
+def _notes(recognizer: Recognizer, enrolment: Enrolment) -> list[str]:
     notes = []
-    missing = [e for e in recognizer.labels if e not in set(takes.clips["emotion"])]
+    missing = [e for e in recognizer.labels if e not in set(enrolment.clips["emotion"])]
     if missing:
         notes.append(
-            f"There is no take of {', '.join(missing)}: there it relies on what it knew, moved to "
-            "this voice, and is rarer right than with takes."
+            f"There is no recording of {', '.join(missing)}: there it relies on what it knew, "
+            "moved to this voice, and is rarer right than with recordings."
         )
-    speakers = sorted(set(takes.clips["speaker"]) - {""})
+    speakers = sorted(set(enrolment.clips["speaker"]) - {""})
     if len(speakers) > 1:
         notes.append(
             f"The takes are of {len(speakers)} speakers; each would gain more from a model adapted "
             "to that voice alone."
         )
-    known = int(report.heard(takes.clips, recognizer.manifest).sum())
+    known = int(report.seen_in_training(enrolment.clips, recognizer.manifest).sum())
     if known:
         notes.append(
-            f"{known} of the takes were heard in training already, so what it was before looks "
-            "better than it was."
+            f"{known} of the recordings were heard in training already, so what it was before "
+            "looks better than it was."
         )
     return notes

@@ -43,7 +43,7 @@ PROTOCOL_WORDS = {
 KEPT = ("speaker", "gender", "channel", "intensity", "statement", "corpus")
 
 
-def test(
+def evaluate_clips(
     recognizer: Recognizer,
     clips: pd.DataFrame,
     *,
@@ -51,7 +51,7 @@ def test(
     protocol: str,
     seed: int | None,
     in_words: str | None = None,
-    jobs: int = -1,
+    n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Ask a recogniser about clips whose emotion is known, and report.
@@ -70,7 +70,7 @@ def test(
         Of the split, if there was one.
     in_words : str, optional
         What the protocol means here, if not what `PROTOCOL_WORDS` says.
-    jobs, progress
+    n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
     Returns
@@ -92,7 +92,9 @@ def test(
         raise DataError(
             f"The model has no label for: {', '.join(foreign)}. It knows: {', '.join(labels)}."
         )
-    found, refused = recognizer.predict_files(clips["path"].tolist(), jobs=jobs, progress=progress)
+    found, refused = recognizer.predict_files(
+        clips["path"].tolist(), n_jobs=n_jobs, progress=progress
+    )
     if len(refused):
         raise DataError(f"{refused.iloc[0]['path']}: {refused.iloc[0]['reason']}")
     known = clips[["emotion", *KEPT]].rename(columns={"emotion": "truth"})
@@ -112,7 +114,7 @@ def test(
         "model_sha256": manifest.model_sha256,
         "temperature": manifest.temperature,
         "min_confidence": manifest.min_confidence,
-        "n_heard_in_training": int(heard(clips, manifest).sum()),
+        "n_seen_in_training": int(seen_in_training(clips, manifest).sum()),
         "n_uncertain": int((predictions["verdict"] != SURE).sum()),
         "n_train": manifest.training.get("n_train"),
         "n_validation": manifest.training.get("n_validation"),
@@ -122,14 +124,14 @@ def test(
     }
 
 
-def test_corpus(
+def evaluate_corpus(
     recognizer: Recognizer,
     data: str | Path,
     *,
     protocol: str = "reference",
     seed: int = 42,
-    trust: bool = False,
-    jobs: int = -1,
+    robustness: bool = False,
+    n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Test a model on a corpus, and never call a clip unheard that trained it.
@@ -144,15 +146,15 @@ def test_corpus(
         The test clips of the reference split, or every clip.
     seed : int
         Of the reference split.
-    trust : bool
-        Also `test_trust`.
-    jobs, progress
+    robustness : bool
+        Also `evaluate_robustness`.
+    n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
     Returns
     -------
     report : dict
-        See `test`.
+        See `evaluate_clips`.
     skipped : DataFrame
         What of the corpus was left out and why, see `ser.data.corpora.Corpus`.
 
@@ -163,51 +165,51 @@ def test_corpus(
     """
     from ser.data import splits
 
-    corpus = corpora.inspect(corpora.scan(data), jobs=jobs, progress=progress)
+    corpus = corpora.inspect(corpora.scan(data), n_jobs=n_jobs, progress=progress)
     clips, in_words = corpus.clips, None
     if protocol == "reference":
-        if not heard(clips, recognizer.manifest).any():
+        if not seen_in_training(clips, recognizer.manifest).any():
             in_words = (
                 "a random fifth of the clips, stratified by emotion, of a corpus that the model "
                 "was not trained on (protocol all tests on every clip)"
             )
-        _, chosen = splits.reference_test(clips, seed=seed)
+        _, chosen = splits.random_split(clips, seed=seed)
         clips = clips.iloc[chosen].reset_index(drop=True)
-        known = heard(clips, recognizer.manifest)
+        known = seen_in_training(clips, recognizer.manifest)
         if known.any():
             raise DataError(
                 f"{recognizer.manifest.name} was trained on {known.sum()} of the {len(clips)} test "
                 "clips of this split, so they are not unheard. Use the seed it was trained with, "
                 "or protocol all, which says how many clips were heard."
             )
-    result = test(
+    result = evaluate_clips(
         recognizer,
         clips,
         root=data,
         protocol=protocol,
         seed=seed if protocol == "reference" else None,
         in_words=in_words,
-        jobs=jobs,
+        n_jobs=n_jobs,
         progress=progress,
     )
-    if trust:
-        result |= test_trust(recognizer, clips, jobs=jobs, progress=progress)
+    if robustness:
+        result |= evaluate_robustness(recognizer, clips, n_jobs=n_jobs, progress=progress)
     return result, corpus.skipped
 
 
-def test_trust(
+def evaluate_robustness(
     recognizer: Recognizer,
     clips: pd.DataFrame,
     *,
-    jobs: int = -1,
+    n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Test what clean figures do not show: other conditions, and sounds that are no speech.
 
     Parameters
     ----------
-    recognizer, clips, jobs, progress
-        See `test`.
+    recognizer, clips, n_jobs, progress
+        See `evaluate_clips`.
 
     Returns
     -------
@@ -215,7 +217,7 @@ def test_trust(
         ``robustness`` and ``rejection``, see `ser.evaluation.robustness`.
     """
     return {
-        "robustness": robustness.measure(recognizer, clips, jobs=jobs, progress=progress),
+        "robustness": robustness.measure(recognizer, clips, n_jobs=n_jobs, progress=progress),
         "rejection": robustness.measure_rejection(recognizer),
     }
 
@@ -239,10 +241,10 @@ def to_rows(predictions: pd.DataFrame) -> dict[str, Any]:
     return {"columns": list(predictions.columns), "rows": rows}
 
 
-def heard(clips: pd.DataFrame, manifest: Manifest) -> pd.Series:
+def seen_in_training(clips: pd.DataFrame, manifest: Manifest) -> pd.Series:
     """Say for each clip whether the model was trained or calibrated on it, by name or by sound."""
-    by_name = clips["clip_id"].isin(set(manifest.heard["ids"]) - {""})
-    return by_name | clips["audio"].isin(manifest.heard["audio"])
+    by_name = clips["clip_id"].isin(set(manifest.training_clips["ids"]) - {""})
+    return by_name | clips["audio"].isin(manifest.training_clips["audio"])
 
 
 def write_all(
@@ -257,7 +259,7 @@ def write_all(
     folder : str or Path
         A bundle.
     report : dict
-        See `test`.
+        See `evaluate_clips`.
     epochs : sequence of dict
         The run's epochs, for its curves.
 

@@ -33,7 +33,7 @@ def measure(
     recognizer: Recognizer,
     clips: pd.DataFrame,
     *,
-    jobs: int = -1,
+    n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Test a recogniser on the same clips under every condition.
@@ -44,7 +44,7 @@ def measure(
         The model.
     clips : DataFrame
         Test clips, with ``path`` and ``emotion``.
-    jobs, progress
+    n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
     Returns
@@ -65,7 +65,7 @@ def measure(
     talkers = [[paths[k] for k in rng.permutation(places[places != i])[:_TALKERS]] for i in places]
     one = partial(_all_conditions, contract=recognizer.contract)
     items = list(zip(paths, talkers, range(len(paths)), strict=True))
-    found = map_items(one, items, "Testing conditions", jobs=jobs, progress=progress)
+    found = map_items(one, items, "Testing conditions", n_jobs=n_jobs, progress=progress)
     labels = list(recognizer.labels)
     truth = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     rows = []
@@ -111,7 +111,7 @@ def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[dict[str
         ``confidence``, the mean of the largest probability of those that are not silent.
     """
     rows: list[dict[str, Any]] = []
-    sounds = pd.DataFrame(test_sounds(seed), columns=["kind", "like_training", "samples"])
+    sounds = pd.DataFrame(nonspeech_sounds(seed), columns=["kind", "like_training", "samples"])
     for kind, group in sounds.groupby("kind", sort=False):
         clips = []
         for samples in group["samples"]:
@@ -135,7 +135,7 @@ def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[dict[str
     return rows
 
 
-def test_sounds(seed: int = 0) -> Iterator[tuple[str, bool, Samples]]:
+def nonspeech_sounds(seed: int = 0) -> Iterator[tuple[str, bool, Samples]]:
     """Yield (kind, whether training hears its like, samples) of sounds that are no speech.
 
     Each lasts 4 s at 16 kHz and comes at levels from -80 to +20 dB relative to full scale, clipped
@@ -143,7 +143,7 @@ def test_sounds(seed: int = 0) -> Iterator[tuple[str, bool, Samples]]:
 
     Examples
     --------
-    >>> kinds = {kind for kind, _, _ in test_sounds()}
+    >>> kinds = {kind for kind, _, _ in nonspeech_sounds()}
     >>> sorted(kinds)[:4]
     ['alarm', 'applause-like clatter', 'bell strokes', 'bird-like chirps']
     """

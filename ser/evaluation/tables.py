@@ -20,7 +20,7 @@ def classes(figures: dict[str, Any]) -> pd.DataFrame:
     Parameters
     ----------
     figures : dict
-        See `ser.evaluation.report.test`.
+        See `ser.evaluation.report.evaluate_clips`.
 
     Returns
     -------

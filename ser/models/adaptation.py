@@ -1,4 +1,4 @@
-"""A few takes of a voice in, one more layer for the model out.
+"""A few recordings of a voice in, one more layer for the model out.
 
 The network stays as it is.  What it makes of a clip early on (`ser.models.embedding`) still tells
 apart what its last layer has learned to ignore, and a few takes are enough to read it: the answer
@@ -6,9 +6,10 @@ becomes
 
     trust × the model's logits + place · weights + bias
 
-fitted by regularised logistic regression.  What few takes cannot tell is filled up from training:
-every emotion has, besides its takes, one made-up take where training would expect it in this voice,
-and one without any take has as many as the others have on average, so that it keeps its chance.
+fitted by regularised logistic regression.  What few recordings cannot tell is filled up from
+training: every emotion has, besides its recordings, one made-up recording where training would
+expect it in this voice, and one without any recording has as many as the others have on average, so
+that it keeps its chance.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.errors import DataError
-from ser.models.embedding import Space, doubt
+from ser.models.embedding import Embedding, ood_temperature
 from ser.models.recognizer import Recognizer
 from ser.utils.parallel import Progress
 
@@ -31,16 +32,16 @@ Array = npt.NDArray[np.floating]
 Codes = npt.NDArray[np.integer]
 
 # Chosen on EMO-DB and on RAVDESS actors that a model had not heard, see docs/experiments.md.
-_RIDGE = 0.01  # on the squared weights
-_STEADY = 1.0  # on the squared biases
-_FAITH = 2.0  # on the squared log of the trust
-_COOL = 5.0  # on the squared log of the change of temperature
+_WEIGHT_PENALTY = 0.01  # on the squared weights
+_BIAS_PENALTY = 1.0  # on the squared biases
+_SCALE_PENALTY = 2.0  # on the squared log of the trust
+_TEMPERATURE_PENALTY = 5.0  # on the squared log of the change of temperature
 
-_FOLDS = 64  # with more takes than these, several are left out at once
+_FOLDS = 64  # with more recordings than these, several are left out at once
 
 
 @dataclass(frozen=True)
-class Takes:
+class Enrolment:
     """Labelled clips as a recogniser hears them.
 
     Attributes
@@ -51,53 +52,53 @@ class Takes:
         Index of their label.
     logits : ndarray of float32, shape (n, labels)
         What the recogniser says of them.
-    places : ndarray of float32, shape (n, coordinates)
+    embeddings : ndarray of float32, shape (n, coordinates)
         Where they lie, see `ser.models.embedding`.
     """
 
     clips: pd.DataFrame
     truth: Codes
     logits: Array
-    places: Array
+    embeddings: Array
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self.truth)
 
-    def __getitem__(self, rows: Codes | npt.NDArray[np.bool_]) -> Takes:
+    def __getitem__(self, rows: Codes | npt.NDArray[np.bool_]) -> Enrolment:
         """Return some of them."""
         clips = self.clips.iloc[rows].reset_index(drop=True)
-        return Takes(clips, self.truth[rows], self.logits[rows], self.places[rows])
+        return Enrolment(clips, self.truth[rows], self.logits[rows], self.embeddings[rows])
 
 
 @dataclass(frozen=True)
-class Head:
+class AdaptationLayer:
     """What was learned of a voice.
 
     Attributes
     ----------
-    trust : float
+    logit_scale : float
         Factor on the model's own logits.
     weights : ndarray of float64, shape (coordinates, labels)
     bias : ndarray of float64, shape (labels,)
     """
 
-    trust: float
+    logit_scale: float
     weights: Array
     bias: Array
 
-    def logits(self, takes: Takes) -> npt.NDArray[np.float64]:
+    def logits(self, enrolment: Enrolment) -> npt.NDArray[np.float64]:
         """Return the new logits of clips, shape (n, labels)."""
-        return self.trust * takes.logits + takes.places @ self.weights + self.bias
+        return self.logit_scale * enrolment.logits + enrolment.embeddings @ self.weights + self.bias
 
 
-def listen(
+def enrol(
     recognizer: Recognizer,
     clips: pd.DataFrame,
     *,
-    jobs: int = -1,
+    n_jobs: int = -1,
     progress: Progress | None = None,
-) -> Takes:
+) -> Enrolment:
     """Hear labelled clips.
 
     Parameters
@@ -107,7 +108,7 @@ def listen(
     clips : DataFrame
         Table of clips with the column ``audio``, see `ser.data.corpora.inspect`.  Of clips with the
         same audio only the first is heard.
-    jobs, progress
+    n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
     Raises
@@ -130,69 +131,76 @@ def listen(
         )
     clips = clips.drop_duplicates("audio").reset_index(drop=True)
     found, inputs, refused = recognizer.prepare(
-        clips["path"].tolist(), jobs=jobs, progress=progress
+        clips["path"].tolist(), n_jobs=n_jobs, progress=progress
     )
     if len(refused):
         raise DataError(f"{refused.iloc[0]['path']}: {refused.iloc[0]['reason']}")
-    logits, places = recognizer.listen(inputs)
+    logits, embeddings = recognizer.logits_and_embeddings(inputs)
     truth = np.array([labels.index(emotion) for emotion in clips["emotion"]])
-    return Takes(clips.assign(start=found["start"], end=found["end"]), truth, logits, places)
+    return Enrolment(
+        clips.assign(start=found["start"], end=found["end"]), truth, logits, embeddings
+    )
 
 
-def learn(space: Space, takes: Takes) -> Head:
-    """Fit what makes the takes come out right; the same takes always give the same.
+def fit_adaptation(embedding: Embedding, enrolment: Enrolment) -> AdaptationLayer:
+    """Fit what makes the recordings come out right; the same recordings always give the same.
 
     Parameters
     ----------
-    space : Space
+    embedding : Embedding
         Of the model.
-    takes : Takes
+    enrolment : Enrolment
         At least one.
 
     Returns
     -------
-    Head
+    AdaptationLayer
     """
-    seen, counts = np.unique(takes.truth, return_counts=True)
-    trust = _trust(takes.logits, takes.truth)
-    known = np.flatnonzero(np.isfinite(space.centres).all(axis=1))
-    middles = [takes.places[takes.truth == c].mean(axis=0) for c in seen]
+    seen, counts = np.unique(enrolment.truth, return_counts=True)
+    logit_scale = _fit_logit_scale(enrolment.logits, enrolment.truth)
+    known = np.flatnonzero(np.isfinite(embedding.class_means).all(axis=1))
+    middles = [enrolment.embeddings[enrolment.truth == c].mean(axis=0) for c in seen]
     # Where this voice and microphone lie as against those of training, whatever was said how often.
     offset = np.mean(
-        [m - (space.centres[c] if c in known else 0) for c, m in zip(seen, middles, strict=True)],
+        [
+            m - (embedding.class_means[c] if c in known else 0)
+            for c, m in zip(seen, middles, strict=True)
+        ],
         axis=0,
     )
     weight = np.array([1.0 if c in seen else max(counts.mean(), 1.0) for c in known])
     weights, bias = _regression(
-        np.concatenate([takes.places - offset, space.centres[known]]),
-        np.concatenate([trust * takes.logits, np.zeros((len(known), len(space.centres)))]),
-        np.concatenate([takes.truth, known]),
-        np.concatenate([np.ones(len(takes)), weight]),
+        np.concatenate([enrolment.embeddings - offset, embedding.class_means[known]]),
+        np.concatenate(
+            [logit_scale * enrolment.logits, np.zeros((len(known), len(embedding.class_means)))]
+        ),
+        np.concatenate([enrolment.truth, known]),
+        np.concatenate([np.ones(len(enrolment)), weight]),
     )
-    return Head(trust, weights, bias - offset @ weights)
+    return AdaptationLayer(logit_scale, weights, bias - offset @ weights)
 
 
-def leave_out(space: Space, takes: Takes) -> tuple[Array, Array]:
-    """Answer every take by what is learned without it.
+def leave_one_out(embedding: Embedding, enrolment: Enrolment) -> tuple[Array, Array]:
+    """Answer every recording by what is learned without it.
 
     Returns
     -------
     logits : ndarray of float64, shape (n, labels)
     distances : ndarray of float64, shape (n,)
-        From training and from the other takes.
+        From training and from the other recordings.
     """
-    logits = np.zeros(takes.logits.shape)
-    distances = np.zeros(len(takes))
-    for rows in _folds(takes.truth):
-        others = np.setdiff1d(np.arange(len(takes)), rows)
-        kept, learned = takes[rows], takes[others]
-        logits[rows] = learn(space, learned).logits(kept)
-        distances[rows] = space.with_points(learned.places).distances(kept.places)
+    logits = np.zeros(enrolment.logits.shape)
+    distances = np.zeros(len(enrolment))
+    for rows in _folds(enrolment.truth):
+        others = np.setdiff1d(np.arange(len(enrolment)), rows)
+        kept, learned = enrolment[rows], enrolment[others]
+        logits[rows] = fit_adaptation(embedding, learned).logits(kept)
+        distances[rows] = embedding.with_clips(learned.embeddings).distances(kept.embeddings)
     return logits, distances
 
 
 def _folds(truth: Codes) -> Iterator[Codes]:
-    """Yield the takes to leave out together: each alone, or evenly by emotion if there are many."""
+    """Yield the recordings to leave out together: each alone, or evenly by emotion if many."""
     order = np.argsort(truth, kind="stable")
     count = min(len(truth), _FOLDS)
     for fold in range(count):
@@ -200,12 +208,12 @@ def _folds(truth: Codes) -> Iterator[Codes]:
 
 
 def fit_temperature(logits: Array, distances: Array, truth: Codes, parent: float) -> float:
-    """Return the temperature that suits takes left out, near the parent's if they say little.
+    """Return the temperature that suits recordings left out, near the parent's if they say little.
 
     Parameters
     ----------
     logits, distances
-        See `leave_out`.
+        See `leave_one_out`.
     truth : ndarray of int, shape (n,)
     parent : float
         Temperature of the model as it was.
@@ -217,22 +225,22 @@ def fit_temperature(logits: Array, distances: Array, truth: Codes, parent: float
     """
     from scipy.optimize import minimize_scalar
 
-    scaled = logits / doubt(distances)[:, None]
+    scaled = logits / ood_temperature(distances)[:, None]
 
     def loss(log_temperature: float) -> float:
         change = log_temperature - np.log(parent)
-        return _loss(scaled / np.exp(log_temperature), truth) + _COOL * change**2
+        return _loss(scaled / np.exp(log_temperature), truth) + _TEMPERATURE_PENALTY * change**2
 
     bounds = (np.log(0.05), np.log(20.0))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def _trust(logits: Array, truth: Codes) -> float:
-    """Return the factor on the logits that suits the takes, near 1 where they say little."""
+def _fit_logit_scale(logits: Array, truth: Codes) -> float:
+    """Return the factor on the logits that suits the recordings, near 1 where they say little."""
     from scipy.optimize import minimize_scalar
 
     def loss(log_trust: float) -> float:
-        return _loss(logits * np.exp(log_trust), truth) + _FAITH * log_trust**2
+        return _loss(logits * np.exp(log_trust), truth) + _SCALE_PENALTY * log_trust**2
 
     bounds = (np.log(0.05), np.log(2.0))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
@@ -253,13 +261,13 @@ def _blas() -> Any:
 
 
 def _regression(
-    places: Array, offsets: Array, truth: Codes, weight: Array
+    embeddings: Array, offsets: Array, truth: Codes, weight: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Fit weights and bias that are added to given logits, by penalised logistic regression."""
     from scipy.optimize import minimize
     from scipy.special import softmax
 
-    x = places.astype(np.float64)
+    x = embeddings.astype(np.float64)
     wanted = np.eye(offsets.shape[1])[truth]
     shape = (x.shape[1] + 1, offsets.shape[1])
 
@@ -269,9 +277,12 @@ def _regression(
         top = logits.max(axis=1, keepdims=True)
         losses = np.log(np.exp(logits - top).sum(axis=1)) - ((logits - top) * wanted).sum(axis=1)
         wrong = (softmax(logits, axis=1) - wanted) * weight[:, None]
-        penalty = _RIDGE * np.square(weights).sum() + _STEADY * np.square(bias).sum()
+        penalty = _WEIGHT_PENALTY * np.square(weights).sum() + _BIAS_PENALTY * np.square(bias).sum()
         gradient = np.concatenate(
-            [x.T @ wrong + _RIDGE * weights, wrong.sum(axis=0, keepdims=True) + _STEADY * bias]
+            [
+                x.T @ wrong + _WEIGHT_PENALTY * weights,
+                wrong.sum(axis=0, keepdims=True) + _BIAS_PENALTY * bias,
+            ]
         )
         return float((weight * losses).sum() + penalty / 2), gradient.ravel()
 

@@ -1,4 +1,4 @@
-"""A model bundle: ``model.keras``, ``space.npz`` and the ``manifest.json`` that vouches for both.
+"""A model bundle: ``model.keras``, ``embedding.npz``, and a ``manifest.json`` that describes both.
 
 A bundle may come from anyone, so nothing in it is believed before it is checked: the model must be
 the file the manifest was written for (SHA-256), may consist of Keras' own layers only, and is read
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ser
 from ser.audio.config import CONTRACT, Contract
 from ser.errors import BundleError
-from ser.models.embedding import SPACE_FILE, Space, read_space, write_space
+from ser.models.embedding import EMBEDDING_FILE, Embedding, read_embedding, write_embedding
 from ser.utils.files import atomic_path, read_json, sha256_of, write_json
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ class Manifest:
         What the model is fed.
     model_sha256 : str
         Of ``model.keras``.
-    space_sha256 : str
-        Of ``space.npz``, see `ser.models.embedding`.
+    embedding_sha256 : str
+        Of ``embedding.npz``, see `ser.models.embedding`.
     temperature : float
         Logits are divided by it before the softmax (Guo et al. 2017, *On calibration of modern
         neural networks*); fitted on validation clips.
@@ -95,7 +95,7 @@ class Manifest:
         ISO 8601, UTC.
     training : dict
         Configuration of the run and the size of its parts.
-    heard : dict of str to list of str
+    training_clips : dict of str to list of str
         ``ids`` and ``audio`` (`ser.audio.audio_hash`) of the training and validation clips, so
         that no report can call them unheard.
     versions : dict of str to str
@@ -105,26 +105,26 @@ class Manifest:
     name: str
     contract: Contract
     model_sha256: str
-    space_sha256: str
+    embedding_sha256: str
     temperature: float
     min_confidence: float
     created: str
     training: dict[str, Any] = field(default_factory=dict)
-    heard: dict[str, list[str]] = field(default_factory=dict)
+    training_clips: dict[str, list[str]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
 
 def save_bundle(
     folder: str | Path,
     model: keras.Model,
-    space: Space,
+    embedding: Embedding,
     *,
     name: str,
     temperature: float,
     min_confidence: float,
     contract: Contract = CONTRACT,
     training: dict[str, Any] | None = None,
-    heard: dict[str, list[str]] | None = None,
+    training_clips: dict[str, list[str]] | None = None,
     versions: dict[str, str] | None = None,
 ) -> Manifest:
     """Write a model, its space and its manifest; the last one makes the folder a bundle.
@@ -135,7 +135,7 @@ def save_bundle(
         Made if missing.
     model : keras.Model
         Maps features to logits.
-    space : Space
+    embedding : Embedding
         Where the clips it heard lie.
     name, temperature, min_confidence, contract, training, heard, versions
         See `Manifest`.
@@ -152,17 +152,17 @@ def save_bundle(
     folder = Path(folder)
     with atomic_path(folder / MODEL_FILE) as temporary:
         model.save(temporary)
-    write_space(folder / SPACE_FILE, space)
+    write_embedding(folder / EMBEDDING_FILE, embedding)
     manifest = Manifest(
         name=name,
         contract=contract,
         model_sha256=sha256_of(folder / MODEL_FILE),
-        space_sha256=sha256_of(folder / SPACE_FILE),
+        embedding_sha256=sha256_of(folder / EMBEDDING_FILE),
         temperature=temperature,
         min_confidence=min_confidence,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         training=training or {},
-        heard=heard or {},
+        training_clips=training_clips or {},
         versions=versions or {},
     )
     values = {
@@ -175,11 +175,11 @@ def save_bundle(
             "bytes": (folder / MODEL_FILE).stat().st_size,
             "parameters": model.count_params(),
         },
-        "space": {"file": SPACE_FILE, "sha256": manifest.space_sha256},
+        "space": {"file": EMBEDDING_FILE, "sha256": manifest.embedding_sha256},
         "contract": contract.to_json(),
         "training": manifest.training,
         "versions": manifest.versions,
-        "heard": manifest.heard,
+        "training_clips": manifest.training_clips,
     }
     write_json(folder / MANIFEST_FILE, values)
     return manifest
@@ -215,19 +215,19 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         temperature = float(values["temperature"])
         min_confidence = float(values["min_confidence"])
-        heard = values["heard"]
-        if not all(isinstance(heard[kind], list) for kind in ("ids", "audio")):
-            raise TypeError("heard")
+        training_clips = values["training_clips"]
+        if not all(isinstance(training_clips[kind], list) for kind in ("ids", "audio")):
+            raise TypeError("training_clips")
         manifest = Manifest(
             name=str(values["name"]),
             contract=Contract.from_json(values["contract"]),
             model_sha256=str(values["model"]["sha256"]),
-            space_sha256=str(values["space"]["sha256"]),
+            embedding_sha256=str(values["space"]["sha256"]),
             temperature=temperature,
             min_confidence=min_confidence,
             created=str(values["created"]),
             training=dict(values["training"]),
-            heard={k: [str(v) for v in heard[k]] for k in ("ids", "audio")},
+            training_clips={k: [str(v) for v in training_clips[k]] for k in ("ids", "audio")},
             versions=dict(values["versions"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -290,7 +290,7 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
     return model, manifest
 
 
-def load_space(folder: str | Path, manifest: Manifest) -> Space:
+def load_embedding(folder: str | Path, manifest: Manifest) -> Embedding:
     """Load the space of a bundle after checking that it is the one its manifest describes.
 
     Raises
@@ -298,15 +298,15 @@ def load_space(folder: str | Path, manifest: Manifest) -> Space:
     BundleError
         If the file is missing, damaged, or not the one described.
     """
-    file = Path(folder) / SPACE_FILE
+    file = Path(folder) / EMBEDDING_FILE
     if not file.is_file():
-        raise BundleError(f"{folder} has no {SPACE_FILE}. Copy the bundle again.")
-    if sha256_of(file) != manifest.space_sha256:
+        raise BundleError(f"{folder} has no {EMBEDDING_FILE}. Copy the bundle again.")
+    if sha256_of(file) != manifest.embedding_sha256:
         raise BundleError(
             f"{file} is not the one its manifest describes (its SHA-256 differs): one of the two "
             "was changed or damaged. Copy the bundle again."
         )
-    return read_space(file, labels=len(manifest.contract.labels))
+    return read_embedding(file, labels=len(manifest.contract.labels))
 
 
 def find_bundles(folder: str | Path) -> list[Path]:

@@ -21,22 +21,22 @@ from ser.utils.files import atomic_path
 
 Array = npt.NDArray[np.float32]
 
-SPACE_FILE = "space.npz"
+EMBEDDING_FILE = "space.npz"
 DIMENSIONS = 64
 """Most coordinates of a clip."""
 
-UNUSUAL = 0.05
+OOD_SHARE = 0.05
 """Share of the validation clips that lie beyond a distance of 1."""
 
 # Chosen on EMO-DB and on augmented validation clips, see docs/experiments.md.
-_DOUBT = 5
+_OOD_EXPONENT = 5
 _MAX_BYTES = 50_000_000
 _MAX_POINTS = 100_000
 _PARTS = ("mean", "components", "points", "reach", "centres")
 
 
 @dataclass(frozen=True)
-class Space:
+class Embedding:
     """The places of the clips a model was trained on.
 
     Attributes
@@ -48,9 +48,9 @@ class Space:
         distance to the middle is 1.
     points : ndarray of float16, shape (clips, coordinates)
         Every training clip, and one augmented copy of each.
-    reach : float
-        Distance to the nearest of them that a `UNUSUAL` share of the validation clips exceeds.
-    centres : ndarray of float32, shape (labels, coordinates)
+    threshold : float
+        Distance to the nearest of them that a `OOD_SHARE` share of the validation clips exceeds.
+    class_means : ndarray of float32, shape (labels, coordinates)
         Mean of the training clips of each label, less the middle of their speakers; NaN for a
         label without clips.
     """
@@ -58,10 +58,10 @@ class Space:
     mean: Array
     components: Array
     points: npt.NDArray[np.float16]
-    reach: float
-    centres: Array
+    threshold: float
+    class_means: Array
 
-    def coordinates(self, activations: Array) -> Array:
+    def transform(self, activations: Array) -> Array:
         """Return the places of clips, shape (n, coordinates).
 
         Parameters
@@ -71,38 +71,38 @@ class Space:
         """
         return np.asarray((activations - self.mean) @ self.components, np.float32)
 
-    def distances(self, coordinates: Array) -> npt.NDArray[np.float64]:
+    def distances(self, transform: Array) -> npt.NDArray[np.float64]:
         """Return how far clips are from what was heard in training, shape (n,).
 
         1 is unusual for training; beyond it the model works outside of what it knows.
         """
         points = self.points.astype(np.float64)
         squares = np.square(points).sum(axis=1)
-        found = np.zeros(len(coordinates))
-        for i in range(0, len(coordinates), 64):
-            some = coordinates[i : i + 64].astype(np.float64)
+        found = np.zeros(len(transform))
+        for i in range(0, len(transform), 64):
+            some = transform[i : i + 64].astype(np.float64)
             apart = np.square(some).sum(axis=1)[:, None] - 2 * some @ points.T + squares
             found[i : i + 64] = np.sqrt(np.maximum(apart.min(axis=1), 0.0))
-        return found / self.reach
+        return found / self.threshold
 
-    def with_points(self, coordinates: Array) -> Space:
+    def with_clips(self, transform: Array) -> Embedding:
         """Return the space with further clips heard."""
-        more = coordinates.astype(np.float16)
+        more = transform.astype(np.float16)
         return replace(self, points=np.concatenate([self.points, more]))
 
 
-def doubt(distances: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def ood_temperature(distances: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Return the factor on the temperature for clips so far from training; 1 within its reach.
 
     Examples
     --------
-    >>> doubt(np.array([0.3, 1.0, 2.0])).tolist()
+    >>> ood_temperature(np.array([0.3, 1.0, 2.0])).tolist()
     [1.0, 1.0, 32.0]
     """
-    return np.maximum(distances, 1.0).astype(np.float64) ** _DOUBT
+    return np.maximum(distances, 1.0).astype(np.float64) ** _OOD_EXPONENT
 
 
-def fit_space(
+def fit_embedding(
     activations: Array,
     labels: npt.NDArray[np.integer],
     speakers: npt.NDArray[np.str_],
@@ -110,7 +110,7 @@ def fit_space(
     copies: Array,
     validation: Array,
     count: int,
-) -> Space:
+) -> Embedding:
     """Describe where training clips lie.
 
     Parameters
@@ -130,7 +130,7 @@ def fit_space(
 
     Returns
     -------
-    Space
+    Embedding
     """
     mean, spread = activations.mean(axis=0), activations.std(axis=0)
     # What hardly ever moves must not count for much just because it once did.
@@ -139,28 +139,32 @@ def fit_space(
     kept = np.flatnonzero(values > 1e-3 * values[0])[:DIMENSIONS] if values[0] else np.array([0])
     deviations = np.maximum(values[kept], 1e-12) / np.sqrt(len(activations))
     components = (axes[kept] / deviations[:, None] / scale).T / np.sqrt(len(kept))
-    space = Space(
+    embedding = Embedding(
         mean=mean.astype(np.float32),
         components=components.astype(np.float32),
         points=np.zeros((0, len(kept)), np.float16),
-        reach=1.0,
-        centres=np.full((count, len(kept)), np.nan, np.float32),
+        threshold=1.0,
+        class_means=np.full((count, len(kept)), np.nan, np.float32),
     )
-    places = space.coordinates(activations)
-    space = space.with_points(places).with_points(space.coordinates(copies))
-    usual = space.distances(space.coordinates(validation))
-    centred = places.astype(np.float64)
+    embedded = embedding.transform(activations)
+    embedding = embedding.with_clips(embedded).with_clips(embedding.transform(copies))
+    validation_distances = embedding.distances(embedding.transform(validation))
+    centred = embedded.astype(np.float64)
     for speaker in np.unique(speakers):
         own = speakers == speaker
         # The middle of a speaker: every emotion counts alike, however many clips it has.
         present = np.unique(labels[own])
-        centred[own] -= np.mean([places[own & (labels == c)].mean(axis=0) for c in present], axis=0)
+        centred[own] -= np.mean(
+            [embedded[own & (labels == c)].mean(axis=0) for c in present], axis=0
+        )
     for label in np.unique(labels):
-        space.centres[label] = centred[labels == label].mean(axis=0)
-    return replace(space, reach=float(max(np.quantile(usual, 1 - UNUSUAL), 1e-6)))
+        embedding.class_means[label] = centred[labels == label].mean(axis=0)
+    return replace(
+        embedding, threshold=float(max(np.quantile(validation_distances, 1 - OOD_SHARE), 1e-6))
+    )
 
 
-def write_space(path: str | Path, space: Space) -> None:
+def write_embedding(path: str | Path, embedding: Embedding) -> None:
     """Write a space as a NumPy archive.
 
     Raises
@@ -171,21 +175,21 @@ def write_space(path: str | Path, space: Space) -> None:
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary,
-            mean=space.mean,
-            components=space.components,
-            points=space.points,
-            reach=np.array(space.reach),
-            centres=space.centres,
+            mean=embedding.mean,
+            components=embedding.components,
+            points=embedding.points,
+            threshold=np.array(embedding.threshold),
+            class_means=embedding.class_means,
         )
 
 
-def read_space(path: str | Path, *, labels: int) -> Space:
+def read_embedding(path: str | Path, *, labels: int) -> Embedding:
     """Read a space that may come from anyone.
 
     Parameters
     ----------
     path : str or Path
-        A file as `write_space` makes it.
+        A file as `write_embedding` makes it.
     labels : int
         How many labels the model has.
 
@@ -201,37 +205,37 @@ def read_space(path: str | Path, *, labels: int) -> Space:
         if size > _MAX_BYTES:
             raise ValueError(f"it unpacks to {size} bytes")
         with np.load(path, allow_pickle=False) as arrays:
-            mean, components, points, reach, centres = (arrays[part] for part in _PARTS)
-        space = Space(
+            mean, components, points, threshold, class_means = (arrays[part] for part in _PARTS)
+        embedding = Embedding(
             mean.astype(np.float32),
             components.astype(np.float32),
             points.astype(np.float16),
-            float(reach),
-            centres.astype(np.float32),
+            float(threshold),
+            class_means.astype(np.float32),
         )
-        _check(space, labels)
+        _check(embedding, labels)
     except Exception as error:  # a damaged archive can raise anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BundleError(
             f"{path} cannot be read ({reason}). Copy the bundle again, or train again."
         ) from error
-    return space
+    return embedding
 
 
-def _check(space: Space, labels: int) -> None:
-    activations, coordinates = space.components.shape
+def _check(embedding: Embedding, labels: int) -> None:
+    activations, transform = embedding.components.shape
     shapes = {
-        "mean": (space.mean.shape, (activations,)),
-        "points": (space.points.shape, (len(space.points), coordinates)),
-        "centres": (space.centres.shape, (labels, coordinates)),
+        "mean": (embedding.mean.shape, (activations,)),
+        "points": (embedding.points.shape, (len(embedding.points), transform)),
+        "centres": (embedding.class_means.shape, (labels, transform)),
     }
     for name, (shape, expected) in shapes.items():
         if shape != expected:
             raise ValueError(f"its {name} have the shape {shape} instead of {expected}")
-    if not 0 < len(space.points) <= _MAX_POINTS:
-        raise ValueError(f"it holds {len(space.points)} clips")
+    if not 0 < len(embedding.points) <= _MAX_POINTS:
+        raise ValueError(f"it holds {len(embedding.points)} clips")
     for name in ("mean", "components", "points"):
-        if not np.isfinite(getattr(space, name)).all():
+        if not np.isfinite(getattr(embedding, name)).all():
             raise ValueError(f"its {name} are not finite")
-    if np.isinf(space.centres).any() or not 0 < space.reach < np.inf:
+    if np.isinf(embedding.class_means).any() or not 0 < embedding.threshold < np.inf:
         raise ValueError("its centres or its reach are not finite")

@@ -73,20 +73,20 @@ def explain(recognizer: Recognizer, samples: Samples) -> Explanation:
     clip = audio.prepare_clip(samples, contract=contract)
     inputs = features.model_input(clip.samples, contract=contract)
     bands, frames, _ = inputs.shape
-    usual = np.broadcast_to(recognizer.usual, inputs.shape)
+    feature_means = np.broadcast_to(recognizer.feature_means, inputs.shape)
 
     starts = np.arange(0, frames - _WIDTH + _STEP, _STEP)
     hidden = [inputs]
     for start in starts:
         varied = inputs.copy()
-        varied[:, start : start + _WIDTH] = usual[:, start : start + _WIDTH]
+        varied[:, start : start + _WIDTH] = feature_means[:, start : start + _WIDTH]
         hidden.append(varied)
     places = [(channel, row) for channel in (0, 1) for row in range(bands)]
     for channel, row in places:
         varied = inputs.copy()
         # Neighbouring mel bands overlap: one alone would be filled in by the others.
         around = slice(max(row - 1, 0), row + 2) if channel == 0 else slice(row, row + 1)
-        varied[around, :, channel] = usual[around, :, channel]
+        varied[around, :, channel] = feature_means[around, :, channel]
         hidden.append(varied)
 
     answer = recognizer.probabilities(inputs[None])[0]

@@ -108,7 +108,7 @@ def with_activations(model: keras.Model) -> keras.Model:
     Parameters
     ----------
     model : keras.Model
-        As `build_cnn_lstm` or `with_voice` returns it.
+        As `build_cnn_lstm` or `with_adaptation_layer` returns it.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def with_activations(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, [average, activations], name="cnn_lstm")
 
 
-def with_voice(
+def with_adaptation_layer(
     opened: keras.Model, kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
 ) -> keras.Model:
     """Return a network with one more layer that has learned a voice; the given one stays as it is.

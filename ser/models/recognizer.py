@@ -19,8 +19,8 @@ import pandas as pd
 from ser import audio
 from ser.audio import features
 from ser.errors import BundleError
-from ser.models.bundle import Manifest, load_bundle, load_space
-from ser.models.embedding import Space, doubt
+from ser.models.bundle import Manifest, load_bundle, load_embedding
+from ser.models.embedding import Embedding, ood_temperature
 from ser.models.networks import with_activations
 from ser.utils.parallel import Progress, map_items
 
@@ -56,7 +56,7 @@ class Recognizer:
         Maps features to logits.
     manifest : Manifest
         What it is fed and how it was calibrated.
-    space : Space
+    embedding : Embedding
         Where the clips it was trained on lie.
 
     Attributes
@@ -65,18 +65,18 @@ class Recognizer:
         The model, see `ser.models.networks.with_activations`.
     network : callable
         The same, see `network_function`.
-    usual : ndarray of float32, shape (32, 1, 2)
+    feature_means : ndarray of float32, shape (32, 1, 2)
         Mean of every row of the input over what trained the model.
     """
 
-    def __init__(self, model: keras.Model, manifest: Manifest, space: Space) -> None:
+    def __init__(self, model: keras.Model, manifest: Manifest, embedding: Embedding) -> None:
         self.manifest = manifest
         self.contract = manifest.contract
         self.labels = manifest.contract.labels
-        self.space = space
+        self.embedding = embedding
         self.opened = with_activations(model)
         self.network = network_function(self.opened)
-        self.usual = np.asarray(model.get_layer("rows").mean, np.float32)[0]
+        self.feature_means = np.asarray(model.get_layer("rows").mean, np.float32)[0]
 
     @classmethod
     def load(cls, folder: str | Path) -> Recognizer:
@@ -85,16 +85,16 @@ class Recognizer:
         Raises
         ------
         BundleError
-            See `ser.models.bundle.load_bundle` and `ser.models.bundle.load_space`.
+            See `ser.models.bundle.load_bundle` and `ser.models.bundle.load_embedding`.
         """
         model, manifest = load_bundle(folder)
-        space = load_space(folder, manifest)
-        recognizer = cls(model, manifest, space)
+        embedding = load_embedding(folder, manifest)
+        recognizer = cls(model, manifest, embedding)
         activations = recognizer.network(np.zeros((0, *model.input_shape[1:]), np.float32))[1]
-        if activations.shape[1] != len(space.mean):
+        if activations.shape[1] != len(embedding.mean):
             raise BundleError(
                 f"The model in {folder} has {activations.shape[1]} activations and its space "
-                f"{len(space.mean)}. Copy the bundle again, or train again."
+                f"{len(embedding.mean)}. Copy the bundle again, or train again."
             )
         return recognizer
 
@@ -102,19 +102,19 @@ class Recognizer:
         """Return what the model itself says of inputs as they stand, shape (n, 8)."""
         return self.network(inputs)[0]
 
-    def listen(
+    def logits_and_embeddings(
         self, inputs: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return logits, shape (n, 8), and places in the `space`, (n, coordinates), of clips."""
+        """Return logits, shape (n, 8), and whitened embeddings, (n, coordinates), of clips."""
         logits, activations = shifted(self.network, inputs)
-        return logits, self.space.coordinates(activations)
+        return logits, self.embedding.transform(activations)
 
     def answers(
         self, inputs: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return calibrated probabilities, shape (n, 8), and distances from training, (n,)."""
-        logits, places = self.listen(inputs)
-        distances = self.space.distances(places)
+        logits, embeddings = self.logits_and_embeddings(inputs)
+        distances = self.embedding.distances(embeddings)
         return calibrated(logits, distances, self.manifest.temperature), distances
 
     def probabilities(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -162,7 +162,7 @@ class Recognizer:
         self,
         paths: Sequence[str | Path],
         *,
-        jobs: int = -1,
+        n_jobs: int = -1,
         progress: Progress | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Name the emotion of many clips.
@@ -174,17 +174,17 @@ class Recognizer:
         refused : DataFrame
             Columns ``path`` and ``reason``.
         """
-        places, inputs, refused = self.prepare(paths, jobs=jobs, progress=progress)
+        embeddings, inputs, refused = self.prepare(paths, n_jobs=n_jobs, progress=progress)
         table = self._table(
-            places["path"].tolist(),
-            places["start"].tolist(),
-            places["end"].tolist(),
+            embeddings["path"].tolist(),
+            embeddings["start"].tolist(),
+            embeddings["end"].tolist(),
             *self.answers(inputs),
         )
         return table, refused
 
     def prepare(
-        self, paths: Sequence[str | Path], *, jobs: int = -1, progress: Progress | None = None
+        self, paths: Sequence[str | Path], *, n_jobs: int = -1, progress: Progress | None = None
     ) -> tuple[pd.DataFrame, npt.NDArray[np.float32], pd.DataFrame]:
         """Decode clips and compute their features; nothing of it is kept anywhere.
 
@@ -197,7 +197,9 @@ class Recognizer:
         refused : DataFrame
             Columns ``path`` and ``reason``.
         """
-        found = map_items(_Prepare(self.manifest), paths, "Listening", jobs=jobs, progress=progress)
+        found = map_items(
+            _Prepare(self.manifest), paths, "Listening", n_jobs=n_jobs, progress=progress
+        )
         good = [(str(p), f) for p, f in zip(paths, found, strict=True) if not isinstance(f, str)]
         bad = [(str(p), f) for p, f in zip(paths, found, strict=True) if isinstance(f, str)]
         clips = pd.DataFrame([(p, f[0], f[1]) for p, f in good], columns=["path", "start", "end"])
@@ -368,7 +370,7 @@ def calibrated(
     logits: npt.NDArray[np.floating], distances: npt.NDArray[np.floating], temperature: float
 ) -> npt.NDArray[np.float64]:
     """Return probabilities that are the less sure the farther a clip is from training."""
-    return softmax(logits / (temperature * doubt(distances))[:, None])
+    return softmax(logits / (temperature * ood_temperature(distances))[:, None])
 
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

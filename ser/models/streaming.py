@@ -1,7 +1,7 @@
 """A microphone as it speaks: the last 3 s are asked about a few times a second.
 
-`Recorder` takes sound from whatever delivers it (a WebRTC track, a file); `Listener` also asks a
-recogniser, on a thread of its own.  What they hear stays in memory.
+`Recorder` takes sound from whatever delivers it (a WebRTC track, a file); `StreamingRecognizer`
+also asks a recogniser, on a thread of its own.  What they hear stays in memory.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ENVELOPE = 200
 
 
 @dataclass(frozen=True)
-class Sound:
+class InputSignal:
     """What a microphone sends at one moment.
 
     Attributes
@@ -71,7 +71,7 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Heard:
+class StreamingAnswer:
     """What a listener makes of it.
 
     Attributes
@@ -105,7 +105,7 @@ class Recorder:
     --------
     >>> recorder = Recorder(16_000)
     >>> recorder.push(np.full((2, 8_000), 0.1, np.float32), 16_000)
-    >>> recorder.sound().seconds, recorder.sound().level_dbfs
+    >>> recorder.signal().seconds, recorder.signal().level_dbfs
     (0.5, -20.0)
     """
 
@@ -165,7 +165,7 @@ class Recorder:
         Parameters
         ----------
         start : float
-            Seconds of sound before that moment, see `Sound`.
+            Seconds of sound before that moment, see `InputSignal`.
         """
         import soundfile
 
@@ -177,7 +177,7 @@ class Recorder:
         soundfile.write(buffer, samples, self._rate, format="WAV", subtype="PCM_16")
         return buffer.getvalue()
 
-    def sound(self) -> Sound:
+    def signal(self) -> InputSignal:
         """Return what arrives at this moment."""
         with self._changed:
             recent = self._recent
@@ -185,7 +185,7 @@ class Recorder:
             since_sound = time.monotonic() - self._arrived
         last = recent[-round(_LEVEL_SECONDS * self._rate) :]
         silence = recent[-2 * self._rate :]
-        return Sound(
+        return InputSignal(
             seconds=seconds,
             level_dbfs=audio.level_dbfs(last),
             clipped=bool(len(last) and np.abs(last).max() >= _CLIPPED),
@@ -197,7 +197,7 @@ class Recorder:
         )
 
 
-class Listener(Recorder):
+class StreamingRecognizer(Recorder):
     """A recorder that keeps asking a recogniser about the last 3 s, on a thread of its own.
 
     Parameters
@@ -209,7 +209,7 @@ class Listener(Recorder):
     --------
     >>> from ser.assets import SAMPLES, SHIPPED_MODEL
     >>> clip = sorted(SAMPLES.rglob("*.flac"))[0]
-    >>> listener = Listener(Recognizer.load(SHIPPED_MODEL))
+    >>> listener = StreamingRecognizer(Recognizer.load(SHIPPED_MODEL))
     >>> listener.push(audio.load_audio(clip)[None], 16_000)
     >>> listener.finish()
     >>> len(listener.answers())
@@ -226,7 +226,7 @@ class Listener(Recorder):
         self._loudest = -np.inf
         self._lag: float | None = None
         self._error = ""
-        self._thread = Thread(target=self._listen, name="listener", daemon=True)
+        self._thread = Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
 
     def finish(self) -> None:
@@ -248,7 +248,7 @@ class Listener(Recorder):
         columns = ["file", "start", "end", "emotion", "verdict", "reason", *self._recognizer.labels]
         return pd.DataFrame(rows, columns=columns)
 
-    def heard(self) -> Heard:
+    def current(self) -> StreamingAnswer:
         """Return the answer of this moment."""
         with self._changed:
             now = self._received / self._rate
@@ -258,7 +258,7 @@ class Listener(Recorder):
         verdict = NO_SPEECH
         if probabilities is not None:
             verdict = str(self._recognizer.verdicts(probabilities.to_numpy()[None])[0])
-        return Heard(probabilities=probabilities, verdict=verdict, lag=lag, error=error)
+        return StreamingAnswer(probabilities=probabilities, verdict=verdict, lag=lag, error=error)
 
     def _mean(self, answers: list[dict[str, Any]]) -> pd.Series | None:
         if not answers:
@@ -270,7 +270,7 @@ class Listener(Recorder):
         least = 1 if self._finishing else HOP_SECONDS * self._rate
         return self._received - self._answered >= least
 
-    def _listen(self) -> None:
+    def _run(self) -> None:
         try:
             while True:
                 with self._changed:

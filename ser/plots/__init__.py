@@ -4,7 +4,7 @@ Backgrounds are transparent and colours are chosen to read on light and dark ali
 the same colour in every chart.  Nothing here knows where a chart will be shown.
 """
 
-from ser.plots.adaptation import learning, takes
+from ser.plots.adaptation import learning_curve, recordings_per_emotion
 from ser.plots.base import Chart, emotion_scale, save_chart, to_svg
 from ser.plots.clip import (
     clip_charts,
@@ -46,14 +46,14 @@ __all__ = [
     "heatmap_table",
     "histogram",
     "intervals",
-    "learning",
+    "learning_curve",
     "probabilities",
     "recalls",
+    "recordings_per_emotion",
     "reliability",
     "robustness",
     "save_chart",
     "spectrogram_db",
-    "takes",
     "timeline",
     "to_svg",
     "waveform",

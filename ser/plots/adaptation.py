@@ -1,4 +1,4 @@
-"""Charts of a person's own takes, and of what a model learned from them."""
+"""Charts of a person's own recordings, and of what a model learned from them."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import pandas as pd
 from ser.plots.base import TRAINING, VALIDATION, Chart, emotion_scale, sized
 
 
-def takes(table: pd.DataFrame, wanted: int) -> Chart:
+def recordings_per_emotion(table: pd.DataFrame, wanted: int) -> Chart:
     """Draw how many takes there are of every emotion, against how many are wanted.
 
     Parameters
     ----------
     table : DataFrame
-        Columns ``emotion`` and ``takes``, in the order to draw.
+        Columns ``emotion`` and ``recordings``, in the order to draw.
     wanted : int
         Per emotion.
     """
     emotions = table["emotion"].tolist()
-    most = max(int(table["takes"].max()), wanted)
+    most = max(int(table["recordings"].max()), wanted)
     bars = (
         alt.Chart(table)
         .mark_bar(cornerRadiusEnd=3)
         .encode(
             y=alt.Y("emotion:N", sort=emotions, title=None, axis=alt.Axis(labelOverlap=False)),
             x=alt.X(
-                "takes:Q",
-                title="Takes",
+                "recordings:Q",
+                title="Recordings",
                 scale=alt.Scale(domain=[0, most]),
                 axis=alt.Axis(tickMinStep=1, format="d"),
             ),
             color=alt.Color("emotion:N", scale=emotion_scale(emotions), legend=None),
             tooltip=[
                 alt.Tooltip("emotion:N", title="Emotion"),
-                alt.Tooltip("takes:Q", title="Takes"),
+                alt.Tooltip("recordings:Q", title="Recordings"),
             ],
         )
     )
@@ -48,8 +48,8 @@ def takes(table: pd.DataFrame, wanted: int) -> Chart:
     return sized(alt.layer(bars, goal), "", 22 * len(emotions))
 
 
-def learning(curve: Sequence[dict[str, float]]) -> Chart:
-    """Draw how right a model was after learning so many takes per emotion.
+def learning_curve(curve: Sequence[dict[str, float]]) -> Chart:
+    """Draw how right a model was after learning so many recordings per emotion.
 
     Parameters
     ----------
@@ -61,18 +61,18 @@ def learning(curve: Sequence[dict[str, float]]) -> Chart:
         .mark_line(color=TRAINING, point=True)
         .encode(
             x=alt.X(
-                "takes:Q",
-                title="Takes learned per emotion",
+                "recordings:Q",
+                title="Recordings learned per emotion",
                 axis=alt.Axis(tickMinStep=1, format="d"),
             ),
             y=alt.Y(
                 "accuracy:Q",
-                title="Right on the other takes",
+                title="Right on the other recordings",
                 scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format=".0%"),
             ),
             tooltip=[
-                alt.Tooltip("takes:Q", title="Takes per emotion"),
+                alt.Tooltip("recordings:Q", title="Recordings per emotion"),
                 alt.Tooltip("accuracy:Q", title="Right", format=".0%"),
             ],
         )

@@ -65,7 +65,7 @@ def waveform(
             "time": time,
             "low": blocks.min(axis=1).astype(float),
             "high": blocks.max(axis=1).astype(float),
-            "heard": np.where((time >= start) & (time <= end), "yes", "no"),
+            "kept": np.where((time >= start) & (time <= end), "yes", "no"),
         }
     )
     bars = (
@@ -76,7 +76,7 @@ def waveform(
             y=alt.Y("low:Q", title="Amplitude", axis=alt.Axis(minExtent=AXIS)),
             y2="high:Q",
             color=alt.Color(
-                "heard:N",
+                "kept:N",
                 scale=alt.Scale(domain=["yes", "no"], range=["#4a7fd4", "#9aa4b2"]),
                 legend=None,
             ),
@@ -150,7 +150,7 @@ def heatmap(
     ticks: Mapping[float, str] | None = None,
     lines: Sequence[float] = (),
     domain: tuple[float, float] | None = None,
-    told: npt.NDArray[np.floating] | None = None,
+    shown_values: npt.NDArray[np.floating] | None = None,
     contract: Contract = CONTRACT,
     height: int = 180,
     diverging: bool = False,
@@ -173,7 +173,7 @@ def heatmap(
     domain : (float, float), optional
         Values at the two ends of the colours; what lies beyond gets the colour of the end.  By
         default the smallest and the largest value.
-    told : ndarray, shape (rows, frames), optional
+    shown_values : ndarray, shape (rows, frames), optional
         What the tooltip says, if not the values that are coloured.
     contract : Contract
         For the step between frames.
@@ -203,8 +203,8 @@ def heatmap(
             "value": matrix.ravel(),
         }
     )
-    if told is not None:
-        table["told"] = np.asarray(told, np.float32).round(2).ravel()
+    if shown_values is not None:
+        table["shown_values"] = np.asarray(shown_values, np.float32).round(2).ravel()
     cells = (
         alt.Chart(table)
         .transform_calculate(
@@ -242,8 +242,8 @@ def heatmap(
                 alt.Tooltip("start:Q", title="Time (s)", format=".2f"),
                 alt.Tooltip("name:N", title=rows),
                 alt.Tooltip("value:Q", title=unit, format=".1f")
-                if told is None
-                else alt.Tooltip("told:Q", title="Value", format=".2f"),
+                if shown_values is None
+                else alt.Tooltip("shown_values:Q", title="Value", format=".2f"),
             ],
         )
     )
@@ -268,7 +268,7 @@ def heatmap_table(chart: Any) -> pd.DataFrame:
     # Altair moves data that all layers share to the whole.
     parts = [chart, *chart.layer]
     cells = next(part.data for part in parts if isinstance(part.data, pd.DataFrame))
-    value = "told" if "told" in cells else "value"
+    value = "shown_values" if "shown_values" in cells else "value"
     table = cells.pivot(index="frame", columns="name", values=value)
     table.columns = table.columns.astype(str)
     step = CONTRACT.hop_length / CONTRACT.sample_rate
@@ -462,7 +462,7 @@ def channel_2(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT
         ticks=dict(zip(middles, _KINDS, strict=True)),
         lines=starts[1:],
         domain=_SPREADS,
-        told=second,
+        shown_values=second,
         contract=contract,
         diverging=True,
     )

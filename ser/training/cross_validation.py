@@ -20,7 +20,7 @@ from ser.utils.files import read_json, write_json
 
 
 def cross_validate(
-    folder: str | Path, config: TrainingConfig, *, resume: bool = False, jobs: int = -1
+    folder: str | Path, config: TrainingConfig, *, resume: bool = False, n_jobs: int = -1
 ) -> dict[str, Any]:
     """Train and test once per fold.
 
@@ -32,7 +32,7 @@ def cross_validate(
         Of every fold; its ``fold`` is ignored.
     resume : bool
         Go on where an earlier call was stopped: finished folds are kept.
-    jobs : int
+    n_jobs : int
         See `ser.training.pipeline.train`.
 
     Returns
@@ -73,7 +73,7 @@ def cross_validate(
         result = report.read_report(run.folder)
         if result is None:
             try:
-                result = pipeline.train(run, jobs=jobs)
+                result = pipeline.train(run, n_jobs=n_jobs)
             except Stopped:  # it names the command for one run, which would leave the study undone
                 raise Stopped(
                     f"Stopped in fold {fold + 1} of {config.folds}. Go on with the same command "

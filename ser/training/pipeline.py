@@ -29,7 +29,7 @@ from ser.data.feature_cache import Features
 from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.evaluation import metrics, report
 from ser.models import bundle
-from ser.models.embedding import Space, fit_space
+from ser.models.embedding import Embedding, fit_embedding
 from ser.models.networks import ModelConfig, build_cnn_lstm, members_of, with_activations
 from ser.models.recognizer import Recognizer, calibrated, network_function, shifted, softmax
 from ser.training.runs import Run
@@ -183,14 +183,14 @@ class TrainingConfig:
             ) from error
 
 
-def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
+def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
     """Train, test and report; or go on where the run was stopped or killed.
 
     Parameters
     ----------
     run : Run
         With its configuration, see `start` and `ser.training.runs.Run.create`.
-    jobs : int
+    n_jobs : int
         Parallel workers for the features; -1 is one per core.
 
     Returns
@@ -206,7 +206,7 @@ def train(run: Run, *, jobs: int = -1) -> dict[str, Any]:
         If interrupted (Ctrl-C, SIGTERM).
     """
     with working_on(run) as config:
-        result = _train(run, config, jobs)
+        result = _train(run, config, n_jobs)
         run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unheard clips")
         # Not before: until then it is all that a killed process leaves to go on with.
         for name in (_CHECKPOINT, _REFIT_CHECKPOINT):
@@ -288,7 +288,7 @@ def start(folder: str | Path, config: TrainingConfig) -> Run:
     return run
 
 
-def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
+def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
     _write_or_compare(
         run.folder / "environment.json",
         environment(),
@@ -299,7 +299,7 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
     def progress(what: str, done: int, total: int) -> None:
         run.write_status("preparing", what, done, total)
 
-    corpus = corpora.inspect(corpora.scan(config.data), jobs=jobs, progress=progress)
+    corpus = corpora.inspect(corpora.scan(config.data), n_jobs=n_jobs, progress=progress)
     clips = corpus.clips
     with atomic_path(run.folder / "skipped.csv") as temporary:
         corpus.skipped.to_csv(temporary, index=False)
@@ -323,14 +323,14 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
         clips["path"].iloc[split.train].tolist(),
         copies=config.copies,
         seed=config.seed,
-        jobs=jobs,
+        n_jobs=n_jobs,
         progress=progress,
     )
     held_out = feature_cache.compute_features(
         clips["path"].iloc[split.validation].tolist(),
         copies=config.copies if config.refit else 0,
         seed=config.seed,
-        jobs=jobs,
+        n_jobs=n_jobs,
         progress=progress,
     )
     codes = {label: i for i, label in enumerate(CONTRACT.labels)}
@@ -340,7 +340,7 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
         round(config.nonspeech * len(split.train)),
         copies=config.copies,
         seed=config.seed,
-        jobs=jobs,
+        n_jobs=n_jobs,
         progress=progress,
     )
     one_hot = np.eye(len(CONTRACT.labels), dtype=np.float32)
@@ -357,7 +357,7 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
     )
 
     run.write_status("evaluating", "Calibrating")
-    space, logits, distances = place(
+    embedding, logits, distances = place(
         model, training, truth[split.train], speakers[split.train], held_out.clean
     )
     temperature = metrics.fit_temperature(logits, validation_truth)
@@ -373,12 +373,12 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
         epochs += more
         again, *_ = place(model, everything, truth[used], speakers[used], held_out.clean)
         # How far an unheard clip lies is only known from before they were heard.
-        space = replace(again, reach=space.reach)
+        embedding = replace(again, threshold=embedding.threshold)
     heard = clips.iloc[used]
     bundle.save_bundle(
         run.folder,
         model,
-        space,
+        embedding,
         name=run.folder.resolve().name,
         temperature=temperature,
         min_confidence=metrics.fit_min_confidence(calibrated(logits, distances, temperature)),
@@ -390,7 +390,7 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
             "refit": config.refit,
             "n_test": len(split.test),
         },
-        heard={
+        training_clips={
             "ids": sorted(set(heard["clip_id"]) - {""}),
             "audio": sorted(set(heard["audio"])),
         },
@@ -402,18 +402,18 @@ def _train(run: Run, config: TrainingConfig, jobs: int) -> dict[str, Any]:
 
     recognizer = Recognizer.load(run.folder)  # tested as it will be used: from its files
     test = clips.iloc[split.test]
-    result = report.test(
+    result = report.evaluate_clips(
         recognizer,
         test,
         root=config.data,
         protocol=config.protocol,
         seed=config.seed,
-        jobs=jobs,
+        n_jobs=n_jobs,
         progress=tested,
     )
     result["training_seconds"] = round(sum(epoch["seconds"] for epoch in epochs), 1)
     if config.protocol == "reference":  # a fold is only a part of its study
-        result |= report.test_trust(recognizer, test, jobs=jobs, progress=tested)
+        result |= report.evaluate_robustness(recognizer, test, n_jobs=n_jobs, progress=tested)
     report.write_all(run.folder, result, run.read_epochs())
     return result
 
@@ -573,7 +573,7 @@ def place(
     truth: npt.NDArray[np.integer],
     speakers: npt.NDArray[np.str_],
     validation: npt.NDArray[np.float32],
-) -> tuple[Space, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+) -> tuple[Embedding, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """Describe where the clips lie that trained a network, and how far the validation clips are.
 
     Parameters
@@ -591,7 +591,7 @@ def place(
 
     Returns
     -------
-    space : Space
+    embedding : Embedding
     logits : ndarray of float32, shape (n, 8)
         Of the validation clips.
     distances : ndarray of float64, shape (n,)
@@ -600,7 +600,7 @@ def place(
     network = network_function(with_activations(model))
     logits, activations = shifted(network, validation)
     copies = training.copies[:, :1].reshape(-1, *CONTRACT.input_shape).astype(np.float32)
-    space = fit_space(
+    embedding = fit_embedding(
         network(training.clean)[1],
         truth,
         speakers,
@@ -608,7 +608,7 @@ def place(
         validation=activations,
         count=len(CONTRACT.labels),
     )
-    return space, logits, space.distances(space.coordinates(activations))
+    return embedding, logits, embedding.distances(embedding.transform(activations))
 
 
 def share_cores(members: int) -> None:

@@ -25,7 +25,7 @@ def map_items(
     items: Iterable[Item],
     description: str,
     *,
-    jobs: int = -1,
+    n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> list[Result]:
     """Apply `function` to every item, in order, and show how far it is.
@@ -42,7 +42,7 @@ def map_items(
         What to work on.
     description : str
         Words for the progress bar.
-    jobs : int
+    n_jobs : int
         Parallel workers; -1 is one per core.
     progress : callable, optional
         Called after every item.  A bar is drawn as well where a terminal can show one.
@@ -61,9 +61,9 @@ def map_items(
 
     items = list(items)
     if len(items) < _TOO_FEW_FOR_PROCESSES:
-        jobs = 1  # starting processes would take longer than the work
+        n_jobs = 1  # starting processes would take longer than the work
     results: list[Result] = []
-    work = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size="auto")
+    work = joblib.Parallel(n_jobs=n_jobs, return_as="generator", batch_size="auto")
     # disable=None: a bar is drawn only where someone can see it move; a log file gets none.
     with tqdm(total=len(items), desc=description, unit="clip", disable=None) as bar:
         for result in work(joblib.delayed(function)(item) for item in items):

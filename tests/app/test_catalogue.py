@@ -93,7 +93,7 @@ def test_protocols_are_compared_by_who_speaks(home):
 def test_a_report_on_clips_heard_in_training_is_not_put_beside_honest_ones(home):
     Run(home / "run").create({})
     figures = json.loads((catalogue.REPORTS / "samples.json").read_text())
-    (home / "run" / "report.json").write_text(json.dumps(figures | {"n_heard_in_training": 5}))
+    (home / "run" / "report.json").write_text(json.dumps(figures | {"n_seen_in_training": 5}))
     table = catalogue.compare(entry("run/run")).set_index("key")
     assert table["voices"]["run/run"] == catalogue.TRAINED
 

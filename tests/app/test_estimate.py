@@ -48,12 +48,12 @@ def test_more_work_takes_longer():
     def seconds(clips=120, **changes):
         return estimate.seconds(TrainingConfig(data=str(SAMPLES), **changes), clips, SPEED)
 
-    usual, epochs = seconds(), TrainingConfig(data="x").epochs
-    assert seconds(clips=240) > usual
-    assert seconds(epochs=epochs + 80) - usual == pytest.approx(
+    feature_means, epochs = seconds(), TrainingConfig(data="x").epochs
+    assert seconds(clips=240) > feature_means
+    assert seconds(epochs=epochs + 80) - feature_means == pytest.approx(
         80 * 96 * 1.125 * (0.0002 + 5 * 0.001), rel=1e-6
     )
-    assert seconds(copies=24) - usual == pytest.approx(
+    assert seconds(copies=24) - feature_means == pytest.approx(
         12 * 96 * 1.125 * 0.004 / os.cpu_count(), rel=1e-6
     )
-    assert seconds(**PRESETS["quick"]) < usual
+    assert seconds(**PRESETS["quick"]) < feature_means

@@ -32,7 +32,7 @@ RANDOM = {
     "colour": lambda x, r: augmentation.colour(x, r, rate=RATE),
     "reverberate": lambda x, r: augmentation.reverberate(x, 0.3, r, rate=RATE),
     "add_noise": lambda x, r: augmentation.add_noise(x, 20.0, r),
-    "place": lambda x, r: augmentation.place(x, 48_000, r),
+    "place": lambda x, r: augmentation.shift_in_time(x, 48_000, r),
 }
 
 
@@ -143,9 +143,13 @@ def test_a_narrow_band_keeps_voices_and_nothing_beyond():
 
 def test_short_speech_is_laid_anywhere_and_long_speech_cut_anywhere():
     ramp = np.arange(1, 11, dtype=np.float32)
-    places = {int(np.argmax(augmentation.place(ramp, 14, rng(seed)) > 0)) for seed in range(60)}
+    places = {
+        int(np.argmax(augmentation.shift_in_time(ramp, 14, rng(seed)) > 0)) for seed in range(60)
+    }
     assert places == {0, 1, 2, 3, 4}
-    assert all(augmentation.place(ramp, 14, rng(seed)).sum() == ramp.sum() for seed in range(5))
-    cuts = {tuple(augmentation.place(ramp, 8, rng(seed))) for seed in range(60)}
+    assert all(
+        augmentation.shift_in_time(ramp, 14, rng(seed)).sum() == ramp.sum() for seed in range(5)
+    )
+    cuts = {tuple(augmentation.shift_in_time(ramp, 8, rng(seed))) for seed in range(60)}
     assert cuts == {tuple(ramp[i : i + 8]) for i in range(3)}
-    assert np.array_equal(augmentation.place(ramp, 10, rng()), ramp)
+    assert np.array_equal(augmentation.shift_in_time(ramp, 10, rng()), ramp)

@@ -294,7 +294,7 @@ def test_inspect_measures_clips_and_moves_the_bad_ones(tmp_path, clips):
     (tmp_path / "03-01-02-01-01-01-05.wav").symlink_to(tmp_path / "gone.wav")
     found = corpora.scan(tmp_path)
     assert len(found.clips) == 6
-    corpus = corpora.inspect(found, jobs=1)
+    corpus = corpora.inspect(found, n_jobs=1)
     (row,) = corpus.clips.to_dict("records")
     assert row["name"] == clips[0].name
     assert row["seconds"] == pytest.approx(soundfile.info(clips[0]).duration)
@@ -310,7 +310,7 @@ def test_inspect_measures_clips_and_moves_the_bad_ones(tmp_path, clips):
 
 def test_inspect_of_nothing_but_bad_clips_leaves_an_empty_table(tmp_path):
     touch(tmp_path / f"{NAME}.wav")
-    corpus = corpora.inspect(corpora.scan(tmp_path), jobs=1)
+    corpus = corpora.inspect(corpora.scan(tmp_path), n_jobs=1)
     assert corpus.clips.empty
     assert {"emotion", "audio", "seconds"} <= set(corpus.clips.columns)
     again = corpora.inspect(corpora.Corpus(corpus.clips[list(corpora.COLUMNS)], corpus.skipped))
@@ -321,9 +321,9 @@ def test_the_same_sound_is_found_whatever_its_file(tmp_path):
     beep(tmp_path / "happy" / "a.wav", subtype="PCM_16")
     beep(tmp_path / "sad" / "b.flac", subtype="PCM_16")
     beep(tmp_path / "sad" / "c.wav", frequency=441)
-    clips = corpora.inspect(corpora.scan(tmp_path), jobs=1).clips
-    twins = corpora.duplicates(clips)
-    assert list(twins["name"]) == ["a.wav", "b.flac"]
+    clips = corpora.inspect(corpora.scan(tmp_path), n_jobs=1).clips
+    duplicated = corpora.duplicates(clips)
+    assert list(duplicated["name"]) == ["a.wav", "b.flac"]
     assert corpora.duplicates(pd.DataFrame(clips.iloc[1:])).empty
 
 

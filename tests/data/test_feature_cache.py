@@ -25,7 +25,7 @@ def compute(tmp_path):
     """Compute features with one cache and in this process, unless told otherwise."""
 
     def compute(paths, **options):
-        return compute_features(paths, **{"cache": tmp_path / "cache", "jobs": 1} | options)
+        return compute_features(paths, **{"cache": tmp_path / "cache", "n_jobs": 1} | options)
 
     return compute
 
@@ -185,7 +185,7 @@ def test_copies_differ_from_each_other_and_between_seeds(compute, paths):
 
 def test_the_number_of_workers_changes_nothing(compute, clips, tmp_path):
     many = [str(clip) for clip in clips[:33]]  # enough to be spread over processes
-    together = compute(many, copies=1, jobs=2)
+    together = compute(many, copies=1, n_jobs=2)
     alone = compute(many[::11], copies=1, cache=tmp_path / "other")
     # A matrix product may differ in its last bits with the number of BLAS threads; half precision
     # makes that .03 in a coefficient of 60.
@@ -201,7 +201,7 @@ def test_two_processes_may_write_the_same_entries(compute, paths, tmp_path):
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         "cache, result, *paths = sys.argv[1:]\n"
-        "found = compute_features(paths, copies=1, cache=Path(cache), jobs=1)\n"
+        "found = compute_features(paths, copies=1, cache=Path(cache), n_jobs=1)\n"
         "numpy.savez(result, clean=found.clean, copies=found.copies)\n"
     )
     both = [
@@ -246,7 +246,7 @@ def test_a_cache_that_cannot_be_written_is_named(compute, paths, tmp_path):
 def test_the_cache_lies_where_the_environment_says(monkeypatch, tmp_path, paths):
     monkeypatch.setenv("SER_CACHE", str(tmp_path / "own"))
     assert feature_cache.cache_folder() == tmp_path / "own" / "features"
-    compute_features(paths[:1], jobs=1)
+    compute_features(paths[:1], n_jobs=1)
     assert len(list((tmp_path / "own" / "features").rglob("*.npz"))) == 1
     monkeypatch.delenv("SER_CACHE")
     assert feature_cache.cache_folder().is_absolute()

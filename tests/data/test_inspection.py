@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from ser.data import corpora, inspection
-from ser.data.inspection import PENDING, read_index, update_index
+from ser.data.inspection import PENDING, read_inspection, update_inspection
 from ser.errors import DataError, Stopped
 from tests.tiny import tiny_corpus
 
@@ -27,14 +27,16 @@ def corpus(tmp_path):
 def opened(location):
     """Update an index and return the names of the clips that were opened for it."""
     counts = []
-    index = update_index(location, jobs=1, progress=lambda what, done, all: counts.append(done))
+    index = update_inspection(
+        location, n_jobs=1, progress=lambda what, done, all: counts.append(done)
+    )
     return counts[-1] - counts[0], index
 
 
 def test_it_holds_what_inspect_finds(corpus):
     count, found = opened(corpus)
     assert count == 15
-    expected = corpora.inspect(corpora.scan(corpus), jobs=1)
+    expected = corpora.inspect(corpora.scan(corpus), n_jobs=1)
     assert list(found.clips.columns) == list(expected.clips.columns)
     for column in expected.clips:
         assert found.clips[column].tolist() == expected.clips[column].tolist(), column
@@ -44,22 +46,22 @@ def test_it_holds_what_inspect_finds(corpus):
 
 def test_the_second_time_nothing_is_opened(corpus):
     _, first = opened(corpus)
-    before = inspection.index_file(corpus).stat().st_mtime_ns
+    before = inspection.inspection_file(corpus).stat().st_mtime_ns
     count, second = opened(corpus)
     assert count == 0
     assert second.key == first.key
     assert (
-        inspection.index_file(corpus).stat().st_mtime_ns == before
+        inspection.inspection_file(corpus).stat().st_mtime_ns == before
     )  # so that no page reads it again
 
 
 def test_it_is_read_without_looking_at_the_corpus(corpus):
     _, found = opened(corpus)
     shutil.rmtree(corpus)
-    kept = read_index(corpus)
+    kept = read_inspection(corpus)
     pd.testing.assert_frame_equal(kept.clips, found.clips)
     with pytest.raises(DataError, match="does not exist"):
-        update_index(corpus)
+        update_inspection(corpus)
 
 
 def test_only_what_is_new_or_changed_is_opened(corpus):
@@ -103,8 +105,8 @@ def test_a_stopped_scan_goes_on_where_it_was(corpus, monkeypatch):
             raise Stopped
 
     with pytest.raises(Stopped):
-        update_index(corpus, jobs=1, progress=stop_at_9)
-    half = read_index(corpus)
+        update_inspection(corpus, n_jobs=1, progress=stop_at_9)
+    half = read_inspection(corpus)
     assert not half.complete
     assert len(half.clips) == 8
     assert (half.skipped["reason"] == PENDING).sum() == 7
@@ -116,7 +118,7 @@ def test_a_stopped_scan_goes_on_where_it_was(corpus, monkeypatch):
 @pytest.mark.parametrize("harm", ["cut off", "other columns", "no text", "no numbers"])
 def test_a_damaged_table_is_made_again(corpus, harm):
     opened(corpus)
-    file = inspection.index_file(corpus)
+    file = inspection.inspection_file(corpus)
     data = file.read_bytes()
     file.write_bytes(
         {
@@ -134,10 +136,10 @@ def test_corpora_do_not_share_a_table(corpus, tmp_path, monkeypatch):
     other = tiny_corpus(tmp_path / "other", ("05",))
     opened(corpus)
     opened(other)
-    assert set(read_index(corpus).clips["emotion"]) == {"neutral", "sad"}
-    assert set(read_index(other).clips["emotion"]) == {"angry"}
+    assert set(read_inspection(corpus).clips["emotion"]) == {"neutral", "sad"}
+    assert set(read_inspection(other).clips["emotion"]) == {"angry"}
     monkeypatch.chdir(tmp_path)
-    assert read_index("other").key == read_index(other).key
+    assert read_inspection("other").key == read_inspection(other).key
 
 
 def test_any_name_survives(tmp_path):

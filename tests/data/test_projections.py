@@ -12,12 +12,12 @@ from tests.tiny import tiny_corpus
 def clips(tmp_path_factory):
     """40 clips of three emotions."""
     folder = tiny_corpus(tmp_path_factory.mktemp("embedding") / "corpus")
-    return corpora.inspect(corpora.scan(folder), jobs=1).clips
+    return corpora.inspect(corpora.scan(folder), n_jobs=1).clips
 
 
 @pytest.fixture(scope="module")
 def summary(clips):
-    return projections.summarise(clips, jobs=1)
+    return projections.summarise(clips, n_jobs=1)
 
 
 def test_a_clip_is_summed_up_by_mean_and_spread_of_its_rows(clips, summary):
@@ -29,7 +29,7 @@ def test_a_clip_is_summed_up_by_mean_and_spread_of_its_rows(clips, summary):
 
 
 def test_the_mean_of_an_emotion_is_that_of_its_clips_and_of_no_others(clips, summary):
-    inputs = feature_cache.compute_features(clips["path"].tolist(), jobs=1).clean[..., 0]
+    inputs = feature_cache.compute_features(clips["path"].tolist(), n_jobs=1).clean[..., 0]
     for i, emotion in enumerate(EMOTIONS):
         own = (clips["emotion"] == emotion).to_numpy()
         assert summary.counts[i] == own.sum()
@@ -48,14 +48,14 @@ def test_it_is_computed_once_for_the_same_clips(clips, summary):
     again = projections.summarise(clips, progress=refuse)
     np.testing.assert_array_equal(again.statistics, summary.statistics)
     other = clips.assign(emotion="angry")
-    assert projections.summarise(other, jobs=1).counts.sum() == len(clips)
+    assert projections.summarise(other, n_jobs=1).counts.sum() == len(clips)
 
 
 def test_a_torn_entry_is_made_again(clips, summary, tmp_path):
-    projections.summarise(clips, cache=tmp_path, jobs=1)
+    projections.summarise(clips, cache=tmp_path, n_jobs=1)
     (entry,) = tmp_path.iterdir()
     entry.write_bytes(entry.read_bytes()[:-5000])
-    again = projections.summarise(clips, cache=tmp_path, jobs=1)
+    again = projections.summarise(clips, cache=tmp_path, n_jobs=1)
     np.testing.assert_array_equal(again.statistics, summary.statistics)
 
 

@@ -5,7 +5,7 @@ from sklearn.model_selection import train_test_split
 
 from ser.data import splits
 from ser.data.corpora import parse_ravdess
-from ser.data.splits import LeakError, Split, check_split, make_split, reference_test, speaker_folds
+from ser.data.splits import LeakError, Split, check_split, make_split, random_split, speaker_folds
 from ser.errors import DataError
 
 TWINS = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")  # RAVDESS has this one duplicate
@@ -60,13 +60,13 @@ def test_the_reference_split_is_that_of_scikit_learn(ravdess, seed):
     expected_rest, expected_test = train_test_split(
         names, test_size=0.2, stratify=emotions, random_state=seed
     )
-    rest, test = reference_test(ravdess, seed=seed)
+    rest, test = random_split(ravdess, seed=seed)
     assert ravdess["name"].iloc[test].tolist() == sorted(expected_test)
     assert ravdess["name"].iloc[rest].tolist() == sorted(expected_rest)
 
 
 def test_the_reference_split_has_the_published_counts(ravdess):
-    _, test = reference_test(ravdess)
+    _, test = random_split(ravdess)
     assert len(test) == 491
     assert ravdess["emotion"].iloc[test].value_counts().to_dict() == {
         "angry": 75, "calm": 75, "fearful": 75, "happy": 75, "sad": 75,
@@ -81,7 +81,7 @@ def parts(clips, split):
 @pytest.mark.parametrize("seed", range(8))
 def test_the_test_part_is_complete_and_the_rest_free_of_its_duplicates(ravdess, seed):
     split = make_split(ravdess, "reference", seed=seed)
-    assert np.array_equal(split.test, reference_test(ravdess, seed=seed)[1])
+    assert np.array_equal(split.test, random_split(ravdess, seed=seed)[1])
     train, validation, test = parts(ravdess, split)
     assert not train & test
     assert not validation & test

@@ -11,7 +11,7 @@ from ser.cli import main
 from ser.data import corpora
 from ser.errors import DataError, OutputError
 from ser.evaluation import few_shot, report
-from ser.models.adaptation import learn, leave_out, listen
+from ser.models.adaptation import enrol, fit_adaptation, leave_one_out
 from ser.models.bundle import read_manifest
 from ser.models.explanation import explain
 from ser.models.recognizer import Recognizer
@@ -29,18 +29,18 @@ def recognizer(finished_run):
 
 @pytest.fixture(scope="module")
 def clips():
-    return corpora.inspect(corpora.scan(VOICE), jobs=1).clips
+    return corpora.inspect(corpora.scan(VOICE), n_jobs=1).clips
 
 
 @pytest.fixture(scope="module")
-def takes(recognizer, clips):
-    return listen(recognizer, clips, jobs=1)
+def enrolment(recognizer, clips):
+    return enrol(recognizer, clips, n_jobs=1)
 
 
 @pytest.fixture(scope="module")
-def adapted(recognizer, takes, tmp_path_factory):
+def adapted(recognizer, enrolment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapted") / "mine"
-    few_shot.adapt(recognizer, takes, folder)
+    few_shot.adapt(recognizer, enrolment, folder)
     return folder
 
 
@@ -49,55 +49,65 @@ def checksums(folder):
 
 
 def test_the_original_stays_untouched_and_the_same_takes_teach_the_same(
-    recognizer, finished_run, takes, adapted, tmp_path
+    recognizer, finished_run, enrolment, adapted, tmp_path
 ):
     before = checksums(finished_run.folder)
-    few_shot.adapt(recognizer, takes, tmp_path / "again")
+    few_shot.adapt(recognizer, enrolment, tmp_path / "again")
     assert checksums(finished_run.folder) == before
     first, second = Recognizer.load(adapted), Recognizer.load(tmp_path / "again")
-    assert first.manifest.space_sha256 == second.manifest.space_sha256
+    assert first.manifest.embedding_sha256 == second.manifest.embedding_sha256
     assert first.manifest.temperature == second.manifest.temperature
     np.testing.assert_array_equal(
-        *(r.predict(takes.clips["path"][0])[list(LABELS)] for r in (first, second))
+        *(r.predict(enrolment.clips["path"][0])[list(LABELS)] for r in (first, second))
     )
 
 
-def test_an_adapted_bundle_answers_as_what_was_learned(recognizer, takes, adapted):
+def test_an_adapted_bundle_answers_as_what_was_learned(recognizer, enrolment, adapted):
     mine = Recognizer.load(adapted)
-    logits, places = mine.listen(recognizer.prepare(takes.clips["path"].tolist(), jobs=1)[1])
+    logits, embeddings = mine.logits_and_embeddings(
+        recognizer.prepare(enrolment.clips["path"].tolist(), n_jobs=1)[1]
+    )
     np.testing.assert_allclose(
-        logits, learn(recognizer.space, takes).logits(takes), atol=2e-3, rtol=1e-3
+        logits,
+        fit_adaptation(recognizer.embedding, enrolment).logits(enrolment),
+        atol=2e-3,
+        rtol=1e-3,
     )
-    np.testing.assert_allclose(places, takes.places, atol=1e-4)
+    np.testing.assert_allclose(embeddings, enrolment.embeddings, atol=1e-4)
 
 
-def test_an_adapted_bundle_does_what_any_bundle_does(adapted, takes):
+def test_an_adapted_bundle_does_what_any_bundle_does(adapted, enrolment):
     mine = Recognizer.load(adapted)
-    table, refused = mine.predict_files(takes.clips["path"].tolist(), jobs=1)
+    table, refused = mine.predict_files(enrolment.clips["path"].tolist(), n_jobs=1)
     assert len(refused) == 0
-    assert (table["emotion"] == takes.clips["emotion"]).mean() > 0.8
-    recording = np.concatenate([audio.load_audio(p) for p in takes.clips["path"][:3]])
+    assert (table["emotion"] == enrolment.clips["emotion"]).mean() > 0.8
+    recording = np.concatenate([audio.load_audio(p) for p in enrolment.clips["path"][:3]])
     assert mine.timeline(recording)[list(LABELS)].sum(axis=1).to_numpy() == pytest.approx(1)
-    why = explain(mine, audio.load_audio(takes.clips["path"][0]))
+    why = explain(mine, audio.load_audio(enrolment.clips["path"][0]))
     assert why.emotion == table["emotion"][0]
     assert np.isfinite(why.rows["effect"]).all()
-    found = report.test(mine, takes.clips, root=VOICE, protocol="all", seed=None, jobs=1)
-    assert found["n_heard_in_training"] == len(takes)
+    found = report.evaluate_clips(
+        mine, enrolment.clips, root=VOICE, protocol="all", seed=None, n_jobs=1
+    )
+    assert found["n_seen_in_training"] == len(enrolment)
 
 
-def test_the_voice_it_learned_is_no_longer_unlike_training(recognizer, adapted, takes):
-    places = takes.places
-    assert (Recognizer.load(adapted).space.distances(places) < 0.1).all()
-    assert np.median(recognizer.space.distances(places)) > 0.1
+def test_the_voice_it_learned_is_no_longer_unlike_training(recognizer, adapted, enrolment):
+    embeddings = enrolment.embeddings
+    assert (Recognizer.load(adapted).embedding.distances(embeddings) < 0.1).all()
+    assert np.median(recognizer.embedding.distances(embeddings)) > 0.1
 
 
-def test_manifest_and_card_name_the_parent_and_the_takes(recognizer, adapted, takes):
+def test_manifest_and_card_name_the_parent_and_the_takes(recognizer, adapted, enrolment):
     manifest, parent = read_manifest(adapted), recognizer.manifest
     learned = manifest.training["adapted"]
     assert learned["parent_sha256"] == parent.model_sha256
-    assert sum(learned["takes"].values()) == len(takes) == 30
+    assert sum(learned["recordings"].values()) == len(enrolment) == 30
     assert manifest.model_sha256 != parent.model_sha256
-    assert set(manifest.heard["audio"]) == {*parent.heard["audio"], *takes.clips["audio"]}
+    assert set(manifest.training_clips["audio"]) == {
+        *parent.training_clips["audio"],
+        *enrolment.clips["audio"],
+    }
     card = (adapted / "MODEL_CARD.md").read_text()
     assert parent.name in card
     assert parent.model_sha256 in card
@@ -106,18 +116,22 @@ def test_manifest_and_card_name_the_parent_and_the_takes(recognizer, adapted, ta
     assert found["adaptation"]["sentence"] in card
 
 
-def before_after(recognizer, takes):
-    return few_shot.before_after(recognizer, takes, leave_out(recognizer.space, takes)[0])
+def before_after(recognizer, enrolment):
+    return few_shot.before_after(
+        recognizer, enrolment, leave_one_out(recognizer.embedding, enrolment)[0]
+    )
 
 
-def test_before_and_after_are_what_scikit_learn_says(recognizer, takes):
-    found = before_after(recognizer, takes)
-    truth = takes.clips["emotion"].tolist()
-    table, _ = recognizer.predict_files(takes.clips["path"].tolist(), jobs=1)
+def test_before_and_after_are_what_scikit_learn_says(recognizer, enrolment):
+    found = before_after(recognizer, enrolment)
+    truth = enrolment.clips["emotion"].tolist()
+    table, _ = recognizer.predict_files(enrolment.clips["path"].tolist(), n_jobs=1)
     after = []
-    for i in range(len(takes)):
-        others = np.delete(np.arange(len(takes)), i)
-        logits = learn(recognizer.space, takes[others]).logits(takes[np.array([i])])
+    for i in range(len(enrolment)):
+        others = np.delete(np.arange(len(enrolment)), i)
+        logits = fit_adaptation(recognizer.embedding, enrolment[others]).logits(
+            enrolment[np.array([i])]
+        )
         after.append(LABELS[int(logits.argmax())])
     for figures, answers in ((found["before"], table["emotion"].tolist()), (found["after"], after)):
         assert figures["accuracy"] == pytest.approx(accuracy_score(truth, answers))
@@ -130,7 +144,7 @@ def test_before_and_after_are_what_scikit_learn_says(recognizer, takes):
         assert figures["accuracy"] <= figures["accuracy_interval"][1]
         assert f"{figures['right']} ({figures['accuracy']:.0%}" in found["sentence"]
     assert found["after"]["accuracy"] > found["before"]["accuracy"] + 0.2
-    assert found["curve"][0]["takes"] == 0
+    assert found["curve"][0]["recordings"] == 0
     assert found["curve"][-1]["accuracy"] > found["curve"][0]["accuracy"]
 
 
@@ -142,16 +156,16 @@ def test_the_published_predictions_of_an_adapted_bundle_give_its_figures(adapted
 
 
 @pytest.mark.parametrize(("each", "words"), [(1, "cannot be known"), (2, "cannot be known")])
-def test_with_few_takes_it_is_not_said_that_more_would_help(recognizer, takes, each, words):
-    rows = [np.flatnonzero(takes.truth == label)[:each] for label in range(8)]
-    found = before_after(recognizer, takes[np.concatenate(rows)])
+def test_with_few_takes_it_is_not_said_that_more_would_help(recognizer, enrolment, each, words):
+    rows = [np.flatnonzero(enrolment.truth == label)[:each] for label in range(8)]
+    found = before_after(recognizer, enrolment[np.concatenate(rows)])
     assert words in found["advice"]
 
 
-def test_emotions_without_a_take_are_named(recognizer, takes):
-    some = takes[(takes.truth == 2) | (takes.truth == 4)]
+def test_emotions_without_a_take_are_named(recognizer, enrolment):
+    some = enrolment[(enrolment.truth == 2) | (enrolment.truth == 4)]
     found = before_after(recognizer, some)
-    assert "no take of neutral, calm, sad" in found["notes"][0]
+    assert "no recording of neutral, calm, sad" in found["notes"][0]
 
 
 def test_so_many_takes_are_drawn_as_asked_and_the_same_with_a_seed(clips):
@@ -164,19 +178,19 @@ def test_so_many_takes_are_drawn_as_asked_and_the_same_with_a_seed(clips):
 
 def test_what_was_learned_can_be_built_upon(adapted, clips, tmp_path):
     mine = Recognizer.load(adapted)
-    more = corpora.inspect(corpora.scan(SAMPLES / "Actor_26"), jobs=1).clips
-    few_shot.adapt(mine, listen(mine, more, jobs=1), tmp_path / "both")
+    more = corpora.inspect(corpora.scan(SAMPLES / "Actor_26"), n_jobs=1).clips
+    few_shot.adapt(mine, enrol(mine, more, n_jobs=1), tmp_path / "both")
     both = Recognizer.load(tmp_path / "both")
-    found, _ = both.predict_files(more["path"].tolist(), jobs=1)
+    found, _ = both.predict_files(more["path"].tolist(), n_jobs=1)
     assert (found["emotion"] == more["emotion"]).mean() > 0.8
-    assert set(both.manifest.heard["audio"]) >= {*clips["audio"], *more["audio"]}
+    assert set(both.manifest.training_clips["audio"]) >= {*clips["audio"], *more["audio"]}
     assert both.manifest.training["adapted"]["parent"] == "mine"
 
 
-def test_a_study_tests_every_clip_that_was_not_learned(recognizer, takes):
-    two = takes.clips.assign(speaker=np.where(np.arange(len(takes)) % 2, "a", "b"))
-    both = replace(takes, clips=two)
-    found = few_shot.study(recognizer, both, takes_per_emotion=1, repeats=3)
+def test_a_study_tests_every_clip_that_was_not_learned(recognizer, enrolment):
+    two = enrolment.clips.assign(speaker=np.where(np.arange(len(enrolment)) % 2, "a", "b"))
+    both = replace(enrolment, clips=two)
+    found = few_shot.study(recognizer, both, shots=1, repeats=3)
     assert [row["speaker"] for row in found["speakers"]] == ["a", "b"]
     for row in found["speakers"]:
         own = two[two["speaker"] == row["speaker"]]["emotion"].value_counts()
@@ -189,46 +203,48 @@ def test_a_study_tests_every_clip_that_was_not_learned(recognizer, takes):
         low, high = found[when]["accuracy_interval"]
         assert low <= mean <= high
     assert found["gain"]["accuracy"] > 0.1
-    assert few_shot.study(recognizer, both, takes_per_emotion=1, repeats=3) == found
-    assert few_shot.study(recognizer, both, takes_per_emotion=1, repeats=3, seed=1) != found
+    assert few_shot.study(recognizer, both, shots=1, repeats=3) == found
+    assert few_shot.study(recognizer, both, shots=1, repeats=3, seed=1) != found
     json.dumps(found, allow_nan=False)
 
 
-def test_a_study_keeps_a_clip_of_every_emotion_for_testing(recognizer, takes):
-    found = few_shot.study(recognizer, takes, takes_per_emotion=99, repeats=1)
+def test_a_study_keeps_a_clip_of_every_emotion_for_testing(recognizer, enrolment):
+    found = few_shot.study(recognizer, enrolment, shots=99, repeats=1)
     assert found["speakers"][0]["tested"] == 8
-    _, first = np.unique(takes.truth, return_index=True)
+    _, first = np.unique(enrolment.truth, return_index=True)
     with pytest.raises(DataError, match="two clips each"):
-        few_shot.study(recognizer, takes[first])
+        few_shot.study(recognizer, enrolment[first])
     with pytest.raises(DataError, match="1 or more"):
-        few_shot.study(recognizer, takes, takes_per_emotion=0)
+        few_shot.study(recognizer, enrolment, shots=0)
 
 
-def test_takes_of_one_emotion_alone_are_refused(recognizer, takes, tmp_path):
-    with pytest.raises(DataError, match="All takes are happy"):
-        few_shot.adapt(recognizer, takes[takes.truth == LABELS.index("happy")], tmp_path / "x")
+def test_takes_of_one_emotion_alone_are_refused(recognizer, enrolment, tmp_path):
+    with pytest.raises(DataError, match="All recordings are happy"):
+        few_shot.adapt(
+            recognizer, enrolment[enrolment.truth == LABELS.index("happy")], tmp_path / "x"
+        )
     assert not (tmp_path / "x").exists()
 
 
 def test_a_recording_with_two_labels_is_refused_and_a_copy_counts_once(recognizer, clips):
     twice = clips.iloc[[0, 1, 2, 2]].reset_index(drop=True)
-    assert len(listen(recognizer, twice, jobs=1)) == 3
+    assert len(enrol(recognizer, twice, n_jobs=1)) == 3
     twice.loc[3, "emotion"] = "surprised"
     with pytest.raises(DataError, match=r"same recording is said to be .* and surprised"):
-        listen(recognizer, twice, jobs=1)
+        enrol(recognizer, twice, n_jobs=1)
 
 
 def test_a_label_that_the_model_does_not_know_is_refused(recognizer, clips):
     odd = clips.assign(emotion=["bored", *clips["emotion"][1:]])
     with pytest.raises(DataError, match="no label for: bored"):
-        listen(recognizer, odd, jobs=1)
+        enrol(recognizer, odd, n_jobs=1)
 
 
 def test_nothing_is_overwritten_but_an_older_adaptation(
-    recognizer, finished_run, takes, adapted, tmp_path
+    recognizer, finished_run, enrolment, adapted, tmp_path
 ):
-    _, first = np.unique(takes.truth, return_index=True)
-    some = takes[first]
+    _, first = np.unique(enrolment.truth, return_index=True)
+    some = enrolment[first]
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "diary.txt").write_text("dear diary")
     for folder in (tmp_path / "full", finished_run.folder):
@@ -240,13 +256,13 @@ def test_nothing_is_overwritten_but_an_older_adaptation(
         few_shot.adapt(Recognizer.load(adapted), some, adapted)
     copy = shutil.copytree(adapted, tmp_path / "older")
     few_shot.adapt(recognizer, some, copy)
-    assert sum(read_manifest(copy).training["adapted"]["takes"].values()) == 8
+    assert sum(read_manifest(copy).training["adapted"]["recordings"].values()) == 8
 
 
 def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
     out, before = tmp_path / "mine", checksums(finished_run.folder)
     arguments = ["adapt", str(finished_run.folder), "--data", str(VOICE), "--out", str(out)]
-    options = ["--takes-per-emotion", "3", "--json", str(tmp_path / "a.json"), "--jobs", "1"]
+    options = ["--shots", "3", "--json", str(tmp_path / "a.json"), "--n-n_jobs", "1"]
     assert main([*arguments, *options]) == 0
     printed = capsys.readouterr().out
     figures = json.loads((tmp_path / "a.json").read_text())
@@ -256,11 +272,11 @@ def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
     assert checksums(finished_run.folder) == before
     assert main(["predict", str(VOICE / "03-01-05-01-01-01-25.flac"), "--model", str(out)]) == 0
     study = ["evaluate", str(finished_run.folder), "--data", str(VOICE), "--protocol", "adapt"]
-    options = ["--takes-per-emotion", "1", "--repeats", "2", "--json", str(tmp_path / "s.json")]
+    options = ["--shots", "1", "--repeats", "2", "--json", str(tmp_path / "s.json")]
     capsys.readouterr()
-    assert main([*study, *options, "--jobs", "1"]) == 0
+    assert main([*study, *options, "--n-n_jobs", "1"]) == 0
     found = json.loads((tmp_path / "s.json").read_text())
-    assert (found["takes_per_emotion"], found["repeats"], found["seed"]) == (1, 2, 42)
+    assert (found["shots"], found["repeats"], found["seed"]) == (1, 2, 42)
     assert f"{found['after']['accuracy']:.1%}" in capsys.readouterr().out
 
 
@@ -269,7 +285,7 @@ def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
     [
         (["adapt", "MODEL", "--data", "VOICE", "--out", "MODEL"], "something else"),
         (
-            ["adapt", "MODEL", "--data", "VOICE", "--out", "NEW", "--takes-per-emotion", "0"],
+            ["adapt", "MODEL", "--data", "VOICE", "--out", "NEW", "--shots", "0"],
             "1 or more",
         ),
         (["adapt", "MODEL", "--data", "NOWHERE", "--out", "NEW"], "does not exist"),
@@ -277,17 +293,20 @@ def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
             ["evaluate", "MODEL", "--data", "VOICE", "--protocol", "adapt", "--repeats", "0"],
             "1 or more",
         ),
-        (["evaluate", "MODEL", "--data", "VOICE", "--protocol", "adapt", "--trust"], "--trust"),
+        (
+            ["evaluate", "MODEL", "--data", "VOICE", "--protocol", "adapt", "--robustness"],
+            "--robustness",
+        ),
     ],
 )
 def test_what_cannot_be_gets_one_line(finished_run, tmp_path, capsys, options, words):
-    places = {
+    embeddings = {
         "MODEL": str(finished_run.folder),
         "VOICE": str(VOICE),
         "NEW": str(tmp_path / "new"),
         "NOWHERE": str(tmp_path / "nowhere"),
     }
-    assert main([places.get(option, option) for option in options]) == 2
+    assert main([embeddings.get(option, option) for option in options]) == 2
     error = capsys.readouterr().err
     assert words in error
     assert len(error.strip().splitlines()[-1]) == len(error.strip().split("\r")[-1].strip())

@@ -17,7 +17,7 @@ def figures(finished_run):
 @pytest.fixture(scope="module")
 def clips(finished_run):
     data = finished_run.read_config()["data"]
-    return corpora.inspect(corpora.scan(data), jobs=1).clips
+    return corpora.inspect(corpora.scan(data), n_jobs=1).clips
 
 
 def test_the_report_has_what_others_build_on(figures):
@@ -58,32 +58,34 @@ def test_names_cannot_break_the_page(figures):
 def test_clips_heard_in_training_are_counted(finished_run, clips):
     recognizer = Recognizer.load(finished_run.folder)
     split = json.loads((finished_run.folder / "split.json").read_text())
-    result = report.test(recognizer, clips, root="x", protocol="all", seed=None, jobs=1)
+    result = report.evaluate_clips(recognizer, clips, root="x", protocol="all", seed=None, n_jobs=1)
     assert result["n_test"] == len(clips) == len(report.predictions_of(result))
-    assert result["n_heard_in_training"] == len(split["train"]) + len(split["validation"])
+    assert result["n_seen_in_training"] == len(split["train"]) + len(split["validation"])
     assert "heard in\ntraining" in report.to_html(result, [])
 
 
 def test_a_clip_is_recognised_as_heard_by_name_or_by_sound(finished_run, clips):
     manifest = Recognizer.load(finished_run.folder).manifest
-    heard = clips[report.heard(clips, manifest)].iloc[:1]
-    assert report.heard(heard.assign(clip_id=""), manifest).all(), "renamed"
-    assert report.heard(heard.assign(audio="0" * 32), manifest).all(), "encoded otherwise"
-    assert not report.heard(heard.assign(clip_id="", audio="0" * 32), manifest).any()
+    heard = clips[report.seen_in_training(clips, manifest)].iloc[:1]
+    assert report.seen_in_training(heard.assign(clip_id=""), manifest).all(), "renamed"
+    assert report.seen_in_training(heard.assign(audio="0" * 32), manifest).all(), (
+        "encoded otherwise"
+    )
+    assert not report.seen_in_training(heard.assign(clip_id="", audio="0" * 32), manifest).any()
 
 
 def test_an_emotion_the_model_does_not_know_is_refused(finished_run, clips):
     recognizer = Recognizer.load(finished_run.folder)
     odd = clips.assign(emotion="boredom")
     with pytest.raises(DataError, match="no label for: boredom"):
-        report.test(recognizer, odd, root="x", protocol="all", seed=None, jobs=1)
+        report.evaluate_clips(recognizer, odd, root="x", protocol="all", seed=None, n_jobs=1)
 
 
 def test_a_clip_that_vanished_is_reported_by_name(finished_run, clips, tmp_path):
     recognizer = Recognizer.load(finished_run.folder)
     gone = clips.iloc[:2].assign(path=str(tmp_path / "gone.flac"))
     with pytest.raises(DataError, match=r"gone\.flac"):
-        report.test(recognizer, gone, root="x", protocol="all", seed=None, jobs=1)
+        report.evaluate_clips(recognizer, gone, root="x", protocol="all", seed=None, n_jobs=1)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}'])

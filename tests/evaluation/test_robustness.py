@@ -78,10 +78,10 @@ def test_where_speech_stands_in_the_recording_does_not_change_the_clip(samples, 
 def test_every_condition_is_measured_and_level_costs_nothing(finished_run):
     recognizer = Recognizer.load(finished_run.folder)
     clips = corpora.scan(finished_run.read_config()["data"]).clips.iloc[::4]
-    rows = pd.DataFrame(robustness.measure(recognizer, clips, jobs=1)).set_index("condition")
+    rows = pd.DataFrame(robustness.measure(recognizer, clips, n_jobs=1)).set_index("condition")
     assert list(rows.index) == ["clean", *robustness.CONDITIONS]
     assert (rows["n"] == len(clips)).all()
-    answers = recognizer.predict_files(clips["path"].tolist(), jobs=1)[0]["emotion"].to_numpy()
+    answers = recognizer.predict_files(clips["path"].tolist(), n_jobs=1)[0]["emotion"].to_numpy()
     assert rows.loc["clean", "accuracy"] == (answers == clips["emotion"].to_numpy()).mean()
     for db in ("-30", "+20"):
         assert rows.loc[f"gain {db} dB", "accuracy"] == rows.loc["clean", "accuracy"]
@@ -96,7 +96,7 @@ def test_a_clip_that_a_condition_silences_counts_as_wrong(finished_run, tmp_path
         {"path": [str(tmp_path / f"{n}.wav") for n in ("quiet", "loud")], "emotion": "sad"}
     )
     recognizer = Recognizer.load(finished_run.folder)
-    rows = pd.DataFrame(robustness.measure(recognizer, clips, jobs=1)).set_index("condition")
+    rows = pd.DataFrame(robustness.measure(recognizer, clips, n_jobs=1)).set_index("condition")
     assert rows.loc["gain -30 dB", "uncertain"] >= 0.5
     assert rows.loc["gain -30 dB", "accuracy"] <= 0.5
     assert rows.loc["gain +10 dB", "accuracy"] == rows.loc["clean", "accuracy"]
@@ -118,7 +118,7 @@ def test_nobody_babbles_behind_himself(finished_run, monkeypatch):
 
 
 def test_sounds_without_speech_come_at_many_levels():
-    sounds = pd.DataFrame(robustness.test_sounds(), columns=["kind", "like", "samples"])
+    sounds = pd.DataFrame(robustness.nonspeech_sounds(), columns=["kind", "like", "samples"])
     assert {"white noise", "pink noise", "brown noise", "hum", "clicks", "tones"} <= set(
         sounds["kind"]
     )

@@ -4,8 +4,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from ser.models import adaptation
-from ser.models.adaptation import Takes, fit_temperature, learn, leave_out
-from ser.models.embedding import fit_space
+from ser.models.adaptation import Enrolment, fit_adaptation, fit_temperature, leave_one_out
+from ser.models.embedding import fit_embedding
 
 EMOTIONS = 4
 
@@ -20,11 +20,11 @@ def activations(rng, truth, shift=0.0):
 
 
 @pytest.fixture(scope="module")
-def space():
+def embedding():
     rng = np.random.default_rng(0)
     truth = np.tile(np.arange(EMOTIONS), 30)
     clips = [activations(rng, truth, rng.normal(size=10)) for _ in range(3)]
-    return fit_space(
+    return fit_embedding(
         clips[0],
         truth,
         np.full(len(truth), "one"),
@@ -34,7 +34,7 @@ def space():
     )
 
 
-def voice(space, each, seed, *, mixed_up=0.0, shift=3.0):
+def voice(embedding, each, seed, *, mixed_up=0.0, shift=3.0):
     """Return clips of a voice that the model names rightly but for a share that is mixed up."""
     rng = np.random.default_rng(seed)
     truth = np.repeat(np.arange(EMOTIONS), each)
@@ -45,60 +45,69 @@ def voice(space, each, seed, *, mixed_up=0.0, shift=3.0):
         np.float32
     )
     clips = pd.DataFrame({"emotion": [str(t) for t in truth]})
-    return Takes(clips, truth, logits, space.coordinates(activations(rng, truth, shift)))
+    return Enrolment(clips, truth, logits, embedding.transform(activations(rng, truth, shift)))
 
 
-def accuracy(logits, takes):
-    return (logits.argmax(axis=1) == takes.truth).mean()
+def accuracy(logits, enrolment):
+    return (logits.argmax(axis=1) == enrolment.truth).mean()
 
 
-def test_a_model_that_is_mostly_wrong_learns_from_five_takes(space):
-    takes, others = voice(space, 5, 1, mixed_up=0.7), voice(space, 50, 2, mixed_up=0.7)
+def test_a_model_that_is_mostly_wrong_learns_from_five_takes(embedding):
+    enrolment, others = voice(embedding, 5, 1, mixed_up=0.7), voice(embedding, 50, 2, mixed_up=0.7)
     assert accuracy(others.logits, others) < 0.6
-    assert accuracy(learn(space, takes).logits(others), others) > 0.85
+    assert accuracy(fit_adaptation(embedding, enrolment).logits(others), others) > 0.85
 
 
-def test_one_take_per_emotion_does_no_harm(space):
+def test_one_take_per_emotion_does_no_harm(embedding):
     for mixed_up in (0.0, 0.5):
-        others = voice(space, 50, 3, mixed_up=mixed_up)
+        others = voice(embedding, 50, 3, mixed_up=mixed_up)
         after = [
-            accuracy(learn(space, voice(space, 1, seed, mixed_up=mixed_up)).logits(others), others)
+            accuracy(
+                fit_adaptation(embedding, voice(embedding, 1, seed, mixed_up=mixed_up)).logits(
+                    others
+                ),
+                others,
+            )
             for seed in range(10, 20)
         ]
         assert np.mean(after) >= accuracy(others.logits, others) - 0.01
 
 
 @pytest.mark.parametrize("missing", range(EMOTIONS))
-def test_an_emotion_without_a_take_keeps_working(space, missing):
-    takes, others = voice(space, 5, 4, mixed_up=0.4), voice(space, 50, 5, mixed_up=0.4)
-    answers = learn(space, takes[takes.truth != missing]).logits(others).argmax(axis=1)
+def test_an_emotion_without_a_take_keeps_working(embedding, missing):
+    enrolment, others = voice(embedding, 5, 4, mixed_up=0.4), voice(embedding, 50, 5, mixed_up=0.4)
+    answers = (
+        fit_adaptation(embedding, enrolment[enrolment.truth != missing])
+        .logits(others)
+        .argmax(axis=1)
+    )
     before = others.logits.argmax(axis=1)
     mine = others.truth == missing
     assert (answers[mine] == missing).mean() >= (before[mine] == missing).mean() - 0.05
     assert (answers[~mine] == others.truth[~mine]).mean() > 0.75  # nor does it swamp the others
 
 
-def test_a_label_of_which_nothing_is_known_is_neither_given_nor_taken_chances(space):
+def test_a_label_of_which_nothing_is_known_is_neither_given_nor_taken_chances(embedding):
     from dataclasses import replace
 
-    unknown = space.centres.copy()
+    unknown = embedding.class_means.copy()
     unknown[3] = np.nan
-    takes, others = voice(space, 5, 6), voice(space, 20, 7)
-    found = learn(replace(space, centres=unknown), takes[takes.truth != 3])
+    enrolment, others = voice(embedding, 5, 6), voice(embedding, 20, 7)
+    found = fit_adaptation(replace(embedding, class_means=unknown), enrolment[enrolment.truth != 3])
     assert np.isfinite(found.logits(others)).all()
 
 
-def test_the_same_takes_teach_the_same_in_any_order_of_calls(space):
-    takes = voice(space, 3, 8, mixed_up=0.5)
-    first, second = learn(space, takes), learn(space, takes)
+def test_the_same_takes_teach_the_same_in_any_order_of_calls(embedding):
+    enrolment = voice(embedding, 3, 8, mixed_up=0.5)
+    first, second = fit_adaptation(embedding, enrolment), fit_adaptation(embedding, enrolment)
     np.testing.assert_array_equal(first.weights, second.weights)
     np.testing.assert_array_equal(first.bias, second.bias)
-    assert first.trust == second.trust
+    assert first.logit_scale == second.logit_scale
 
 
-def test_a_model_that_is_wrong_about_a_voice_is_trusted_less(space):
-    right = learn(space, voice(space, 5, 9)).trust
-    wrong = learn(space, voice(space, 5, 9, mixed_up=1.0)).trust
+def test_a_model_that_is_wrong_about_a_voice_is_trusted_less(embedding):
+    right = fit_adaptation(embedding, voice(embedding, 5, 9)).logit_scale
+    wrong = fit_adaptation(embedding, voice(embedding, 5, 9, mixed_up=1.0)).logit_scale
     assert wrong < 0.5 < 1 < right
 
 
@@ -108,7 +117,9 @@ def test_the_regression_is_that_of_scikit_learn():
     x, truth, weight = rng.normal(size=(40, 6)), np.arange(40) % 3, rng.uniform(0.5, 2, 40)
     x[:, 0] += truth
     weights, bias = adaptation._regression(x, np.zeros((40, 3)), truth, weight)
-    scaled = np.c_[x / np.sqrt(adaptation._RIDGE), np.full(40, 1 / np.sqrt(adaptation._STEADY))]
+    scaled = np.c_[
+        x / np.sqrt(adaptation._WEIGHT_PENALTY), np.full(40, 1 / np.sqrt(adaptation._BIAS_PENALTY))
+    ]
     theirs = LogisticRegression(C=1.0, fit_intercept=False, tol=1e-10, max_iter=10_000)
     theirs.fit(scaled, truth, sample_weight=weight)
     ours = x @ weights + bias
@@ -125,19 +136,21 @@ def test_what_is_learned_is_added_to_what_was_known():
     assert np.abs(bias).max() < 1e-3
 
 
-def test_a_take_left_out_is_answered_by_the_others_alone(space):
-    takes = voice(space, 3, 11, mixed_up=0.5)
-    logits, distances = leave_out(space, takes)
+def test_a_take_left_out_is_answered_by_the_others_alone(embedding):
+    enrolment = voice(embedding, 3, 11, mixed_up=0.5)
+    logits, distances = leave_one_out(embedding, enrolment)
     for i in (0, 5, 11):
-        others = np.delete(np.arange(len(takes)), i)
-        alone = takes[np.array([i])]
-        np.testing.assert_allclose(logits[i], learn(space, takes[others]).logits(alone)[0])
-        near = space.with_points(takes.places[others]).distances(alone.places)
+        others = np.delete(np.arange(len(enrolment)), i)
+        alone = enrolment[np.array([i])]
+        np.testing.assert_allclose(
+            logits[i], fit_adaptation(embedding, enrolment[others]).logits(alone)[0]
+        )
+        near = embedding.with_clips(enrolment.embeddings[others]).distances(alone.embeddings)
         np.testing.assert_allclose(distances[i], near[0])
     assert (distances > 0).all()
 
 
-def test_of_many_takes_some_are_left_out_together_and_each_once(space):
+def test_of_many_takes_some_are_left_out_together_and_each_once(embedding):
     truth = np.sort(np.random.default_rng(0).integers(0, 4, 300))
     folds = list(adaptation._folds(truth))
     assert len(folds) == 64

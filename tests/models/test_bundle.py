@@ -9,11 +9,11 @@ from ser.audio.config import CONTRACT
 from ser.errors import BundleError
 from ser.models import bundle
 from ser.models.bundle import MANIFEST_FILE, MODEL_FILE, load_bundle, read_manifest, save_bundle
-from ser.models.embedding import SPACE_FILE, read_space, write_space
+from ser.models.embedding import EMBEDDING_FILE, read_embedding, write_embedding
 from ser.models.networks import ModelConfig, build_cnn_lstm
 from ser.models.recognizer import Recognizer
 from ser.utils.files import sha256_of
-from tests.tiny import tiny_space
+from tests.tiny import tiny_embedding
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def original(tmp_path_factory):
     save_bundle(
         folder,
         build_cnn_lstm(ModelConfig(filters=(8, 8, 8), lstm=4)),
-        tiny_space(24),
+        tiny_embedding(24),
         name="tiny",
         temperature=1.5,
         min_confidence=0.4,
         training={"config": {"seed": 1}},
-        heard={"ids": ["ravdess:x"], "audio": ["00"]},
+        training_clips={"ids": ["ravdess:x"], "audio": ["00"]},
         versions={"keras": "3"},
     )
     return folder
@@ -62,7 +62,7 @@ def test_what_was_saved_is_loaded(original):
     np.testing.assert_array_equal(model(inputs), again(inputs))
     assert manifest.contract == CONTRACT
     assert (manifest.name, manifest.temperature) == ("tiny", 1.5)
-    assert manifest.heard == {"ids": ["ravdess:x"], "audio": ["00"]}
+    assert manifest.training_clips == {"ids": ["ravdess:x"], "audio": ["00"]}
 
 
 def test_a_model_that_does_not_normalise_its_rows_is_refused(tmp_path):
@@ -73,11 +73,11 @@ def test_a_model_that_does_not_normalise_its_rows_is_refused(tmp_path):
     save_bundle(
         tmp_path / "b",
         keras.Model(inputs, outputs),
-        tiny_space(24),
+        tiny_embedding(24),
         name="b",
         temperature=1.0,
         min_confidence=0.4,
-        heard={"ids": [], "audio": []},
+        training_clips={"ids": [], "audio": []},
     )
     with pytest.raises(BundleError, match="does not normalise its rows"):
         load_bundle(tmp_path / "b")
@@ -90,11 +90,11 @@ def test_normalisation_statistics_travel_with_the_model(tmp_path):
     save_bundle(
         tmp_path / "b",
         model,
-        tiny_space(24),
+        tiny_embedding(24),
         name="b",
         temperature=1.0,
         min_confidence=0.4,
-        heard={"ids": [], "audio": []},
+        training_clips={"ids": [], "audio": []},
     )
     loaded, _ = load_bundle(tmp_path / "b")
     np.testing.assert_allclose(loaded(inputs), model(inputs), atol=1e-6)
@@ -133,9 +133,9 @@ def test_a_missing_model_is_refused(copied):
 
 def test_the_space_travels_with_the_model_and_is_the_described_one(copied):
     manifest = read_manifest(copied)
-    space = bundle.load_space(copied, manifest)
-    np.testing.assert_array_equal(space.points, tiny_space(24).points)
-    file = copied / SPACE_FILE
+    embedding = bundle.load_embedding(copied, manifest)
+    np.testing.assert_array_equal(embedding.points, tiny_embedding(24).points)
+    file = copied / EMBEDDING_FILE
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(BundleError, match=r"space\.npz is not the one"):
         Recognizer.load(copied)
@@ -145,9 +145,9 @@ def test_the_space_travels_with_the_model_and_is_the_described_one(copied):
 
 
 def test_a_space_of_another_model_is_refused(copied):
-    write_space(copied / SPACE_FILE, tiny_space(30))
-    change_manifest(copied, space={"sha256": sha256_of(copied / SPACE_FILE)})
-    assert read_space(copied / SPACE_FILE, labels=8).mean.shape == (30,)
+    write_embedding(copied / EMBEDDING_FILE, tiny_embedding(30))
+    change_manifest(copied, embedding={"sha256": sha256_of(copied / EMBEDDING_FILE)})
+    assert read_embedding(copied / EMBEDDING_FILE, labels=8).mean.shape == (30,)
     with pytest.raises(BundleError, match="24 activations and its space 30"):
         Recognizer.load(copied)
 

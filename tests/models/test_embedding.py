@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ser.errors import BundleError
-from ser.models.embedding import doubt, fit_space, read_space, write_space
+from ser.models.embedding import fit_embedding, ood_temperature, read_embedding, write_embedding
 from ser.models.recognizer import calibrated
 
 LABELS = np.repeat([0, 1], 40)
@@ -19,9 +19,9 @@ def activations(rng, labels, speakers):
 
 
 @pytest.fixture
-def space():
+def embedding():
     rng = np.random.default_rng(0)
-    return fit_space(
+    return fit_embedding(
         activations(rng, LABELS, SPEAKERS),
         LABELS,
         SPEAKERS,
@@ -31,46 +31,48 @@ def space():
     )
 
 
-def test_training_clips_are_at_no_distance_and_strangers_far(space):
+def test_training_clips_are_at_no_distance_and_strangers_far(embedding):
     rng = np.random.default_rng(0)
     heard = activations(rng, LABELS, SPEAKERS)
-    np.testing.assert_allclose(space.distances(space.coordinates(heard)), 0, atol=0.02)
+    np.testing.assert_allclose(embedding.distances(embedding.transform(heard)), 0, atol=0.02)
     alike = activations(np.random.default_rng(7), LABELS, SPEAKERS)
-    assert (space.distances(space.coordinates(alike)) < 1.5).all()
-    assert np.median(space.distances(space.coordinates(alike))) < 1
-    assert (space.distances(space.coordinates(alike + 20)) > 1.5).all()
+    assert (embedding.distances(embedding.transform(alike)) < 1.5).all()
+    assert np.median(embedding.distances(embedding.transform(alike))) < 1
+    assert (embedding.distances(embedding.transform(alike + 20)) > 1.5).all()
 
 
 def test_one_in_twenty_validation_clips_is_beyond_reach():
     rng = np.random.default_rng(0)
     heard, copies, others = (activations(rng, LABELS, SPEAKERS) for _ in range(3))
-    space = fit_space(heard, LABELS, SPEAKERS, copies=copies, validation=others, count=3)
-    assert (space.distances(space.coordinates(others)) > 1).sum() == 4
+    embedding = fit_embedding(heard, LABELS, SPEAKERS, copies=copies, validation=others, count=3)
+    assert (embedding.distances(embedding.transform(others)) > 1).sum() == 4
 
 
-def test_the_distance_is_that_to_the_nearest_clip(space):
-    places = space.coordinates(activations(np.random.default_rng(3), LABELS, SPEAKERS))
-    points = space.points.astype(float)
-    nearest = [np.linalg.norm(points - place, axis=1).min() / space.reach for place in places]
-    np.testing.assert_allclose(space.distances(places), nearest, rtol=1e-5)
+def test_the_distance_is_that_to_the_nearest_clip(embedding):
+    embeddings = embedding.transform(activations(np.random.default_rng(3), LABELS, SPEAKERS))
+    points = embedding.points.astype(float)
+    nearest = [
+        np.linalg.norm(points - place, axis=1).min() / embedding.threshold for place in embeddings
+    ]
+    np.testing.assert_allclose(embedding.distances(embeddings), nearest, rtol=1e-5)
 
 
-def test_a_clip_that_was_heard_is_near_from_then_on(space):
-    strange = space.coordinates(activations(np.random.default_rng(5), LABELS, SPEAKERS) + 20)
-    again = strange + 0.01 * space.reach
-    before, after = space.distances(again), space.with_points(strange).distances(again)
+def test_a_clip_that_was_heard_is_near_from_then_on(embedding):
+    strange = embedding.transform(activations(np.random.default_rng(5), LABELS, SPEAKERS) + 20)
+    again = strange + 0.01 * embedding.threshold
+    before, after = embedding.distances(again), embedding.with_clips(strange).distances(again)
     assert (after < 0.2).all()
     assert (before > 1.5).all()
 
 
-def test_centres_say_the_emotion_whoever_speaks(space):
-    assert np.isnan(space.centres[2]).all()
+def test_centres_say_the_emotion_whoever_speaks(embedding):
+    assert np.isnan(embedding.class_means[2]).all()
     rng = np.random.default_rng(9)
     truth = np.repeat([0, 1], 50)
     for speaker in ("a", "b"):
-        places = space.coordinates(activations(rng, truth, np.full(100, speaker)))
-        centred = (places - places.mean(axis=0))[:, None]
-        nearest = np.linalg.norm(centred - space.centres[:2], axis=2).argmin(axis=1)
+        embeddings = embedding.transform(activations(rng, truth, np.full(100, speaker)))
+        centred = (embeddings - embeddings.mean(axis=0))[:, None]
+        nearest = np.linalg.norm(centred - embedding.class_means[:2], axis=2).argmin(axis=1)
         assert (nearest == truth).mean() > 0.9
 
 
@@ -80,17 +82,17 @@ def test_confidence_falls_with_distance_and_the_answer_stays():
     np.testing.assert_allclose(found[0], found[1])
     assert (np.diff(found.max(axis=1)[1:]) < 0).all()
     assert (found.argmax(axis=1) == 0).all()
-    assert doubt(np.array([1.5]))[0] == pytest.approx(1.5**5)
+    assert ood_temperature(np.array([1.5]))[0] == pytest.approx(1.5**5)
 
 
-def test_a_space_is_read_as_it_was_written(space, tmp_path):
-    write_space(tmp_path / "space.npz", space)
-    again = read_space(tmp_path / "space.npz", labels=3)
+def test_a_space_is_read_as_it_was_written(embedding, tmp_path):
+    write_embedding(tmp_path / "space.npz", embedding)
+    again = read_embedding(tmp_path / "space.npz", labels=3)
     for part in ("mean", "components", "points", "centres"):
-        np.testing.assert_array_equal(getattr(again, part), getattr(space, part))
-    assert again.reach == space.reach
+        np.testing.assert_array_equal(getattr(again, part), getattr(embedding, part))
+    assert again.threshold == embedding.threshold
     with pytest.raises(BundleError, match="centres have the shape"):
-        read_space(tmp_path / "space.npz", labels=8)
+        read_embedding(tmp_path / "space.npz", labels=8)
 
 
 @pytest.mark.parametrize(
@@ -106,21 +108,21 @@ def test_a_space_is_read_as_it_was_written(space, tmp_path):
         ({"points": np.full((2, 1), np.inf, np.float16)}, "points have"),
     ],
 )
-def test_a_space_that_makes_no_sense_is_refused(space, tmp_path, changes, words):
-    parts = {k: getattr(space, k) for k in ("mean", "components", "points", "reach", "centres")}
+def test_a_space_that_makes_no_sense_is_refused(embedding, tmp_path, changes, words):
+    parts = {k: getattr(embedding, k) for k in ("mean", "components", "points", "reach", "centres")}
     parts = {k: v for k, v in (parts | changes).items() if v is not None}
     np.savez(tmp_path / "space.npz", **parts)
     with pytest.raises(BundleError, match=words):
-        read_space(tmp_path / "space.npz", labels=3)
+        read_embedding(tmp_path / "space.npz", labels=3)
 
 
-def test_a_space_full_of_nothing_is_refused(space, tmp_path):
-    parts = {k: getattr(space, k) for k in ("mean", "components", "reach", "centres")}
+def test_a_space_full_of_nothing_is_refused(embedding, tmp_path):
+    parts = {k: getattr(embedding, k) for k in ("mean", "components", "reach", "centres")}
     np.savez_compressed(
         tmp_path / "space.npz", points=np.zeros((100_000, 600), np.float16), **parts
     )
     with pytest.raises(BundleError, match="unpacks to"):
-        read_space(tmp_path / "space.npz", labels=3)
+        read_embedding(tmp_path / "space.npz", labels=3)
     (tmp_path / "space.npz").write_bytes(b"PK no archive")
     with pytest.raises(BundleError, match="cannot be read"):
-        read_space(tmp_path / "space.npz", labels=3)
+        read_embedding(tmp_path / "space.npz", labels=3)

@@ -39,11 +39,11 @@ def test_a_model_that_looks_at_one_place_is_explained_by_it(recognizer, finished
 
     def logits(inputs):
         result = np.zeros((len(inputs), 8), np.float32)
-        evidence = np.abs(inputs[:, 1, 31:62, 1] - looking.usual[1, 0, 1]).mean(axis=1)
+        evidence = np.abs(inputs[:, 1, 31:62, 1] - looking.feature_means[1, 0, 1]).mean(axis=1)
         result[:, angry] = 1 + 0.01 * evidence
         return result
 
-    activations = looking.space.mean
+    activations = looking.embedding.mean
     looking.network = lambda inputs: (logits(inputs), np.tile(activations, (len(inputs), 1)))
     why = explain(looking, audio.load_audio(CLIPS[0]))
     assert why.emotion == "angry"
@@ -70,5 +70,5 @@ def test_the_usual_input_is_the_mean_of_the_training_clips(recognizer, finished_
         for name in split["train"]
     ]
     # Non-speech has a share of an eighth in it.
-    distance = np.abs(recognizer.usual[:, 0] - np.mean(inputs, axis=(0, 2)))
+    distance = np.abs(recognizer.feature_means[:, 0] - np.mean(inputs, axis=(0, 2)))
     assert (distance < np.std(inputs, axis=(0, 2))).all()

@@ -75,7 +75,7 @@ def test_the_answer_does_not_depend_on_the_level(recognizer, tmp_path):
 
 def test_many_clips_get_the_answers_they_get_alone(recognizer):
     labels = list(CONTRACT.labels)
-    table, refused = recognizer.predict_files(CLIPS[:5], jobs=1)
+    table, refused = recognizer.predict_files(CLIPS[:5], n_jobs=1)
     assert len(refused) == 0
     assert table["file"].tolist() == [str(clip) for clip in CLIPS[:5]]
     alone = np.concatenate([recognizer.predict(clip)[labels].to_numpy() for clip in CLIPS[:5]])
@@ -84,7 +84,7 @@ def test_many_clips_get_the_answers_they_get_alone(recognizer):
 
 def test_a_bad_clip_does_not_cost_the_others_their_answers(recognizer, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
-    table, refused = recognizer.predict_files([CLIPS[0], tmp_path / "bad.wav", CLIPS[1]], jobs=1)
+    table, refused = recognizer.predict_files([CLIPS[0], tmp_path / "bad.wav", CLIPS[1]], n_jobs=1)
     assert table["file"].tolist() == [str(CLIPS[0]), str(CLIPS[1])]
     assert refused["path"].tolist() == [str(tmp_path / "bad.wav")]
     assert "bad.wav" in refused["reason"].iloc[0]
@@ -92,7 +92,7 @@ def test_a_bad_clip_does_not_cost_the_others_their_answers(recognizer, tmp_path)
 
 def test_nothing_but_bad_clips_gives_an_empty_table(recognizer, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
-    table, refused = recognizer.predict_files([tmp_path / "bad.wav"], jobs=1)
+    table, refused = recognizer.predict_files([tmp_path / "bad.wav"], n_jobs=1)
     assert len(table) == 0
     assert list(table.columns) == COLUMNS
     assert len(refused) == 1
@@ -154,10 +154,10 @@ def test_what_is_unlike_training_is_less_sure_and_said_to_be(recognizer, finishe
     assert heard["distance"] < 1 < strange["distance"]
     clip = audio.prepare_clip(audio.load_audio(tmp_path / "noise.wav"))
     inputs = features.model_input(clip.samples)[None]
-    logits, places = recognizer.listen(inputs)
+    logits, embeddings = recognizer.logits_and_embeddings(inputs)
     alone = softmax(logits / recognizer.manifest.temperature).max()
     assert strange[list(CONTRACT.labels)].max() < alone
-    np.testing.assert_allclose(strange["distance"], recognizer.space.distances(places))
+    np.testing.assert_allclose(strange["distance"], recognizer.embedding.distances(embeddings))
     shy = Recognizer.load(finished_run.folder)
     shy.manifest = replace(shy.manifest, min_confidence=0.99)
     reason = "unlike anything this model was trained on"

@@ -15,8 +15,8 @@ from ser.models.streaming import (
     HOP_SECONDS,
     KEEP_SECONDS,
     SHOWN_SECONDS,
-    Listener,
     Recorder,
+    StreamingRecognizer,
     ice_servers,
     samples_of,
 )
@@ -39,21 +39,21 @@ def as_webrtc(samples):
 
 
 def hear(recognizer, samples):
-    listener = Listener(recognizer)
+    stream = StreamingRecognizer(recognizer)
     for frame in as_webrtc(samples):
-        listener.push(frame, 48_000)
-    listener.finish()
-    return listener
+        stream.push(frame, 48_000)
+    stream.finish()
+    return stream
 
 
 def test_what_a_browser_sends_gets_the_answer_of_the_file(recognizer):
     samples = audio.load_audio(CLIP)[: 3 * 16_000]
-    listener = hear(recognizer, samples)
-    with_files = recognizer.predict(listener._recent[-48_000:]).iloc[0]
-    last = listener.answers().iloc[-1]
+    stream = hear(recognizer, samples)
+    with_files = recognizer.predict(stream._recent[-48_000:]).iloc[0]
+    last = stream.answers().iloc[-1]
     for label in recognizer.labels:
         assert last[label] == pytest.approx(with_files[label], abs=1e-9)
-    assert last["end"] == pytest.approx(listener.sound().seconds)
+    assert last["end"] == pytest.approx(stream.signal().seconds)
     original = recognizer.predict(samples).iloc[0]
     assert last["emotion"] == original["emotion"]
 
@@ -69,76 +69,76 @@ def test_sound_is_resampled_without_a_seam(recognizer):
 
 
 def test_it_answers_more_than_twice_a_second(recognizer):
-    listener = Listener(recognizer)
+    stream = StreamingRecognizer(recognizer)
     samples = np.tile(audio.load_audio(CLIP), 2)
     hop = round(HOP_SECONDS * 16_000)
     pieces = range(0, len(samples) - hop + 1, hop)
     for begin in pieces:
-        listener.push(samples[None, begin : begin + hop], 16_000)
-        with listener._changed:  # as a microphone would leave it time
-            assert listener._changed.wait_for(lambda: not listener._due(), timeout=60)
-    listener.stop()
-    answers = listener.answers()
+        stream.push(samples[None, begin : begin + hop], 16_000)
+        with stream._changed:  # as a microphone would leave it time
+            assert stream._changed.wait_for(lambda: not stream._due(), timeout=60)
+    stream.stop()
+    answers = stream.answers()
     assert HOP_SECONDS < 0.5 and len(answers) == len(pieces)
     assert answers["end"].diff().dropna().to_numpy() == pytest.approx(HOP_SECONDS)
 
 
 def test_a_muted_microphone_is_noticed_and_gets_no_emotion(recognizer):
-    listener = hear(recognizer, np.zeros(40_000, np.float32))
-    heard = listener.heard()
-    assert listener.sound().muted and listener.sound().level_dbfs == -120
-    assert heard.probabilities is None and heard.verdict == NO_SPEECH
-    assert set(listener.answers()["verdict"]) == {NO_SPEECH}
+    stream = hear(recognizer, np.zeros(40_000, np.float32))
+    current = stream.current()
+    assert stream.signal().muted and stream.signal().level_dbfs == -120
+    assert current.probabilities is None and current.verdict == NO_SPEECH
+    assert set(stream.answers()["verdict"]) == {NO_SPEECH}
 
 
 def test_a_pause_after_speech_is_no_speech(recognizer):
-    listener = Listener(recognizer)
+    stream = StreamingRecognizer(recognizer)
     rng = np.random.default_rng(0)
     hiss = (1e-4 * rng.standard_normal(6 * 16_000)).astype(np.float32)
     for part in (audio.load_audio(CLIP), hiss):
-        listener.push(part[None], 16_000)
-        with listener._changed:
-            assert listener._changed.wait_for(lambda: not listener._due(), timeout=60)
-    listener.stop()
-    assert listener.answers()["verdict"].iloc[0] != NO_SPEECH
-    assert listener.answers()["verdict"].iloc[-1] == NO_SPEECH
-    assert not listener.sound().muted
+        stream.push(part[None], 16_000)
+        with stream._changed:
+            assert stream._changed.wait_for(lambda: not stream._due(), timeout=60)
+    stream.stop()
+    assert stream.answers()["verdict"].iloc[0] != NO_SPEECH
+    assert stream.answers()["verdict"].iloc[-1] == NO_SPEECH
+    assert not stream.signal().muted
 
 
 def test_an_overdriven_microphone_is_noticed():
     loud = np.sign(np.sin(2 * np.pi * 200 * np.arange(16_000) / 16_000)).astype(np.float32)
     recorder = Recorder()
     recorder.push(loud[None], 16_000)
-    assert recorder.sound().clipped
+    assert recorder.signal().clipped
 
 
 def test_level_and_waveform_are_those_of_the_last_moments():
     recorder = Recorder()
     recorder.push(np.full((1, 16_000), 0.0, np.float32), 16_000)
     recorder.push(np.tile(np.float32([0.1, -0.1]), 8000)[None], 16_000)
-    heard = recorder.sound()
-    assert heard.level_dbfs == pytest.approx(-20)
-    columns = len(heard.envelope)
+    current = recorder.signal()
+    assert current.level_dbfs == pytest.approx(-20)
+    columns = len(current.envelope)
     second = round(columns / SHOWN_SECONDS)
-    assert np.abs(heard.envelope[: columns - second - 1]).max() == 0
-    assert heard.envelope[-1].tolist() == pytest.approx([-0.1, 0.1])
+    assert np.abs(current.envelope[: columns - second - 1]).max() == 0
+    assert current.envelope[-1].tolist() == pytest.approx([-0.1, 0.1])
 
 
 def test_memory_is_bounded():
-    listener = Recorder()
+    stream = Recorder()
     for _ in range(round(KEEP_SECONDS / 10) + 5):
-        listener.push(np.zeros((1, 160_000), np.float32), 16_000)
-    kept = soundfile.info(io.BytesIO(listener.recording())).duration
+        stream.push(np.zeros((1, 160_000), np.float32), 16_000)
+    kept = soundfile.info(io.BytesIO(stream.recording())).duration
     assert KEEP_SECONDS <= kept < KEEP_SECONDS + 10
-    assert len(listener._recent) == SHOWN_SECONDS * 16_000
+    assert len(stream._recent) == SHOWN_SECONDS * 16_000
 
 
 def test_nothing_is_heard_after_stop_and_no_thread_stays(recognizer):
     before = threading.active_count()
-    listener = Listener(recognizer)
-    listener.finish()
-    listener.push(np.ones((1, 16_000), np.float32), 16_000)
-    assert listener.sound().seconds == 0
+    stream = StreamingRecognizer(recognizer)
+    stream.finish()
+    stream.push(np.ones((1, 16_000), np.float32), 16_000)
+    assert stream.signal().seconds == 0
     assert threading.active_count() == before
 
 
@@ -149,10 +149,10 @@ def test_a_failure_is_told(recognizer):
 
     broken = Broken.__new__(Broken)
     broken.__dict__.update(recognizer.__dict__)
-    listener = Listener(broken)
-    listener.push(audio.load_audio(CLIP)[None], 16_000)
-    listener.finish()
-    assert listener.heard().error == "the network is upside down"
+    stream = StreamingRecognizer(broken)
+    stream.push(audio.load_audio(CLIP)[None], 16_000)
+    stream.finish()
+    assert stream.current().error == "the network is upside down"
 
 
 @pytest.mark.parametrize("layout", ["s16", "s16p", "fltp"])
@@ -174,7 +174,7 @@ def test_wrong_ice_servers_are_refused_with_an_example(text):
 def test_a_part_of_the_recording_is_cut_where_it_was_marked():
     recorder = Recorder()
     recorder.push(np.full((1, 16_000), 0.25, np.float32), 16_000)
-    mark = recorder.sound().seconds
+    mark = recorder.signal().seconds
     recorder.push(np.full((1, 8_000), 0.5, np.float32), 16_000)
     take, rate = soundfile.read(io.BytesIO(recorder.recording(start=mark)))
     assert len(take) == 8_000 and rate == 16_000

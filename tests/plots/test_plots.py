@@ -73,7 +73,11 @@ def test_the_numbers_of_a_heatmap_can_be_read_without_seeing_it():
 
 def test_what_a_cell_says_can_be_other_than_its_colour():
     chart = plots.heatmap(
-        np.zeros((1, 2)), title="t", rows="Row", unit="std. dev.", told=np.array([[7.0, 8.0]])
+        np.zeros((1, 2)),
+        title="t",
+        rows="Row",
+        unit="std. dev.",
+        shown_values=np.array([[7.0, 8.0]]),
     )
     assert plots.heatmap_table(chart)["1"].tolist() == [7, 8]
 
@@ -99,8 +103,10 @@ def test_the_second_channel_names_its_groups_and_tells_the_very_values(recording
     (chart,) = plots.clip_charts(recording, names=["channel 2"]).values()
     assert axis_labels(chart) == ["MFCC", "chroma", "contrast"]
     clip = audio.prepare_clip(recording)
-    told = plots.heatmap_table(chart).drop(columns="time (s)").to_numpy().T
-    np.testing.assert_allclose(told, features.model_input(clip.samples)[:, :, 1], atol=0.006)
+    shown_values = plots.heatmap_table(chart).drop(columns="time (s)").to_numpy().T
+    np.testing.assert_allclose(
+        shown_values, features.model_input(clip.samples)[:, :, 1], atol=0.006
+    )
 
 
 def test_only_the_charts_asked_for_are_drawn_and_there_are_nine(recording):

@@ -24,7 +24,7 @@ def config(corpus):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, config):
     folder = tmp_path_factory.mktemp("study") / "folds"
-    return folder, cross_validation.cross_validate(folder, config, jobs=1)
+    return folder, cross_validation.cross_validate(folder, config, n_jobs=1)
 
 
 def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(study, corpus):
@@ -54,7 +54,7 @@ def test_the_report_pools_and_compares_the_folds(study, config):
 
 def test_random_folds_of_speech_test_every_clip_once(tmp_path, corpus):
     config = tiny_config(corpus, protocol="kfold-speech", folds=2, epochs=1)
-    result = cross_validation.cross_validate(tmp_path / "study", config, jobs=1)
+    result = cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
     table = predictions_of(result)
     assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
     assert "random folds" in result["protocol_in_words"]
@@ -74,11 +74,11 @@ def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
 
     monkeypatch.setattr(pipeline, "train", stop_at_the_second)
     with pytest.raises(Stopped, match=r"fold 2 of 2.*the same command and --resume"):
-        cross_validation.cross_validate(tmp_path / "study", config, jobs=1)
+        cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
     monkeypatch.setattr(
         pipeline, "train", lambda run, **rest: trained.append(run.folder.name) or real(run, **rest)
     )
-    result = cross_validation.cross_validate(tmp_path / "study", config, resume=True, jobs=1)
+    result = cross_validation.cross_validate(tmp_path / "study", config, resume=True, n_jobs=1)
     assert trained == ["fold-1", "fold-2"]
     assert len(result["folds"]) == 2
 
@@ -95,11 +95,11 @@ def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch)
 
     monkeypatch.setattr(pipeline, "train", stop_at_the_second)
     with pytest.raises(Stopped, match=r"fold 2 of 4.*the same command and --resume"):
-        cross_validation.cross_validate(tmp_path / "study", config, jobs=1)
+        cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
     monkeypatch.setattr(pipeline, "train", real)
     sorted(data.iterdir())[0].unlink()
     with pytest.raises(RunError, match="corpus has changed"):
-        cross_validation.cross_validate(tmp_path / "study", config, resume=True, jobs=1)
+        cross_validation.cross_validate(tmp_path / "study", config, resume=True, n_jobs=1)
 
 
 def test_a_study_is_not_mixed_with_another(study, config):
@@ -107,6 +107,6 @@ def test_a_study_is_not_mixed_with_another(study, config):
 
     folder, _ = study
     with pytest.raises(RunError, match="not empty"):
-        cross_validation.cross_validate(folder, config, jobs=1)
+        cross_validation.cross_validate(folder, config, n_jobs=1)
     with pytest.raises(RunError, match="other settings"):
-        cross_validation.cross_validate(folder, replace(config, seed=1), resume=True, jobs=1)
+        cross_validation.cross_validate(folder, replace(config, seed=1), resume=True, n_jobs=1)

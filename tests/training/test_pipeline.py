@@ -55,7 +55,7 @@ def wait_for(condition, process, what):
 def start_process(run):
     # Through the command line's own entry, so that its signal handling is what is tested.
     return subprocess.Popen(
-        [sys.executable, "-m", "ser", "train", "--resume", str(run.folder), "--jobs", "1"],
+        [sys.executable, "-m", "ser", "train", "--resume", str(run.folder), "--n-n_jobs", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -92,10 +92,10 @@ def test_every_epoch_is_on_record(finished_run):
 def test_the_manifest_lists_what_was_heard_and_no_test_clip(finished_run):
     manifest = read_manifest(finished_run.folder)
     split = json.loads((finished_run.folder / "split.json").read_text())
-    heard = {clip.removeprefix("ravdess-style:") for clip in manifest.heard["ids"]}
+    heard = {clip.removeprefix("ravdess-style:") for clip in manifest.training_clips["ids"]}
     assert heard == {name.removesuffix(".flac") for name in split["train"] + split["validation"]}
     assert not heard & {name.removesuffix(".flac") for name in split["test"]}
-    assert len(manifest.heard["audio"]) == len(heard)
+    assert len(manifest.training_clips["audio"]) == len(heard)
 
 
 def test_the_report_is_about_the_test_clips(finished_run):
@@ -104,7 +104,7 @@ def test_the_report_is_about_the_test_clips(finished_run):
     predictions = predictions_of(report)
     assert report["n_test"] == len(split["test"]) == len(predictions)
     assert {name.split("/")[-1] for name in predictions["file"]} == set(split["test"])
-    assert report["n_heard_in_training"] == 0
+    assert report["n_seen_in_training"] == 0
     right = (predictions["truth"] == predictions["emotion"]).mean()
     assert report["accuracy"] == pytest.approx(right)
     assert report["n_uncertain"] == (predictions["verdict"] != "sure").sum()
@@ -158,7 +158,7 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     split = json.loads((run.folder / "split.json").read_text())
     for part, arrays in seen.items():
         paths = [str(corpus / name) for name in split[part]]
-        again = compute_features(paths, jobs=1).clean
+        again = compute_features(paths, n_jobs=1).clean
         # Not to the last bit: sums are taken in another order where other threads are busy.
         np.testing.assert_allclose(arrays, again, rtol=1e-5, atol=1e-4)
 
@@ -178,7 +178,7 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
     split = json.loads((run.folder / "split.json").read_text())
     paths = [str(corpus / name) for name in split["train"] + split["validation"]]
     np.testing.assert_allclose(
-        given[1], compute_features(paths, jobs=1).clean, rtol=1e-5, atol=1e-4
+        given[1], compute_features(paths, n_jobs=1).clean, rtol=1e-5, atol=1e-4
     )
     assert len(given[0]) == len(split["train"])
     (epochs, report), (other_epochs, other) = figures(run), figures(finished_run)
@@ -195,8 +195,8 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
     told = json.loads((run.folder / "report.json").read_text())["training_seconds"]
     assert told > sum(epoch["seconds"] for epoch in run.read_epochs())
     assert history.read(run).seconds == told
-    spaces = [Recognizer.load(folder).space for folder in (run.folder, finished_run.folder)]
-    assert spaces[0].reach == spaces[1].reach
+    spaces = [Recognizer.load(folder).embedding for folder in (run.folder, finished_run.folder)]
+    assert spaces[0].threshold == spaces[1].threshold
     assert len(spaces[0].points) > len(spaces[1].points)
 
 
@@ -218,7 +218,7 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, corpus, undisturbed, num
     expected = "interrupted" if number == signal.SIGKILL else "stopped"
     assert run.read_status()["state"] == expected
 
-    pipeline.train(run, jobs=1)
+    pipeline.train(run, n_jobs=1)
     assert run.read_status()["state"] == "finished"
     assert run.read_epochs()[: len(before)] == before, "finished epochs were trained again"
     assert figures(run) == figures(undisturbed)
@@ -255,7 +255,7 @@ def test_a_signal_within_compiled_code_stops_it_as_well(tmp_path, corpus):
 def test_a_finished_run_is_not_trained_again(finished_run):
     before = (finished_run.folder / "model.keras").read_bytes()
     with pytest.raises(RunError, match="is finished"):
-        pipeline.train(finished_run, jobs=1)
+        pipeline.train(finished_run, n_jobs=1)
     assert (finished_run.folder / "model.keras").read_bytes() == before
     assert finished_run.read_status()["state"] == "finished"
 
@@ -266,7 +266,7 @@ def test_a_process_holds_its_run_alone(tmp_path, corpus):
     wait_for(lambda: len(run.read_epochs()) >= 1, process, "the first epoch")
     assert run.read_status()["state"] == "training"
     with pytest.raises(RunError, match="another process"):
-        pipeline.train(Run(run.folder), jobs=1)
+        pipeline.train(Run(run.folder), n_jobs=1)
     process.terminate()
     process.communicate(timeout=120)
     assert process.returncode == 130
@@ -308,9 +308,9 @@ def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
 
     monkeypatch.setattr(Path, "replace", dying)
     with pytest.raises(Died):
-        pipeline.train(run, jobs=1)
+        pipeline.train(run, n_jobs=1)
     monkeypatch.setattr(Path, "replace", real)
-    pipeline.train(run, jobs=1)
+    pipeline.train(run, n_jobs=1)
     assert figures(run) == figures(expected)
     assert {path.name for path in run.folder.iterdir()} == FILES
 
@@ -322,11 +322,11 @@ def test_a_changed_corpus_is_not_mixed_into_a_run(tmp_path, corpus):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "fit", lambda *_, **__: (_ for _ in ()).throw(Died()))
         with pytest.raises(Died):
-            pipeline.train(run, jobs=1)
+            pipeline.train(run, n_jobs=1)
     first, second = sorted(data.iterdir())[:2]
     shutil.copy(first, second)
     with pytest.raises(RunError, match="corpus has changed"):
-        pipeline.train(run, jobs=1)
+        pipeline.train(run, n_jobs=1)
     assert run.read_status()["state"] == "failed"
 
 
@@ -334,13 +334,13 @@ def test_other_versions_do_not_continue_a_run(tmp_path, corpus):
     run = pipeline.start(tmp_path / "run", tiny_config(corpus))
     (run.folder / "environment.json").write_text('{"versions": {"tensorflow": "1.0"}}')
     with pytest.raises(RunError, match="other versions"):
-        pipeline.train(run, jobs=1)
+        pipeline.train(run, n_jobs=1)
 
 
 def test_a_vanished_corpus_is_reported(tmp_path):
     run = pipeline.start(tmp_path / "run", tiny_config(tmp_path / "gone"))
     with pytest.raises(DataError, match="does not exist"):
-        pipeline.train(run, jobs=1)
+        pipeline.train(run, n_jobs=1)
     status = run.read_status()
     assert status["state"] == "failed"
     assert "does not exist" in status["message"]
@@ -350,7 +350,7 @@ def test_a_damaged_checkpoint_is_reported(tmp_path, corpus):
     run = pipeline.start(tmp_path / "run", tiny_config(corpus))
     (run.folder / "checkpoint.npz").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(RunError, match="checkpoint"):
-        pipeline.train(run, jobs=1)
+        pipeline.train(run, n_jobs=1)
 
 
 def test_results_are_never_overwritten(tmp_path):

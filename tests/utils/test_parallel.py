@@ -30,9 +30,9 @@ def refuse_40(number):
     return number
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_results_come_in_the_order_of_the_items(jobs):
-    assert map_items(double, iter(MANY), "Doubling", jobs=jobs) == [2 * n for n in MANY]
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_results_come_in_the_order_of_the_items(n_jobs):
+    assert map_items(double, iter(MANY), "Doubling", n_jobs=n_jobs) == [2 * n for n in MANY]
 
 
 def test_no_items_give_no_results():
@@ -47,12 +47,12 @@ def test_progress_is_told_of_every_item():
 
 def test_progress_comes_in_order_from_processes_too():
     told = []
-    map_items(double, MANY, "Doubling", jobs=2, progress=lambda *what: told.append(what))
+    map_items(double, MANY, "Doubling", n_jobs=2, progress=lambda *what: told.append(what))
     assert told == [("Doubling", n + 1, 64) for n in MANY]
 
 
 def test_many_items_go_through_other_processes():
-    found = map_items(process_of, MANY, "Asking", jobs=2)
+    found = map_items(process_of, MANY, "Asking", n_jobs=2)
     assert [number for number, _ in found] == list(MANY)
     assert os.getpid() not in {process for _, process in found}
 
@@ -63,16 +63,16 @@ def test_few_items_stay_in_this_process():
 
 def test_the_caller_decides_where_the_work_runs():
     with joblib.parallel_config(backend="threading"):
-        found = map_items(thread_of, MANY, "Asking", jobs=2)
+        found = map_items(thread_of, MANY, "Asking", n_jobs=2)
     assert [number for number, _, _ in found] == list(MANY)
     assert {process for _, _, process in found} == {os.getpid()}
     assert threading.get_ident() not in {thread for _, thread, _ in found}
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_error_of_a_worker_reaches_the_caller(jobs):
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_error_of_a_worker_reaches_the_caller(n_jobs):
     with pytest.raises(DataError, match="number 40 is no good"):
-        map_items(refuse_40, MANY, "Refusing", jobs=jobs)
+        map_items(refuse_40, MANY, "Refusing", n_jobs=n_jobs)
 
 
 def test_processes_of_a_new_installation_do_not_compile_at_once(tmp_path):

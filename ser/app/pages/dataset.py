@@ -12,10 +12,10 @@ import streamlit as st
 
 from ser import plots
 from ser.app.glossary import TERMS
-from ser.app.tasks import Job
+from ser.app.tasks import Task
 from ser.app.widgets import clip, corpus, layout, resources, tasks
 from ser.data import corpora, projections
-from ser.data.inspection import Index
+from ser.data.inspection import Inspection
 
 GROUPS = {"Channel": "channel", "Gender": "gender", "Intensity": "intensity"}
 FILTERS = {
@@ -35,7 +35,7 @@ COLUMNS: dict[str, Any] = {
 FEW = 500  # clips a list to choose from can hold and still be read
 
 
-def overview(index: Index) -> None:
+def overview(index: Inspection) -> None:
     """Show how much there is of what."""
     by = [label for label, column in GROUPS.items() if index.clips[column].nunique() > 1]
     st.subheader("Clips per emotion")
@@ -54,9 +54,9 @@ def overview(index: Index) -> None:
     left_out(index)
 
 
-def left_out(index: Index) -> None:
+def left_out(index: Inspection) -> None:
     """Show which files are left out, and which hold the same audio."""
-    twins = corpora.duplicates(index.clips)
+    duplicated = corpora.duplicates(index.clips)
     st.subheader("Left out and doubled")
     if index.skipped.empty:
         st.write("Every file in this corpus is a clip that can be used.")
@@ -77,16 +77,16 @@ def left_out(index: Index) -> None:
                 column_config={"path": "File", "reason": "Why"},
                 alt="Files that were left out",
             )
-    if twins.empty:
+    if duplicated.empty:
         st.write("No two clips hold the same audio.")
     else:
-        with st.expander(f"Same audio: {len(twins)} clips", icon=":material/content_copy:"):
+        with st.expander(f"Same audio: {len(duplicated)} clips", icon=":material/content_copy:"):
             st.caption(
                 "These hold the same samples under several names. When a model is tested on one, "
                 "its copy is kept out of training."
             )
             st.dataframe(
-                twins[["name", "emotion", "speaker", "path"]].head(FEW),
+                duplicated[["name", "emotion", "speaker", "path"]].head(FEW),
                 hide_index=True,
                 column_config={**COLUMNS, "path": "File"},
                 alt="Clips that hold the same audio",
@@ -126,7 +126,7 @@ def filtered(clips: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 @st.fragment
-def explore(index: Index, location: Path) -> None:
+def explore(index: Inspection, location: Path) -> None:
     """Show the clips as a table, and one or two of them closely."""
     chosen = f"clip {location}"
     shown, asked = filtered(index.clips)
@@ -185,7 +185,7 @@ def explore(index: Index, location: Path) -> None:
             clip.clip_view(one, view, key=f"{i} {one}")
 
 
-def summed_up(index: Index) -> tuple[pd.DataFrame, Any]:
+def summed_up(index: Inspection) -> tuple[pd.DataFrame, Any]:
     """Return the clips that were looked at and what they sound like, as soon as that is known."""
     clips = projections.sample(index.clips)
     if len(clips) < len(index.clips):
@@ -193,15 +193,15 @@ def summed_up(index: Index) -> tuple[pd.DataFrame, Any]:
 
     tools = resources.audio_tools()
 
-    def work(job: Job) -> Any:
+    def work(task: Task) -> Any:
         tools.exception()  # two threads must not load librosa at once
-        summary = projections.summarise(clips, progress=job.report)
+        summary = projections.summarise(clips, progress=task.report)
         return summary, projections.pca(summary.statistics)
 
     return clips, tasks.result(("summary", index.key), work, "Computing features")
 
 
-def averages(index: Index) -> None:
+def averages(index: Inspection) -> None:
     """Show the mean spectrogram of each emotion."""
     st.caption(
         "The mean of all clips of an emotion, each brought to one level and centred in 3 s. "
@@ -219,7 +219,7 @@ def averages(index: Index) -> None:
 
 
 @st.fragment
-def show_map(index: Index, location: Path) -> None:
+def show_map(index: Inspection, location: Path) -> None:
     """Show all clips as points of a map."""
     chosen = st.segmented_control(
         "Layout",
@@ -244,7 +244,7 @@ def show_map(index: Index, location: Path) -> None:
     if chosen == "t-SNE":
         points = tasks.result(
             ("tsne", index.key),
-            lambda job: projections.tsne(clips, summary.statistics, progress=job.report),
+            lambda task: projections.tsne(clips, summary.statistics, progress=task.report),
             "Arranging clips",
         )
         axes = ("t-SNE 1", "t-SNE 2")

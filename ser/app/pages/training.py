@@ -143,10 +143,10 @@ def show() -> None:
                 "gives the same model again.",
             )
         stem = re.sub(r"[^a-z0-9]+", "-", Path(corpus or "corpus").name.lower()).strip("-")[:30]
-        wish = f"{stem or 'corpus'}-{preset}-{date.today():%Y-%m-%d}"
+        preferred = f"{stem or 'corpus'}-{preset}-{date.today():%Y-%m-%d}"
         name = st.text_input(
             "Name",
-            processes.free_name(wish),
+            processes.free_name(preferred),
             max_chars=60,
             help="Of the run and its model: letters, digits, - and _.",
         )

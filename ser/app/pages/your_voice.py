@@ -30,7 +30,7 @@ def show() -> None:
             elif part == "Import":
                 recording.show_import(mine)
             elif part == "Takes":
-                recording.show_takes(mine)
+                recording.show_recordings(mine)
             else:
                 adaptation.show_learning(mine)
 

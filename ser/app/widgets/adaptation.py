@@ -14,7 +14,7 @@ from ser.app import workspace
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, resources
 from ser.data import corpora
-from ser.data.enrolment import Voice
+from ser.data.recordings import Voice
 from ser.errors import BundleError, DataError
 from ser.models import bundle
 
@@ -22,25 +22,26 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
 def show_learning(voice: Voice) -> None:
-    """Adapt a model to the takes, and show it before and after."""
-    counts = voice.takes()["emotion"].value_counts()
+    """Adapt a model to the recordings, and show it before and after."""
+    counts = voice.recordings()["emotion"].value_counts()
     if len(counts) < 2:
         st.info(
-            "Takes of at least two emotions are needed, best five of every one. Record or import "
-            "them first.",
+            "Recordings of at least two emotions are needed, best five of every one. Record or "
+            "import them first.",
             icon=":material/mic:",
         )
         return
     st.write(
-        f"A copy of a model learns your {counts.sum()} takes in seconds. The model itself is not "
-        "changed, and the copy stays on this computer."
+        f"A copy of a model learns your {counts.sum()} recordings in seconds. The model itself is "
+        "not changed, and the copy stays on this computer."
     )
     parents = [folder for folder in workspace.models() if not _is_adapted(folder)]
     parent = st.selectbox(
         "Model that learns",
         parents,
         format_func=layout.model_label,
-        help="The copy keeps what this model knows; where you gave few takes, it relies on that.",
+        help="The copy keeps what this model knows; where you gave few recordings, it relies on "
+        "that.",
     )
     name = st.text_input(
         "Name of the copy",
@@ -60,21 +61,21 @@ def show_learning(voice: Voice) -> None:
 
 def _learn(voice: Voice, parent: Path, name: str) -> None:
     from ser.evaluation import few_shot
-    from ser.models.adaptation import listen
+    from ser.models.adaptation import enrol
 
     if not _NAME.fullmatch(name):
         raise DataError(
             f"{name!r} cannot be a name. Use letters (a to z), digits, - and _, at most 60."
         )
-    bar = st.progress(0.0, "Listening to your takes …")
+    bar = st.progress(0.0, "Listening to your recordings …")
 
     def progress(what: str, done: int, total: int) -> None:
         bar.progress(done / total, f"{what}: {done} of {total}")
 
     model = resources.recognizer(parent)
-    corpus = corpora.inspect(corpora.scan(voice.folder), jobs=1, progress=progress)
-    takes = listen(model, corpus.clips, jobs=1, progress=progress)
-    few_shot.adapt(model, takes, workspace.folder() / name)
+    corpus = corpora.inspect(corpora.scan(voice.folder), n_jobs=1, progress=progress)
+    recordings = enrol(model, corpus.clips, n_jobs=1, progress=progress)
+    few_shot.adapt(model, recordings, workspace.folder() / name)
     bar.empty()
 
 
@@ -99,8 +100,8 @@ def _show(folder: Path, result: dict[str, Any]) -> None:
                 help=TERMS["accuracy"],
             )
             st.caption(
-                f"{figures['right']} of {result['n']} takes; 95 %: {low:.0%} to {high:.0%}; UAR "
-                f"{figures['uar']:.0%}.",
+                f"{figures['right']} of {result['n']} recordings; 95 %: {low:.0%} to {high:.0%}; "
+                f"UAR {figures['uar']:.0%}.",
                 help=TERMS["UAR"],
             )
             matrix = figures["confusion_matrix"]
@@ -109,13 +110,13 @@ def _show(folder: Path, result: dict[str, Any]) -> None:
                 table=pd.DataFrame(matrix, index=result["labels"], columns=result["labels"])
                 .rename_axis("truth")
                 .reset_index(),
-                alt=f"Confusion matrix of the takes {when} learning",
+                alt=f"Confusion matrix of the recordings {when} learning",
             )
     if len(result["curve"]) > 2:
         layout.show(
-            plots.learning(result["curve"]),
+            plots.learning_curve(result["curve"]),
             table=pd.DataFrame(result["curve"]),
-            alt="Accuracy against the number of takes per emotion that were learned",
+            alt="Accuracy against the number of recordings per emotion that were learned",
         )
     active = workspace.active_model() == folder
     use, back = st.columns(2)

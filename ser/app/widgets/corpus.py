@@ -11,10 +11,10 @@ import streamlit as st
 
 from ser import assets
 from ser.app import workspace
-from ser.app.tasks import Job, Status
+from ser.app.tasks import Status, Task
 from ser.app.widgets import layout, resources, tasks
 from ser.data import download, inspection
-from ser.data.inspection import Index
+from ser.data.inspection import Inspection
 from ser.errors import OutputError
 
 RAVDESS = assets.ROOT / "data" / "ravdess"
@@ -77,7 +77,7 @@ def pick(help: str) -> str:
 def label(location: str) -> str:
     """Say where a corpus lies, as short as is clear."""
     path = Path(location)
-    return "Samples (synthetic voices)" if path == assets.SAMPLES else layout.place(path)
+    return "Samples (synthetic voices)" if path == assets.SAMPLES else layout.display_path(path)
 
 
 def open_corpus(location: str) -> None:
@@ -128,13 +128,13 @@ def _offer_ravdess() -> None:
 def _download(folder: str) -> None:
     url = os.environ.get("SER_RAVDESS_URL", download.BASE_URL)
 
-    def work(job: Job) -> None:
+    def work(task: Task) -> None:
         download.download_ravdess(
             folder,
             url=url,
             archives=download.ARCHIVES,
-            progress=lambda now: job.note(f"{_PHASES[now.phase]} {now.part}", now.done, now.total),
-            stop=lambda: job.stopping,
+            progress=lambda now: task.note(f"{_PHASES[now.phase]} {now.part}", now.done, now.total),
+            stop=lambda: task.stopping,
         )
 
     tasks.start(("download", folder), work, "Asking for RAVDESS")
@@ -143,18 +143,18 @@ def _download(folder: str) -> None:
 def _show_downloads() -> None:
     """Show downloads that run, whoever began them, and how those of this session ended."""
     own = st.session_state.get("downloads", [])
-    for key, job in list(tasks.all_jobs().items()):
+    for key, task in list(tasks.all_tasks().items()):
         kind, folder = key
-        if kind != "download" or not (job.running or folder in own):
+        if kind != "download" or not (task.running or folder in own):
             continue
         with st.container(border=True):
             st.markdown(f"**RAVDESS** into `{label(folder)}`")
-            if job.running:
+            if task.running:
                 tasks.watch(key, _bytes_in_words, "Pause")
-            elif job.error or job.stopped:
-                tasks.show_end(job)
+            elif task.error or task.stopped:
+                tasks.show_end(task)
                 st.button(
-                    "Go on" if job.stopped else "Try again",
+                    "Go on" if task.stopped else "Try again",
                     key=f"again {key}",
                     on_click=_download,
                     args=(folder,),
@@ -185,7 +185,7 @@ def _bytes_in_words(status: Status) -> str:
     return words + tasks.time_left(status)
 
 
-def opened(location: Path) -> Index | None:
+def opened(location: Path) -> Inspection | None:
     """Return what is known about a corpus; if that is nothing yet, show how far it is.
 
     Its files are looked at in the background, once in a session and when the user asks.
@@ -193,26 +193,26 @@ def opened(location: Path) -> Index | None:
     key = ("scan", str(location))
     work = _scan(location)
     looked = st.session_state.setdefault("looked", set())
-    if key not in tasks.all_jobs() or str(location) not in looked:
+    if key not in tasks.all_tasks() or str(location) not in looked:
         looked.add(str(location))
         tasks.start(key, work, "Looking for clips")
-    job = tasks.all_jobs()[key]
+    task = tasks.all_tasks()[key]
     found = _read(str(location), _stamp(location))
-    if job.running:
+    if task.running:
         if found is None or not found.complete:
             tasks.watch(key)
             return None
         _watch_quietly(key)
-    elif job.error or job.stopped:
-        tasks.show_end(job)
-    if job.error or not found or not found.complete:
+    elif task.error or task.stopped:
+        tasks.show_end(task)
+    if task.error or not found or not found.complete:
         st.button(
-            "Look again" if job.error else "Go on",
+            "Look again" if task.error else "Go on",
             on_click=tasks.start,
             args=(key, work, "Looking for clips"),
             icon=":material/refresh:",
         )
-    return None if job.error else found
+    return None if task.error else found
 
 
 def look_again(location: Path) -> None:
@@ -220,15 +220,15 @@ def look_again(location: Path) -> None:
     tasks.start(("scan", str(location)), _scan(location), "Looking for clips")
 
 
-def _scan(location: Path) -> Callable[[Job], None]:
+def _scan(location: Path) -> Callable[[Task], None]:
     tools = resources.audio_tools()
 
-    def work(job: Job) -> None:
-        if inspection.read_index(location) is None:
-            job.note("Loading the audio tools, a few seconds once", 0, 0)
+    def work(task: Task) -> None:
+        if inspection.read_inspection(location) is None:
+            task.note("Loading the audio tools, a few seconds once", 0, 0)
         tools.exception()  # two threads must not load librosa at once
-        job.note("Looking for clips", 0, 0)
-        inspection.update_index(location, progress=job.report)
+        task.note("Looking for clips", 0, 0)
+        inspection.update_inspection(location, progress=task.report)
         with suppress(OutputError):  # the list of recent corpora is no reason to fail
             workspace.remember_corpus(location)
 
@@ -237,19 +237,19 @@ def _scan(location: Path) -> Callable[[Job], None]:
 
 @st.fragment(run_every=0.5)
 def _watch_quietly(key: tasks.Key) -> None:
-    job = tasks.all_jobs().get(key)
-    if job is None or not job.running:
+    task = tasks.all_tasks().get(key)
+    if task is None or not task.running:
         st.rerun()
     st.caption(":material/sync: Looking whether anything has changed …")
 
 
 def _stamp(location: Path) -> int:
     try:
-        return inspection.index_file(location).stat().st_mtime_ns
+        return inspection.inspection_file(location).stat().st_mtime_ns
     except OSError:
         return 0
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _read(location: str, stamp: int) -> Index | None:
-    return inspection.read_index(location)
+def _read(location: str, stamp: int) -> Inspection | None:
+    return inspection.read_inspection(location)

@@ -65,14 +65,14 @@ def _form() -> None:
             42,
             help="Of the reference split; the shipped model was trained on 42.",
         )
-        trust = st.checkbox(
+        robustness = st.checkbox(
             "Also in noise, rooms and codecs, and on sounds that are no speech",
             help="Takes about ten times as long.",
         )
         if st.form_submit_button("Evaluate", type="primary", icon=":material/play_arrow:"):
             with st.spinner("Looking at the corpus …"):
                 trial = evaluations.start(
-                    model, data, protocol=protocol, seed=int(seed), trust=trust
+                    model, data, protocol=protocol, seed=int(seed), robustness=robustness
                 )
             workspace.remember_corpus(data)
             st.session_state["my evaluation"] = trial.folder.name

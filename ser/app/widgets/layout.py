@@ -83,7 +83,7 @@ def sample_label(name: str) -> str:
     return f"{clip['emotion']}{strong} · {clip['speaker']} ({clip['gender']}) · {clip['statement']}"
 
 
-def place(path: Path) -> str:
+def display_path(path: Path) -> str:
     """Say where something lies, shortly if it is in the project."""
     inside = path.is_relative_to(assets.ROOT)
     return str(path.relative_to(assets.ROOT) if inside else path)

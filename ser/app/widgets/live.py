@@ -12,87 +12,89 @@ from ser.labels import COLORS
 
 if TYPE_CHECKING:
     from ser.models.recognizer import Recognizer
-    from ser.models.streaming import Heard, Listener
+    from ser.models.streaming import StreamingAnswer, StreamingRecognizer
 
 _REFRESH = 0.3  # seconds; the listener answers every .4 s
 
 
 def show_live(model: Recognizer) -> None:
     """Show the live microphone of this visitor."""
-    from ser.models.streaming import KEEP_SECONDS, Listener
+    from ser.models.streaming import KEEP_SECONDS, StreamingRecognizer
 
     st.caption(
         "Sound goes to the computer this app runs on and stays in its memory, at most the last "
         f"{KEEP_SECONDS / 60:.0f} minutes, until you forget it or close the tab. Nothing is stored "
         "unless you keep it. Your browser's noise suppression and gain control are switched off."
     )
-    ear = microphone.connect("live", lambda: Listener(model))
-    listener = cast("Listener | None", ear.recorder)
-    if listener is None:
+    connection = microphone.connect("live", lambda: StreamingRecognizer(model))
+    stream = cast("StreamingRecognizer | None", connection.recorder)
+    if stream is None:
         st.info(
             "Press *Start listening* and speak, best a whole sentence at a time. The bars show "
             "what the model makes of the last 3 seconds.",
             icon=":material/mic:",
         )
-    elif ear.listening:
-        _moving(listener, model.labels)
-        _session(listener, model.labels)
+    elif connection.listening:
+        _moving(stream, model.labels)
+        _session(stream, model.labels)
     else:
-        _summary(ear, listener, model.labels)
+        _summary(connection, stream, model.labels)
 
 
 @st.fragment(run_every=_REFRESH)
-def _moving(listener: Listener, labels: tuple[str, ...]) -> None:
-    heard = listener.heard()
-    if heard.error:
-        st.error(f"Listening failed: {heard.error}. Stop and start again.")
+def _moving(stream: StreamingRecognizer, labels: tuple[str, ...]) -> None:
+    current = stream.current()
+    if current.error:
+        st.error(f"Listening failed: {current.error}. Stop and start again.")
         return
     left, right = st.columns([1, 2])
     with left:
-        shown = heard.verdict
-        if heard.probabilities is not None and heard.verdict == "sure":
-            shown = str(heard.probabilities.idxmax())
+        shown = current.verdict
+        if current.probabilities is not None and current.verdict == "sure":
+            shown = str(current.probabilities.idxmax())
         st.metric("Emotion", shown, border=True)
-        microphone.show_sound(listener.sound())
+        microphone.show_sound(stream.signal())
     with right:
-        st.html(_bars(heard, labels), width="stretch")
-        if heard.lag is not None:
-            st.caption(f"Answer {heard.lag:.2f} s after the sound arrived.")
+        st.html(_bars(current, labels), width="stretch")
+        if current.lag is not None:
+            st.caption(f"Answer {current.lag:.2f} s after the sound arrived.")
 
 
 @st.fragment(run_every=2.0)
-def _session(listener: Listener, labels: tuple[str, ...]) -> None:
-    _timeline(listener, labels)
+def _session(stream: StreamingRecognizer, labels: tuple[str, ...]) -> None:
+    _timeline(stream, labels)
 
 
-def _summary(ear: microphone.Ear, listener: Listener, labels: tuple[str, ...]) -> None:
+def _summary(
+    connection: microphone.Connection, stream: StreamingRecognizer, labels: tuple[str, ...]
+) -> None:
     st.subheader("What was heard")
-    if not listener.sound().seconds:
+    if not stream.signal().seconds:
         st.warning("No sound arrived. Press Start listening to try again.")
         return
-    recording = listener.recording()
+    recording = stream.recording()
     st.audio(recording, format="audio/wav")
-    _timeline(listener, labels)
+    _timeline(stream, labels)
     keep, table, forget = st.columns(3)
     keep.download_button(
         "Keep as WAV", recording, "microphone.wav", icon=":material/save:", width="stretch"
     )
     table.download_button(
         "Answers as CSV",
-        listener.answers().to_csv(index=False, float_format="%.5f"),
+        stream.answers().to_csv(index=False, float_format="%.5f"),
         "microphone.csv",
         icon=":material/download:",
         width="stretch",
     )
     if forget.button("Forget it", icon=":material/delete:", width="stretch"):
-        ear.recorder = None
+        connection.recorder = None
         st.rerun()
 
 
-def _timeline(listener: Listener, labels: tuple[str, ...]) -> None:
+def _timeline(stream: StreamingRecognizer, labels: tuple[str, ...]) -> None:
     from ser.models.streaming import HOP_SECONDS
 
-    answers = listener.answers()
+    answers = stream.answers()
     if len(answers):
         late = answers[answers["end"] > answers["end"].max() - 60]
         st.caption("The last minute; gaps are pauses, pale bars are uncertain.")
@@ -103,12 +105,12 @@ def _timeline(listener: Listener, labels: tuple[str, ...]) -> None:
         )
 
 
-def _bars(heard: Heard, labels: tuple[str, ...]) -> str:
+def _bars(current: StreamingAnswer, labels: tuple[str, ...]) -> str:
     """Return bars as HTML: a chart would be drawn anew for each of three answers a second."""
-    pale = 1.0 if heard.verdict == "sure" else 0.45
+    pale = 1.0 if current.verdict == "sure" else 0.45
     rows = []
     for label in labels:
-        share = 0.0 if heard.probabilities is None else float(heard.probabilities[label])
+        share = 0.0 if current.probabilities is None else float(current.probabilities[label])
         rows.append(
             f'<div style="display:flex;align-items:center;gap:.6em;margin:.35em 0" role="listitem">'
             f'<span style="width:5.5em">{label}</span>'

@@ -15,7 +15,7 @@ from ser.app.glossary import TERMS
 if TYPE_CHECKING:
     import av
 
-    from ser.models.streaming import Recorder, Sound
+    from ser.models.streaming import InputSignal, Recorder
 
 _PATIENCE = 4.0  # seconds without sound before something is wrong
 # What browsers do to speech for telephony would change how an emotion sounds.
@@ -81,7 +81,7 @@ def show_problem() -> None:
         st.warning(PROBLEMS[str(state)], icon=":material/mic_off:")
 
 
-class Ear:
+class Connection:
     """What one visitor's microphone is connected to; frames come on WebRTC's own thread.
 
     Attributes
@@ -96,7 +96,7 @@ class Ear:
         self.recorder: Recorder | None = None
         self.listening = False
 
-    def hear(self, frame: av.AudioFrame) -> None:
+    def receive(self, frame: av.AudioFrame) -> None:
         """Take a piece of sound."""
         from ser.models.streaming import samples_of
 
@@ -110,7 +110,7 @@ class Ear:
             self.recorder.stop()
 
 
-def connect(key: str, make: Callable[[], Recorder]) -> Ear:
+def connect(key: str, make: Callable[[], Recorder]) -> Connection:
     """Show a button that connects this visitor's microphone.
 
     Parameters
@@ -126,32 +126,34 @@ def connect(key: str, make: Callable[[], Recorder]) -> Ear:
 
     show_problem()
     servers = ice_servers(os.environ.get("SER_ICE_SERVERS", ""))
-    ear: Ear = st.session_state.setdefault(f"{key}-ear", Ear())
+    connection: Connection = st.session_state.setdefault(f"{key}-connection", Connection())
     context = webrtc_streamer(
         key=key,
         mode=WebRtcMode.SENDONLY,
         rtc_configuration={"iceServers": servers},
         media_stream_constraints=_CONSTRAINTS,
-        sink_audio_track=create_audio_sink_track(ear.hear, key=key, on_ended=ear.close),
+        sink_audio_track=create_audio_sink_track(
+            connection.receive, key=key, on_ended=connection.close
+        ),
         translations=_WORDS,
     )
-    if context.state.playing and not ear.listening:
-        ear.close()
-        ear.recorder = make()
-        ear.listening = True
-    elif not context.state.playing and ear.listening:
-        ear.close()
-    if not ear.listening and not servers:
+    if context.state.playing and not connection.listening:
+        connection.close()
+        connection.recorder = make()
+        connection.listening = True
+    elif not context.state.playing and connection.listening:
+        connection.close()
+    if not connection.listening and not servers:
         with st.expander("If it does not connect", icon=":material/lan:"):
             st.write(
                 "As it stands, the microphone reaches this app on the same computer or network. On "
                 "the internet the app needs HTTPS and a TURN server: set SER_ICE_SERVERS to a JSON "
                 "list of them before it is started."
             )
-    return ear
+    return connection
 
 
-def show_sound(sound: Sound) -> None:
+def show_sound(sound: InputSignal) -> None:
     """Show level and waveform of this moment, and what is wrong with them."""
     if sound.since_sound > _PATIENCE:
         st.warning(
@@ -174,7 +176,7 @@ def show_sound(sound: Sound) -> None:
     st.caption(f"{sound.seconds:.0f} s heard", help=TERMS["dBFS"])
 
 
-def _waveform(sound: Sound) -> str:
+def _waveform(sound: InputSignal) -> str:
     """Return the last seconds as a picture: a chart would be drawn anew three times a second."""
     count = len(sound.envelope)
     top = [f"{i},{50 - 48 * high:.1f}" for i, (_, high) in enumerate(sound.envelope)]

@@ -1,4 +1,4 @@
-"""Recording, importing and looking after one's own takes."""
+"""Recording, importing and looking after one's own recordings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ser.app import workspace
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, microphone
 from ser.audio import AudioError, load_audio
-from ser.data.enrolment import SENTENCES, Voice, check_take
+from ser.data.recordings import SENTENCES, Voice, check_recording
 from ser.errors import DataError
 from ser.labels import EMOTIONS
 
@@ -32,53 +32,53 @@ _HOW = {
 
 
 def choose() -> Voice | None:
-    """Let the visitor say where the takes are kept, and agree to it; None until then."""
+    """Let the visitor say where the recordings are kept, and agree to it; None until then."""
     folder = st.text_input(
-        "Folder for your takes",
+        "Folder for your recordings",
         value=st.session_state.get("voice-folder", str(workspace.folder() / "voices" / "me")),
         help="On the computer this app runs on. Come back with the same folder on another day to "
-        "go on; everyone who can read that folder can hear your takes.",
+        "go on; everyone who can read that folder can hear your recordings.",
     )
     if not folder.strip():
         st.info("Name a folder first.", icon=":material/folder:")
         return None
     st.session_state["voice-folder"] = folder
     voice = Voice(Path(folder).expanduser())
-    count = len(voice.takes())
+    count = len(voice.recordings())
     agreed = st.checkbox(
-        f"Keep what I record or import in this folder ({count} takes are there now). I can delete "
-        "all of it at any time.",
+        f"Keep what I record or import in this folder ({count} recordings are there now). I can "
+        "delete all of it at any time.",
         key=f"agreed-{folder}",
     )
     if not agreed:
         st.info(
-            f"Nothing is recorded, or kept in `{voice.folder}`, until you agree. Takes never leave "
-            "this computer.",
+            f"Nothing is recorded, or kept in `{voice.folder}`, until you agree. Recordings never "
+            "leave this computer.",
             icon=":material/lock:",
         )
         return None
-    st.caption(f":material/radio_button_checked: {count} takes are kept in `{voice.folder}`.")
+    st.caption(f":material/radio_button_checked: {count} recordings are kept in `{voice.folder}`.")
     return voice
 
 
 def show_progress(voice: Voice, wanted: int) -> pd.Series:
-    """Show how many takes there are of every emotion; returns these numbers."""
-    counts = voice.takes()["emotion"].value_counts().reindex(EMOTIONS, fill_value=0)
-    table = pd.DataFrame({"emotion": counts.index, "takes": counts.to_numpy()})
+    """Show how many recordings there are of every emotion; returns these numbers."""
+    counts = voice.recordings()["emotion"].value_counts().reindex(EMOTIONS, fill_value=0)
+    table = pd.DataFrame({"emotion": counts.index, "recordings": counts.to_numpy()})
     layout.show(
-        plots.takes(table, wanted),
+        plots.recordings_per_emotion(table, wanted),
         table=table,
-        alt=", ".join(f"{e}: {n} of {wanted} takes" for e, n in counts.items()),
+        alt=", ".join(f"{e}: {n} of {wanted} recordings" for e, n in counts.items()),
     )
     return counts
 
 
 def show_recording(voice: Voice) -> None:
-    """Guide through the takes: a sentence and an emotion, record, listen, keep or repeat."""
+    """Guide through the recordings: a sentence and an emotion, record, listen, keep or repeat."""
     from ser.models.streaming import Recorder
 
     wanted = st.slider(
-        "Takes per emotion",
+        "Recordings per emotion",
         1,
         8,
         5,
@@ -88,14 +88,14 @@ def show_recording(voice: Voice) -> None:
     missing = [emotion for emotion in EMOTIONS if counts[emotion] < wanted]
     fewest = min(missing, key=lambda emotion: counts[emotion], default=EMOTIONS[0])
     if not missing:
-        st.success("All takes are there. Open *Learn*.", icon=":material/check:")
+        st.success("All recordings are there. Open *Learn*.", icon=":material/check:")
     emotion, sentence = st.columns(2)
     with emotion:
         chosen = st.selectbox(
             "Emotion",
             [None, *EMOTIONS],
             format_func=lambda e: e or f"the next one: {fewest}",
-            help="The next one is that of the fewest takes.",
+            help="The next one is that of the fewest recordings.",
         )
     acted = chosen or fewest
     with sentence:
@@ -108,43 +108,45 @@ def show_recording(voice: Voice) -> None:
     st.subheader(f"Say as :blue[{acted}]: {words}")
     st.caption(f"Act it {_HOW[acted]}. Overdoing it a little is right.")
 
-    ear = microphone.connect("voice", Recorder)
-    if ear.recorder is None or not ear.listening:
-        st.session_state.pop("take-begin", None)
-        if "take" not in st.session_state:
+    connection = microphone.connect("voice", Recorder)
+    if connection.recorder is None or not connection.listening:
+        st.session_state.pop("recording-begin", None)
+        if "recording" not in st.session_state:
             st.info(
-                "Press *Start listening* once, and record one take after the other. Nothing is "
-                "kept that you do not keep.",
+                "Press *Start listening* once, and record one sentence after the other. Nothing "
+                "is kept that you do not keep.",
                 icon=":material/mic:",
             )
             return
-    if "take-begin" in st.session_state and ear.recorder is not None:
+    if "recording-begin" in st.session_state and connection.recorder is not None:
         st.error("**Recording.** Speak now.", icon=":material/radio_button_checked:")
-        _meter(ear)
+        _meter(connection)
         if st.button("Done", icon=":material/stop:", type="primary"):
-            st.session_state["take"] = ear.recorder.recording(st.session_state.pop("take-begin"))
+            st.session_state["recording"] = connection.recorder.recording(
+                st.session_state.pop("recording-begin")
+            )
             st.rerun()
-    elif "take" in st.session_state:
+    elif "recording" in st.session_state:
         _judge(voice, acted, said)
-    elif ear.recorder is not None:
-        _meter(ear)
+    elif connection.recorder is not None:
+        _meter(connection)
         if st.button("Record", icon=":material/fiber_manual_record:", type="primary"):
-            st.session_state["take-begin"] = ear.recorder.sound().seconds
+            st.session_state["recording-begin"] = connection.recorder.signal().seconds
             st.rerun()
 
 
 @st.fragment(run_every=0.3)
-def _meter(ear: microphone.Ear) -> None:
-    if ear.recorder is not None:
-        microphone.show_sound(ear.recorder.sound())
+def _meter(connection: microphone.Connection) -> None:
+    if connection.recorder is not None:
+        microphone.show_sound(connection.recorder.signal())
 
 
 def _judge(voice: Voice, emotion: str, said: str) -> None:
-    take = st.session_state["take"]
-    st.audio(take, format="audio/wav")
+    recording = st.session_state["recording"]
+    st.audio(recording, format="audio/wav")
     usable = False
     with layout.errors_for_people():
-        for warning in check_take(load_audio(take)):
+        for warning in check_recording(load_audio(recording)):
             st.warning(warning, icon=":material/hearing:")
         usable = True
     keep, repeat = st.columns(2)
@@ -156,33 +158,33 @@ def _judge(voice: Voice, emotion: str, said: str) -> None:
         disabled=not usable,
     ):
         with layout.errors_for_people():
-            voice.add(take, emotion, said)
-            del st.session_state["take"]
+            voice.add(recording, emotion, said)
+            del st.session_state["recording"]
             st.rerun()
     if repeat.button("Throw away and repeat", icon=":material/replay:", width="stretch"):
-        del st.session_state["take"]
+        del st.session_state["recording"]
         st.rerun()
 
 
 def show_import(voice: Voice) -> None:
-    """Take clips the visitor has already: labelled one by one, as a zip, or from a folder."""
+    """Take clips that the visitor has already: labelled one by one, as a zip, or from a folder."""
     st.write(
-        "Clips that you have already become takes as well: with one emotion for all of them, as a "
-        "zip with a folder per emotion (or one exported here), or from a folder or CSV table "
-        "(columns path and emotion) on the computer this app runs on."
+        "Clips that you have already become recordings as well: with one emotion for all of "
+        "them, as a zip with a folder per emotion (or one exported here), or from a folder or "
+        "CSV table (columns path and emotion) on the computer this app runs on."
     )
     emotion = st.selectbox("The emotion of these files", ["in the zip", *EMOTIONS])
     files = st.file_uploader("Audio files or a zip", accept_multiple_files=True)
     place = st.text_input("Or a folder or CSV file", placeholder="/home/me/clips")
     if st.button("Import", icon=":material/input:", disabled=not (files or place.strip())):
         st.session_state["imported"] = _import(voice, files, emotion, place.strip())
-        st.rerun()  # what is said above of the takes has changed
+        st.rerun()  # what is said above of the recordings has changed
     if "imported" in st.session_state:
         added, refused = st.session_state.pop("imported")
         if added:
-            st.success(f"{added} clips became takes.", icon=":material/check:")
+            st.success(f"{added} clips became recordings.", icon=":material/check:")
         else:
-            st.warning("No clip became a take.", icon=":material/block:")
+            st.warning("No clip became a recording.", icon=":material/block:")
         if len(refused):
             st.write(f"{len(refused)} files were left out:")
             st.dataframe(refused, hide_index=True)
@@ -191,7 +193,7 @@ def show_import(voice: Voice) -> None:
 def _import(
     voice: Voice, files: Sequence[Any], emotion: str, place: str
 ) -> tuple[int, pd.DataFrame]:
-    """Import what was given; returns how many became takes, and why the others did not."""
+    """Import what was given; returns how many became recordings, and why the others did not."""
     added, refused = 0, [pd.DataFrame(columns=["path", "reason"])]
     bar = st.progress(0.0, "Importing …")
 
@@ -223,11 +225,11 @@ def _import(
     return added, pd.concat(refused, ignore_index=True)
 
 
-def show_takes(voice: Voice) -> None:
-    """List the takes, to hear, to take along and to delete."""
-    table = voice.takes()
+def show_recordings(voice: Voice) -> None:
+    """List the recordings, to hear, to export and to delete."""
+    table = voice.recordings()
     if table.empty:
-        st.info("No take is kept yet.", icon=":material/graphic_eq:")
+        st.info("No recording is kept yet.", icon=":material/graphic_eq:")
         return
     st.dataframe(
         table[["path", "emotion", "statement", "seconds", "level_dbfs", "recorded"]],
@@ -250,7 +252,7 @@ def show_takes(voice: Voice) -> None:
     )
     st.audio((voice.folder / name).read_bytes(), format="audio/wav")
     hear, export, clear = st.columns(3)
-    if hear.button("Delete this take", icon=":material/delete:", width="stretch"):
+    if hear.button("Delete this recording", icon=":material/delete:", width="stretch"):
         with layout.errors_for_people():
             voice.remove(name)
             st.rerun()
@@ -262,7 +264,7 @@ def show_takes(voice: Voice) -> None:
         width="stretch",
     )
     with clear.popover("Delete all", icon=":material/delete_forever:", width="stretch"):
-        st.write(f"{len(table)} takes will be gone. Models that learned them are kept.")
-        if st.button(f"Delete all {len(table)} takes", type="primary"):
+        st.write(f"{len(table)} recordings will be gone. Models that learned them are kept.")
+        if st.button(f"Delete all {len(table)} recordings", type="primary"):
             voice.clear()
             st.rerun()

@@ -84,7 +84,7 @@ def summary(entry: Entry, figures: Figures) -> None:
     if day := catalogue.finished_on(entry):
         facts.append(f"finished on {day}")
     st.caption(f"{', '.join(facts)}.")
-    if count := figures.get("n_heard_in_training"):
+    if count := figures.get("n_seen_in_training"):
         st.warning(
             f"{count} of these {figures['n_test']} clips were heard in training, so the figures "
             "say little about clips it does not know.",
@@ -287,7 +287,7 @@ def _play(entry: Entry, row: pd.Series) -> None:
         st.error(f"{path} cannot be read: {error.strerror}.", icon=":material/error:")
         return
     st.audio(data, format=mimetypes.guess_type(path.name)[0] or "audio/wav")
-    st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {layout.place(path)}.")
+    st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {layout.display_path(path)}.")
 
 
 def groups(figures: Figures) -> None:

@@ -8,32 +8,32 @@ from typing import Any
 
 import streamlit as st
 
-from ser.app.tasks import Job, Status
+from ser.app.tasks import Status, Task
 from ser.errors import SerError
 
 Key = tuple[str, str]
 """A kind of work, and what it is done with."""
-Work = Callable[[Job], Any]
+Work = Callable[[Task], Any]
 
 _LOCK = Lock()
 
 
 @st.cache_resource(show_spinner=False)
-def all_jobs() -> dict[Key, Job]:
-    """Return the jobs of this server, the last of each key."""
+def all_tasks() -> dict[Key, Task]:
+    """Return the tasks of this server, the last of each key."""
     return {}
 
 
 def start(key: Key, work: Work, what: str) -> None:
-    """Start a job, unless one of this key runs."""
+    """Start a task, unless one of this key runs."""
     with _LOCK:
-        job = all_jobs().get(key)
-        if job is None or not job.running:
-            all_jobs()[key] = Job(work, what)
+        task = all_tasks().get(key)
+        if task is None or not task.running:
+            all_tasks()[key] = Task(work, what)
 
 
 def clips_in_words(status: Status) -> str:
-    """Say how far a job is that counts clips or steps."""
+    """Say how far a task is that counts clips or steps."""
     words = status.what
     if status.total:
         words += f": {status.done:,} of {status.total:,}".replace(",", "\u202f")
@@ -50,57 +50,57 @@ def time_left(status: Status) -> str:
 
 @st.fragment(run_every=0.5)
 def watch(key: Key, describe: Callable[[Status], str] = clips_in_words, stop: str = "Stop") -> None:
-    """Show how far a running job is, with a button to stop it; the page reruns when it ends."""
-    job = all_jobs().get(key)
-    if job is None or not job.running:
+    """Show how far a running task is, with a button to stop it; the page reruns when it ends."""
+    task = all_tasks().get(key)
+    if task is None or not task.running:
         st.rerun()
-    status = job.status
+    status = task.status
     share = min(status.done / status.total, 1.0) if status.total else 0.0
     st.progress(share, describe(status))
     st.button(
-        "Stopping …" if job.stopping else stop,
+        "Stopping …" if task.stopping else stop,
         key=f"stop {key}",
-        on_click=job.stop,
-        disabled=job.stopping,
+        on_click=task.stop,
+        disabled=task.stopping,
         icon=":material/pause:",
     )
 
 
 def result(key: Key, work: Work, what: str) -> Any:
-    """Return what a job returned; until then show how far it is, or why it ended, and return None.
+    """Return what a task returned; until then show how far it is, or why it ended, and return None.
 
     It is started if it never was.
     """
-    if key not in all_jobs():
+    if key not in all_tasks():
         start(key, work, what)
-    job = all_jobs()[key]
-    if job.running:
+    task = all_tasks()[key]
+    if task.running:
         watch(key)
-    elif job.error or job.stopped:
-        show_end(job)
+    elif task.error or task.stopped:
+        show_end(task)
         st.button(
-            "Go on" if job.stopped else "Try again",
+            "Go on" if task.stopped else "Try again",
             key=f"again {key}",
             on_click=start,
             args=(key, work, what),
             icon=":material/refresh:",
         )
     else:
-        return job.result
+        return task.result
     return None
 
 
-def show_end(job: Job) -> None:
-    """Say why a job ended without a result.
+def show_end(task: Task) -> None:
+    """Say why a task ended without a result.
 
     Raises
     ------
     Exception
         Whatever it failed of, if that is nothing the user can mend.
     """
-    if isinstance(job.error, SerError):
-        st.error(str(job.error), icon=":material/error:")
-    elif job.error is not None:
-        raise job.error
-    elif job.stopped:
-        st.info(job.stopped, icon=":material/pause_circle:")
+    if isinstance(task.error, SerError):
+        st.error(str(task.error), icon=":material/error:")
+    elif task.error is not None:
+        raise task.error
+    elif task.stopped:
+        st.info(task.stopped, icon=":material/pause_circle:")

@@ -7,12 +7,12 @@ from tests.tiny import SAMPLES
 
 @pytest.fixture
 def page(talking, server, tmp_path):
-    """The page in a tab whose microphone talks, with an empty folder for takes."""
+    """The page in a tab whose microphone talks, with an empty folder for recordings."""
     page = talking.new_page(base_url=server, viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(PATIENCE)
     page.goto("/Your_voice")
-    folder = page.get_by_role("textbox", name="Folder for your takes")
-    folder.fill(str(tmp_path / "takes"))
+    folder = page.get_by_role("textbox", name="Folder for your recordings")
+    folder.fill(str(tmp_path / "recordings"))
     folder.press("Enter")
     expect(page.get_by_text("Nothing is recorded, or kept in")).to_contain_text(str(tmp_path))
     yield page
@@ -22,7 +22,7 @@ def page(talking, server, tmp_path):
 
 def agree(page):
     page.get_by_text("Keep what I record or import").click()
-    expect(page.get_by_text("0 takes are kept in")).to_be_visible()
+    expect(page.get_by_text("0 recordings are kept in")).to_be_visible()
 
 
 def choose(page, part):
@@ -39,16 +39,16 @@ def test_takes_are_recorded_kept_and_deleted(page, tmp_path):
         expect(page.get_by_text(f"{before + 2} s heard")).to_be_visible()
         page.get_by_role("button", name="Done").click()
         page.get_by_role("button", name="Keep as").click()
-        expect(page.get_by_text(f"{done + 1} takes are kept in")).to_be_visible()
+        expect(page.get_by_text(f"{done + 1} recordings are kept in")).to_be_visible()
     picture(page, "voice-record")
-    # The fewest takes decide what comes next, so that two different emotions were asked for.
-    names = sorted(p.name for p in (tmp_path / "takes").glob("*.wav"))
+    # The fewest recordings decide what comes next, so that two different emotions were asked for.
+    names = sorted(p.name for p in (tmp_path / "recordings").glob("*.wav"))
     assert names == ["03-01-01-01-01-01-90.wav", "03-01-02-01-01-01-90.wav"]
-    choose(page, "Takes")
+    choose(page, "Recordings")
     page.get_by_role("button", name="Delete all", exact=True).click()
-    page.get_by_role("button", name="Delete all 2 takes").click()
-    expect(page.get_by_text("No take is kept yet")).to_be_visible()
-    assert not (tmp_path / "takes").exists()
+    page.get_by_role("button", name="Delete all 2 recordings").click()
+    expect(page.get_by_text("No recording is kept yet")).to_be_visible()
+    assert not (tmp_path / "recordings").exists()
 
 
 def test_a_voice_is_imported_learned_and_answers(page):
@@ -57,7 +57,7 @@ def test_a_voice_is_imported_learned_and_answers(page):
     page.get_by_role("textbox", name="Or a folder or CSV file").fill(str(SAMPLES / "Actor_25"))
     page.get_by_role("textbox", name="Or a folder or CSV file").press("Enter")
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("30 clips became takes")).to_be_visible()
+    expect(page.get_by_text("30 clips became recordings")).to_be_visible()
     choose(page, "Learn")
     page.get_by_role("button", name="Learn my voice").click()
     expect(page.get_by_role("heading", name="Before and after")).to_be_visible()
@@ -71,7 +71,9 @@ def test_a_voice_is_imported_learned_and_answers(page):
         )
         for when in ("before", "after")
     )
-    assert after > before  # a synthetic voice the model never heard, each take left out in turn
+    assert (
+        after > before
+    )  # a synthetic voice the model never heard, each recording left out in turn
     picture(page, "voice-learn")
     page.get_by_role("button", name="Make it the active model").click()
     expect(page.get_by_role("button", name="It answers in this app")).to_be_visible()

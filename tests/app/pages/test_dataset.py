@@ -18,15 +18,15 @@ FIRST = "03-01-01-01-01-01-25.flac"
 def _no_jobs():
     """Every test begins as a server does."""
     yield
-    for job in tasks.all_jobs().values():
+    for job in tasks.all_tasks().values():
         job.stop()
         job.join()
-    tasks.all_jobs().clear()
+    tasks.all_tasks().clear()
 
 
 def settled(page):
     """Run a page until nothing works in the background any more."""
-    while running := [job for job in tasks.all_jobs().values() if job.running]:
+    while running := [job for job in tasks.all_tasks().values() if job.running]:
         for job in running:
             job.join()
         page.run()
@@ -119,7 +119,7 @@ def test_a_corpus_is_remembered_and_one_look_serves_all_visits(open_corpus, page
     folder = tiny_corpus(tmp_path / "corpus", ("05",))
     open_corpus(folder)
     assert workspace.recent_corpora()[0] == folder
-    tasks.all_jobs().clear()
+    tasks.all_tasks().clear()
     other = page("pages/1_Dataset.py")
     find(other.selectbox, "Corpus").set_value(str(folder)).run()
     assert metrics(other)["Clips"] == "16"  # while the folder is looked at again

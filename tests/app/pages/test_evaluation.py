@@ -207,7 +207,7 @@ def test_the_gap_between_protocols_is_computed(open_report):
 def test_clips_heard_in_training_are_warned_of(open_report, home):
     figures = json.loads((PROJECT / "reports" / "samples.json").read_text())
     Run(home / "heard").create({})
-    (home / "heard" / "report.json").write_text(json.dumps(figures | {"n_heard_in_training": 7}))
+    (home / "heard" / "report.json").write_text(json.dumps(figures | {"n_seen_in_training": 7}))
     app = open_report("run/heard")
     assert "7 of these 120 clips were heard in training" in app.warning[0].value
 

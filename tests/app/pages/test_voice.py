@@ -2,7 +2,7 @@ import pytest
 
 from ser import assets
 from ser.app import workspace
-from ser.data.enrolment import SENTENCES, Voice
+from ser.data.recordings import SENTENCES, Voice
 from ser.labels import EMOTIONS
 from tests.tiny import SAMPLES
 
@@ -12,12 +12,12 @@ CLIPS = sorted(SAMPLES.rglob("*-27.flac"))  # one voice, thirty clips
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
     monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
-    return Voice(tmp_path / "takes")
+    return Voice(tmp_path / "recordings")
 
 
 @pytest.fixture
 def open_part(mine, visit):
-    """Open a part of the page as somebody who has agreed to keep takes in that folder.
+    """Open a part of the page as somebody who has agreed to keep recordings in that folder.
 
     Recording needs a browser: AppTest cannot run the microphone.
     """
@@ -46,7 +46,7 @@ def said(app, kind):
 def fill(voice, each):
     for clip in CLIPS:
         emotion = EMOTIONS[int(clip.name.split("-")[2]) - 1]
-        if (voice.takes()["emotion"] == emotion).sum() < each:
+        if (voice.recordings()["emotion"] == emotion).sum() < each:
             voice.add(clip, emotion, SENTENCES[0])
 
 
@@ -65,21 +65,21 @@ def test_good_files_become_takes_and_bad_ones_say_why(open_part, mine):
     app.file_uploader[0].set_value(uploads).run()
     button(app, "Import").click().run()
     assert not app.exception
-    assert "2 clips became takes" in said(app, "success")
-    assert "(2 takes are there now)" in app.checkbox[0].label
+    assert "2 clips became recordings" in said(app, "success")
+    assert "(2 recordings are there now)" in app.checkbox[0].label
     (refused,) = (frame.value for frame in app.dataframe)
     assert refused["path"].tolist() == ["notes.wav"]
     assert "no audio this program can decode" in refused["reason"].iloc[0]
-    assert mine.takes()["emotion"].tolist() == ["angry", "angry"]
+    assert mine.recordings()["emotion"].tolist() == ["angry", "angry"]
 
 
 def test_files_without_an_emotion_are_not_guessed(open_part, mine):
     app = open_part("Import")
     app.file_uploader[0].upload(CLIPS[0].name, CLIPS[0].read_bytes(), "audio/flac").run()
     button(app, "Import").click().run()
-    assert "No clip became a take" in said(app, "warning")
+    assert "No clip became a recording" in said(app, "warning")
     assert "say which emotion" in app.dataframe[0].value["reason"].iloc[0]
-    assert mine.takes().empty
+    assert mine.recordings().empty
 
 
 def test_a_folder_that_is_none_gets_a_sentence(open_part):
@@ -93,13 +93,13 @@ def test_a_folder_that_is_none_gets_a_sentence(open_part):
 
 def test_takes_are_listed_and_deleted(open_part, mine):
     fill(mine, 1)
-    app = open_part("Takes")
+    app = open_part("Recordings")
     assert len(app.dataframe[0].value) == 8
-    button(app, "Delete this take").click().run()
-    assert len(mine.takes()) == 7
-    button(app, "Delete all 7 takes").click().run()
+    button(app, "Delete this recording").click().run()
+    assert len(mine.recordings()) == 7
+    button(app, "Delete all 7 recordings").click().run()
     assert not app.exception
-    assert "No take is kept yet" in said(app, "info")
+    assert "No recording is kept yet" in said(app, "info")
     assert not mine.folder.exists()
 
 

@@ -8,7 +8,7 @@ import soundfile
 
 from ser import audio
 from ser.data import corpora
-from ser.data.enrolment import SENTENCES, TABLE, Voice, check_take
+from ser.data.recordings import SENTENCES, TABLE, Voice, check_recording
 from ser.errors import DataError
 from tests.tiny import SAMPLES
 
@@ -45,11 +45,11 @@ def test_takes_are_a_corpus_like_any_other(voice):
     }
     assert set(clips["speaker"]) == {"voice 90"} and set(clips["gender"]) == {""}
     assert clips.loc[first.name, "statement"] == SENTENCES[1]
-    # Two people's takes have the same names; only their sound may tell them apart.
+    # Two people's recordings have the same names; only their sound may tell them apart.
     assert set(clips["clip_id"]) == {""}
     as_table = corpora.scan(voice.folder / TABLE).clips
     assert sorted(as_table["emotion"]) == ["angry", "angry", "calm"]
-    assert (voice.takes()["audio"].isin(clips["audio"])).all()
+    assert (voice.recordings()["audio"].isin(clips["audio"])).all()
 
 
 def test_a_take_is_kept_as_it_sounds(voice):
@@ -57,7 +57,7 @@ def test_a_take_is_kept_as_it_sounds(voice):
     assert soundfile.info(kept).samplerate == 16_000
     difference = audio.load_audio(kept) - audio.load_audio(CLIPS[0])
     assert np.abs(difference).max() <= 1 / 32768
-    row = voice.takes().iloc[0]
+    row = voice.recordings().iloc[0]
     assert row["seconds"] == pytest.approx(soundfile.info(kept).duration, abs=0.01)
     assert row["level_dbfs"] == pytest.approx(audio.level_dbfs(audio.load_audio(kept)), abs=0.01)
 
@@ -92,7 +92,7 @@ def test_the_same_take_is_kept_once(voice):
 def test_the_table_can_be_lost_without_losing_takes(voice, damage):
     voice.add(CLIPS[0], "angry", SENTENCES[0])
     voice.add(CLIPS[1], "sad", SENTENCES[0])
-    before = voice.takes().drop(columns="recorded")
+    before = voice.recordings().drop(columns="recorded")
     table = voice.folder / TABLE
     if damage == "missing":
         table.unlink()
@@ -100,7 +100,7 @@ def test_the_table_can_be_lost_without_losing_takes(voice, damage):
         table.write_bytes(b"\x00\xff\xfe")
     else:
         table.write_text("".join(table.read_text().splitlines(keepends=True)[:2]))
-    after = voice.takes().drop(columns="recorded")
+    after = voice.recordings().drop(columns="recorded")
     pd.testing.assert_frame_equal(
         after.sort_values("path", ignore_index=True), before.sort_values("path", ignore_index=True)
     )
@@ -114,7 +114,7 @@ def test_takes_survive_export_and_import(voice, tmp_path):
     assert added == 4 and refused.empty
     columns = ["emotion", "statement", "seconds", "audio"]
     left, right = (
-        v.takes()[columns].sort_values(["audio"], ignore_index=True) for v in (voice, other)
+        v.recordings()[columns].sort_values(["audio"], ignore_index=True) for v in (voice, other)
     )
     pd.testing.assert_frame_equal(left, right)
     added, refused = other.import_zip(voice.export())
@@ -128,7 +128,7 @@ def test_a_folder_per_emotion_is_imported_and_what_is_no_clip_is_told(voice, tmp
     (tmp_path / "own" / "happy" / "notes.txt").write_text("hello")
     (tmp_path / "own" / "happy" / "broken.wav").write_text("hello")
     added, refused = voice.import_clips(tmp_path / "own")
-    assert added == 2 and sorted(voice.takes()["emotion"]) == ["angry", "happy"]
+    assert added == 2 and sorted(voice.recordings()["emotion"]) == ["angry", "happy"]
     reasons = dict(zip(refused["path"], refused["reason"], strict=True))
     assert reasons[str(tmp_path / "own" / "happy" / "notes.txt")] == "no audio file"
     assert "no audio" in reasons[str(tmp_path / "own" / "happy" / "broken.wav")]
@@ -138,7 +138,7 @@ def test_a_csv_is_imported(voice, tmp_path):
     (tmp_path / "a.flac").write_bytes(CLIPS[0].read_bytes())
     (tmp_path / "mine.csv").write_text("path,emotion\na.flac,fear\nb.flac,sad\n")
     added, refused = voice.import_clips(tmp_path / "mine.csv")
-    assert added == 1 and voice.takes()["emotion"].tolist() == ["fearful"]
+    assert added == 1 and voice.recordings()["emotion"].tolist() == ["fearful"]
     assert refused["reason"].tolist() == ["no such file"]
 
 
@@ -158,7 +158,7 @@ def test_a_hostile_archive_writes_nothing_outside_and_names_what_it_refuses(voic
     added, refused = voice.import_zip(archive)
     inside = {p for p in tmp_path.rglob("*")} - before
     assert all(p == voice.folder or voice.folder in p.parents for p in inside)
-    assert added == 2 and sorted(voice.takes()["emotion"]) == ["happy", "sad"]
+    assert added == 2 and sorted(voice.recordings()["emotion"]) == ["happy", "sad"]
     assert set(refused["path"]) == {
         "../../../evil/angry/../sad/../../escape.flac",
         "C:\\windows\\sad\\b.flac",
@@ -171,7 +171,7 @@ def test_a_hostile_archive_writes_nothing_outside_and_names_what_it_refuses(voic
         (b"PK no zip", "cannot be read"),
         (packed({"readme.txt": b"hello"}), "The archive holds no clip"),
         (packed({f"sad/{i}.wav": b"" for i in range(2001)}), "2001 audio files"),
-        (packed({"sad/a.wav": bytes(20 * 10**6 + 1)}), "more than a take can have"),
+        (packed({"sad/a.wav": bytes(20 * 10**6 + 1)}), "more than a recording can have"),
     ],
 )
 def test_an_impossible_archive_gets_a_sentence(voice, data, words):
@@ -184,7 +184,7 @@ def test_deletion_leaves_nothing_behind_and_touches_nothing_else(voice):
     voice.add(CLIPS[0], "angry", SENTENCES[0])
     voice.add(CLIPS[1], "sad", SENTENCES[0])
     voice.remove("03-01-05-01-01-01-90.wav")
-    assert voice.takes()["emotion"].tolist() == ["sad"]
+    assert voice.recordings()["emotion"].tolist() == ["sad"]
     assert voice.clear() == 1
     assert not voice.folder.exists()
 
@@ -198,15 +198,15 @@ def test_deletion_leaves_nothing_behind_and_touches_nothing_else(voice):
 def test_only_takes_can_be_removed(voice, name):
     voice.folder.mkdir()
     (voice.folder / "diary.txt").write_text("mine")
-    with pytest.raises(DataError, match="is no take"):
+    with pytest.raises(DataError, match="is no recording"):
         voice.remove(name)
     assert (voice.folder / "diary.txt").exists()
 
 
 def test_an_empty_voice_cannot_be_taken_along(voice):
-    with pytest.raises(DataError, match="holds no take"):
+    with pytest.raises(DataError, match="holds no recording"):
         voice.export()
-    assert voice.takes().empty and voice.clear() == 0
+    assert voice.recordings().empty and voice.clear() == 0
 
 
 @pytest.mark.parametrize(
@@ -218,14 +218,14 @@ def test_an_empty_voice_cannot_be_taken_along(voice):
     ],
 )
 def test_what_is_wrong_with_a_take_is_told(sound, words):
-    (found,) = check_take(sound.astype(np.float32))
+    (found,) = check_recording(sound.astype(np.float32))
     assert words in found
 
 
 def test_a_file_that_is_no_audio_does_not_hide_the_takes(voice):
     kept = voice.add(CLIPS[0], "angry", SENTENCES[0])
     (voice.folder / "03-01-05-01-01-02-90.wav").write_text("no audio at all")
-    assert voice.takes()["path"].tolist() == [kept.name]
+    assert voice.recordings()["path"].tolist() == [kept.name]
     voice.clear()
     assert not voice.folder.exists()
 
@@ -234,4 +234,4 @@ def test_a_take_listed_twice_counts_once(voice):
     voice.add(CLIPS[0], "angry", SENTENCES[0])
     table = voice.folder / TABLE
     table.write_text(table.read_text() + table.read_text().splitlines()[1] + "\n")
-    assert len(voice.takes()) == 1
+    assert len(voice.recordings()) == 1

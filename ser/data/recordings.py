@@ -1,7 +1,7 @@
-"""A person's own labelled takes: recorded or imported, kept as a corpus, taken along, deleted.
+"""A person's own labelled recordings: made here or imported, kept as a corpus, exported, deleted.
 
 A voice is a folder of 16 kHz WAV files with RAVDESS-like names (actor 90) and a table,
-``takes.csv``, which is a corpus of its own wherever a CSV file is one.  Nothing else is ever
+``recordings.csv``, which is a corpus of its own wherever a CSV file is one.  Nothing else is ever
 written there, and nothing else is ever deleted.
 """
 
@@ -20,32 +20,32 @@ import pandas as pd
 from filelock import FileLock
 
 from ser import audio
-from ser.data import corpora
 from ser.audio import Samples
 from ser.audio.config import CONTRACT
-from ser.labels import EMOTIONS
+from ser.data import corpora
 from ser.errors import DataError
+from ser.labels import EMOTIONS
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
 
 SENTENCES = ("Kids are talking by the door", "Dogs are sitting by the door")
 """What RAVDESS' actors say, so that emotion is all that differs from them."""
 
-MOST_TAKES = 99
+MAX_RECORDINGS = 99
 """Per emotion and sentence: a name has two digits for them."""
 
-TABLE = "takes.csv"
+TABLE = "recordings.csv"
 COLUMNS = ("path", "emotion", "statement", "speaker", "seconds", "level_dbfs", "recorded", "audio")
 
 _NAME = re.compile(r"03-01-0[1-8]-01-[0-9]{2}-[0-9]{2}-90\.wav")
 _IMPORTED = "99"  # statement: whatever an imported clip says
-_LONGEST = 30.0  # seconds; a take is a sentence
+_LONGEST = 30.0  # seconds; a recording is a sentence
 _QUIET_DBFS, _CLIPPED_SHARE, _SHORT = -45.0, 1e-3, 0.7
 _MAX_ENTRIES, _MAX_ENTRY, _MAX_TOTAL = 2000, 20 * 10**6, 10**9  # of a zip, bytes unpacked
 
 
 class Voice:
-    """The takes of one person.
+    """The recordings of one person.
 
     Parameters
     ----------
@@ -66,11 +66,11 @@ class Voice:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def takes(self) -> pd.DataFrame:
-        """Return one row per take with the columns `COLUMNS`, oldest first.
+    def recordings(self) -> pd.DataFrame:
+        """Return one row per recording with the columns `COLUMNS`, oldest first.
 
         ``path`` is the file name, ``recorded`` an ISO 8601 time (UTC), ``audio`` see
-        `ser.audio.audio_hash`.  A take without an entry in the table (it was copied here) gets
+        `ser.audio.audio_hash`.  A recording without an entry in the table (it was copied here) gets
         one; an entry without its file is left out, and so is a new file that is no audio.
         """
         files = {p.name for p in self.folder.glob("*.wav") if _NAME.fullmatch(p.name)}
@@ -96,7 +96,7 @@ class Voice:
         return table.sort_values(["recorded", "path"], ignore_index=True)
 
     def add(self, source: str | Path | bytes, emotion: str, statement: str) -> Path:
-        """Keep a take.
+        """Keep a recording.
 
         Parameters
         ----------
@@ -115,8 +115,8 @@ class Voice:
         Raises
         ------
         DataError
-            If the emotion is none of the eight, the take is longer than 30 s or already there, or
-            there are 99 like it.
+            If the emotion is none of the eight, the recording is longer than 30 s or already there,
+            or there are 99 like it.
         AudioError
             If it cannot be decoded, is silent or too short.
         OutputError
@@ -129,16 +129,16 @@ class Voice:
         seconds = len(samples) / CONTRACT.sample_rate
         if seconds > _LONGEST:
             raise DataError(
-                f"The take lasts {seconds:.0f} s, and at most {_LONGEST:.0f} s are kept. Say one "
-                "sentence per take."
+                f"The recording lasts {seconds:.0f} s, and at most {_LONGEST:.0f} s are kept. Say "
+                "one sentence per recording."
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".lock", timeout=30):
-            table = self.takes()
+            table = self.recordings()
             row = _row("", emotion, statement, samples, datetime.now(UTC))
-            twin = table[table["audio"] == row["audio"]]
-            if len(twin):
-                raise DataError(f"This take is already there, as {twin['path'].iloc[0]}.")
+            duplicate = table[table["audio"] == row["audio"]]
+            if len(duplicate):
+                raise DataError(f"This recording is already there, as {duplicate['path'].iloc[0]}.")
             number = f"{SENTENCES.index(statement) + 1:02}" if statement in SENTENCES else _IMPORTED
             path = self._free_name(emotion, number)
             with atomic_path(path) as temporary:
@@ -162,7 +162,7 @@ class Voice:
         Returns
         -------
         added : int
-            How many clips are takes now.
+            How many clips are recordings now.
         refused : DataFrame
             ``path`` and ``reason`` of every other file.
 
@@ -188,7 +188,7 @@ class Voice:
     def import_zip(
         self, data: bytes, *, progress: Progress | None = None
     ) -> tuple[int, pd.DataFrame]:
-        """Copy labelled clips from a zip archive that holds what `import_clips` takes.
+        """Copy labelled clips from a zip archive that holds what `import_clips` does.
 
         Parameters
         ----------
@@ -225,16 +225,16 @@ class Voice:
             return added, refused
 
     def export(self) -> bytes:
-        """Return all takes and their table as a zip archive that `import_zip` reads.
+        """Return all recordings and their table as a zip archive that `import_zip` reads.
 
         Raises
         ------
         DataError
-            If there is no take.
+            If there is no recording.
         """
-        table = self.takes()
+        table = self.recordings()
         if table.empty:
-            raise DataError(f"{self.folder} holds no take. Record one first.")
+            raise DataError(f"{self.folder} holds no recording. Record one first.")
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in table["path"]:
@@ -243,43 +243,44 @@ class Voice:
         return buffer.getvalue()
 
     def remove(self, name: str) -> None:
-        """Delete one take.
+        """Delete one recording.
 
         Raises
         ------
         DataError
-            If there is no take of that name.
+            If there is no recording of that name.
         """
         if not _NAME.fullmatch(name) or not (self.folder / name).is_file():
-            raise DataError(f"{name!r} is no take in {self.folder}.")
+            raise DataError(f"{name!r} is no recording in {self.folder}.")
         with FileLock(self.folder / ".lock", timeout=30):
             (self.folder / name).unlink()
-            self._write(self.takes())
+            self._write(self.recordings())
 
     def clear(self) -> int:
-        """Delete all takes, their table, and the folder if nothing else is in it.
+        """Delete all recordings, their table, and the folder if nothing else is in it.
 
         Returns
         -------
         int
-            How many takes were deleted.
+            How many recordings were deleted.
         """
-        takes = [p for p in self.folder.glob("*.wav") if _NAME.fullmatch(p.name)]
+        recordings = [p for p in self.folder.glob("*.wav") if _NAME.fullmatch(p.name)]
         leftovers = [*self.folder.glob(".writing-*"), self.folder / TABLE, self.folder / ".lock"]
-        for path in [*takes, *leftovers]:
+        for path in [*recordings, *leftovers]:
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
-        return len(takes)
+        return len(recordings)
 
     def _free_name(self, emotion: str, statement: str) -> Path:
         code = EMOTIONS.index(emotion) + 1
-        for take in range(1, MOST_TAKES + 1):
-            path = self.folder / f"03-01-{code:02}-01-{statement}-{take:02}-90.wav"
+        for number in range(1, MAX_RECORDINGS + 1):
+            path = self.folder / f"03-01-{code:02}-01-{statement}-{number:02}-90.wav"
             if not path.exists():
                 return path
         raise DataError(
-            f"There are already {MOST_TAKES} {emotion} takes of this sentence. Delete some first."
+            f"There are already {MAX_RECORDINGS} {emotion} recordings of this sentence. Delete "
+            "some first."
         )
 
     def _write(self, table: pd.DataFrame) -> None:
@@ -287,8 +288,8 @@ class Voice:
             table.to_csv(temporary, index=False)
 
 
-def check_take(samples: Samples) -> list[str]:
-    """Say what is wrong with a take that can be used all the same.
+def check_recording(samples: Samples) -> list[str]:
+    """Say what is wrong with a recording that can be used all the same.
 
     Parameters
     ----------
@@ -298,7 +299,7 @@ def check_take(samples: Samples) -> list[str]:
     Returns
     -------
     list of str
-        Sentences; empty for a good take.
+        Sentences; empty for a good recording.
 
     Raises
     ------
@@ -307,9 +308,9 @@ def check_take(samples: Samples) -> list[str]:
 
     Examples
     --------
-    >>> check_take(np.tile(np.float32([0.1, -0.1]), 16_000))
+    >>> check_recording(np.tile(np.float32([0.1, -0.1]), 16_000))
     []
-    >>> check_take(np.tile(np.float32([1, -1]), 16_000))
+    >>> check_recording(np.tile(np.float32([1, -1]), 16_000))
     ['It is too loud and clips: step back from the microphone, or turn it down.']
     """
     start, end = audio.find_speech(samples)
@@ -377,7 +378,8 @@ def _unpack(archive: zipfile.ZipFile, root: Path) -> dict[Path, str]:
         total += len(content)
         if len(content) > _MAX_ENTRY or total > _MAX_TOTAL:
             raise DataError(
-                f"{entry.filename} unpacks to more than a take can have. Import short clips only."
+                f"{entry.filename} unpacks to more than a recording can have. Import short clips "
+                "only."
             )
         target.parent.mkdir(parents=True)
         target.write_bytes(content)
