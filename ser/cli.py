@@ -33,8 +33,9 @@ examples:
 
 
 _PROTOCOL_HELP = (
-    "speakers: every speaker is unheard once (default of crossval); luna-jimenez: speech of "
-    "unheard actors of RAVDESS in the folds of that study; kfold-speech: random folds of speech"
+    "unseen-speakers: every speaker is tested once by a model that never heard it (default of "
+    "crossval); luna-jimenez: speech of unseen actors of RAVDESS in the folds of that study; "
+    "kfold-speech: random folds of speech"
 )
 
 
@@ -112,11 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz file")
     _jobs(sub)
 
-    sub = command("train", _train, "train a model, test it on unheard clips, write a report")
+    sub = command("train", _train, "train a model, test it on unseen clips, write a report")
     _corpus(sub, "--data", required=False)
     sub.add_argument("--out", type=Path, metavar="RUN", help="new folder for everything it makes")
     sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run instead")
-    _training_options(sub, f"reference (default) or one fold of another; {_PROTOCOL_HELP}")
+    _training_options(sub, f"random (default) or one fold of another; {_PROTOCOL_HELP}")
     sub.add_argument("--folds", type=int, metavar="N", help="number of folds (10 or 5)")
     sub.add_argument("--fold", type=int, metavar="K", help="which fold tests, from 0 (0)")
     sub.add_argument(
@@ -132,14 +133,15 @@ def _parser() -> argparse.ArgumentParser:
     _corpus(sub, "--data")
     sub.add_argument(
         "--protocol",
-        choices=["reference", "all", "adapt"],
-        default="reference",
-        help="reference: the test clips of the reference split, which the model must not have "
-        "heard (default); all: every clip; adapt: learn some takes of each speaker, test the rest",
+        choices=["random", "all", "few-shot"],
+        default="random",
+        help="random: the test clips of the random split, which the model must not have heard "
+        "(default); all: every clip; few-shot: learn some recordings of each speaker, test the "
+        "rest",
     )
     sub.add_argument("--seed", type=_seed, default=42, help="of the split or the draws (42)")
-    sub.add_argument("--shots", type=int, metavar="N", help="of adapt (5)", default=5)
-    sub.add_argument("--repeats", type=int, metavar="N", help="draws of adapt (10)", default=10)
+    sub.add_argument("--shots", type=int, metavar="N", help="of few-shot (5)", default=5)
+    sub.add_argument("--repeats", type=int, metavar="N", help="draws of few-shot (10)", default=10)
     sub.add_argument(
         "--robustness",
         action="store_true",
@@ -159,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", type=Path, metavar="FILE", help="write before and after here")
     _jobs(sub)
 
-    sub = command("crossval", _crossval, "train and test once per fold: every clip is unheard once")
+    sub = command("crossval", _crossval, "train and test once per fold: every clip is unseen once")
     _corpus(sub, "--data")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
     _training_options(sub, _PROTOCOL_HELP, list(FOLDS))
@@ -192,7 +194,7 @@ def _corpus(parser: argparse.ArgumentParser, name: str, *, required: bool = True
 
 def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--n-n_jobs", type=_workers, default=-1, metavar="N", help="parallel workers (one per core)"
+        "--n-jobs", type=_workers, default=-1, metavar="N", help="parallel workers (one per core)"
     )
 
 
@@ -229,8 +231,8 @@ def _training_options(
         "--preset",
         choices=list(PRESETS),
         default="full",
-        help=f"full is the shipped model's (default), unheard is for voices that are not in the "
-        f"corpus; {sizes}",
+        help="full is the shipped model's (default), unseen-speakers is for voices that are not "
+        f"in the corpus; {sizes}",
     )
     parser.add_argument("--seed", type=int, help="of the split and the training (42)")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the preset's")
@@ -393,7 +395,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from ser.training.runs import Run
     from ser.utils.files import atomic_path, write_json, write_text
 
-    if options.protocol == "adapt":
+    if options.protocol == "few-shot":
         return _evaluate_adaptation(options)
     result, skipped = report.evaluate_corpus(
         _load(options.model),
@@ -424,7 +426,7 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
 
     if options.html or options.csv or options.robustness:
         raise DataError(
-            "--protocol adapt knows --json, but neither --html, --csv nor --robustness."
+            "--protocol few-shot knows --json, but neither --html, --csv nor --robustness."
         )
     recognizer = _load(options.model)
     corpus = corpora.inspect(corpora.scan(options.data), n_jobs=options.n_jobs)
@@ -439,7 +441,7 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
         write_json(options.json, result)
     print(f"\n{result['n_clips']} clips: {result['protocol_in_words']}")
     if result["n_seen_in_training"]:
-        print(f"WARNING: {result['n_seen_in_training']} of them were heard in training.")
+        print(f"WARNING: {result['n_seen_in_training']} of them were seen in training.")
     print(f"\n  {'speaker':14} clips  accuracy before  after    UAR before  after")
     overall = {"speaker": "mean", "n": result["n_clips"]}
     for row in [*result["speakers"], overall | {k: result[k] for k in ("before", "after")}]:
@@ -500,7 +502,7 @@ def _crossval(options: argparse.Namespace) -> None:
 def _print_figures(result: dict[str, Any]) -> None:
     print(f"\n{result['n_test']} test clips: {result['protocol_in_words']}")
     if result.get("n_seen_in_training"):
-        print(f"WARNING: {result['n_seen_in_training']} of them were heard in training.")
+        print(f"WARNING: {result['n_seen_in_training']} of them were seen in training.")
     words = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
     for key, word in (words | {"uar": "unweighted average recall"}).items():
         low, high = result[f"{key}_interval"]

@@ -25,12 +25,12 @@ REPORTS = assets.REPORTS
 """The published reports."""
 
 _TITLES = {
-    "quick": "Quick preset, reference split",
+    "quick": "Quick preset, random split",
     "seed-7": "Full preset, another random split (seed 7)",
     "seed-2024": "Full preset, another random split (seed 2024)",
-    "speakers-quick": "Quick preset, unheard actors",
-    "speakers": "Preset for unheard voices, unheard actors",
-    "luna-jimenez": "Preset for unheard voices, speech only, folds of Luna-Jiménez",
+    "speakers-quick": "Quick preset, unseen actors",
+    "speakers": "Preset for unseen speakers, unseen actors",
+    "luna-jimenez": "Preset for unseen speakers, speech only, folds of Luna-Jiménez",
     "kfold-speech-quick": "Quick preset, speech only, random folds",
     "kfold-speech": "Three networks and 60 epochs, speech only, random folds",
     "emodb": "Shipped model, EMO-DB (German)",
@@ -41,15 +41,15 @@ _RECIPES = {
     "quick": "quick preset",
     "speakers-quick": "quick preset",
 }
-TRAINED, HEARD = "clips it was trained on", "voices it knows"
-UNHEARD, FOREIGN = "voices it never heard", "another corpus"
-VOICES = (TRAINED, HEARD, UNHEARD, FOREIGN)
+SEEN_CLIPS, SEEN_SPEAKERS = "clips it was trained on", "voices it knows"
+UNSEEN_SPEAKERS, OTHER_CORPUS = "voices it never heard", "another corpus"
+SPEAKER_KINDS = (SEEN_CLIPS, SEEN_SPEAKERS, UNSEEN_SPEAKERS, OTHER_CORPUS)
 """Who speaks in the clips of a test, from the easiest to the hardest."""
 _PROTOCOL_VOICES = {
-    "reference": HEARD,
-    "kfold-speech": HEARD,
-    "speakers": UNHEARD,
-    "luna-jimenez": UNHEARD,
+    "random": SEEN_SPEAKERS,
+    "kfold-speech": SEEN_SPEAKERS,
+    "unseen-speakers": UNSEEN_SPEAKERS,
+    "luna-jimenez": UNSEEN_SPEAKERS,
 }
 
 
@@ -96,7 +96,7 @@ class Gap:
     ----------
     recipe : str
         In words.
-    heard, unheard : float
+    heard, unseen : float
         Accuracies in [0, 1].
     clear : bool
         Whether they differ by more than chance explains, see `ser.evaluation.tables.differ`.
@@ -104,7 +104,7 @@ class Gap:
 
     recipe: str
     heard: float
-    unheard: float
+    unseen: float
     clear: bool
 
 
@@ -225,7 +225,7 @@ def compare(chosen: Entry | None = None) -> pd.DataFrame:
     -------
     DataFrame
         One row per report that can be read: ``key``, ``title``, ``recipe`` (or empty), ``voices``
-        (one of `VOICES`), ``corpora``, ``n``, ``accuracy``, ``low`` and ``high``
+        (one of `SPEAKER_KINDS`), ``corpora``, ``n``, ``accuracy``, ``low`` and ``high``
         (its interval), ``weighted_f1``, ``uar``, ``ece``, best accuracy of each kind first.
     """
     shown = [e for e in entries() if e.key.startswith(("model/", "published/"))]
@@ -250,7 +250,7 @@ def compare(chosen: Entry | None = None) -> pd.DataFrame:
                 **{key: found[key] for key in ("accuracy", "weighted_f1", "uar", "ece")},
             }
         )
-    rows.sort(key=lambda row: (VOICES.index(row["voices"]), -row["accuracy"]))
+    rows.sort(key=lambda row: (SPEAKER_KINDS.index(row["voices"]), -row["accuracy"]))
     return pd.DataFrame(rows)
 
 
@@ -264,14 +264,16 @@ def gaps(table: pd.DataFrame) -> list[Gap]:
     """
     found = []
     for recipe, rows in table[table["recipe"] != ""].groupby("recipe", sort=False):
-        heard, unheard = (rows[rows["voices"] == voices] for voices in (HEARD, UNHEARD))
-        if len(heard) and len(unheard):
-            first, second = heard.iloc[0], unheard.iloc[0]
+        heard, unseen = (
+            rows[rows["voices"] == voices] for voices in (SEEN_SPEAKERS, UNSEEN_SPEAKERS)
+        )
+        if len(heard) and len(unseen):
+            first, second = heard.iloc[0], unseen.iloc[0]
             found.append(
                 Gap(
                     recipe=str(recipe),
                     heard=float(first["accuracy"]),
-                    unheard=float(second["accuracy"]),
+                    unseen=float(second["accuracy"]),
                     clear=tables.differ(
                         [first["accuracy"], second["accuracy"]], [first["n"], second["n"]]
                     ),
@@ -287,9 +289,9 @@ def _stem(entry: Entry) -> str:
 
 def _voices(found: dict[str, Any]) -> str:
     if found.get("n_seen_in_training"):
-        return TRAINED
+        return SEEN_CLIPS
     if (
         "not trained on" in found["protocol_in_words"]
     ):  # see `ser.evaluation.report.evaluate_corpus`
-        return FOREIGN
-    return _PROTOCOL_VOICES.get(found["protocol"], FOREIGN)
+        return OTHER_CORPUS
+    return _PROTOCOL_VOICES.get(found["protocol"], OTHER_CORPUS)

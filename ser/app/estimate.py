@@ -82,14 +82,14 @@ def seconds(config: TrainingConfig, clips: int, speed: Speed) -> float:
     Examples
     --------
     >>> speed = Speed(start=10, build=5, inputs=0.005, clip=0.0, member=0.001)
-    >>> config = TrainingConfig(data="x", protocol="speakers", epochs=20, copies=0)
+    >>> config = TrainingConfig(data="x", protocol="unseen-speakers", epochs=20, copies=0)
     >>> round(seconds(config, 1000, speed) - seconds(config, 0, speed)) in range(90, 98)
     True
     """
-    test = clips / (5 if config.protocol == "reference" else config.folds)
+    test = clips / (5 if config.protocol == "random" else config.folds)
     heard = clips - test
     sounds = config.nonspeech * heard
-    trusted = 1 + len(robustness.CONDITIONS) if config.protocol == "reference" else 1
+    trusted = 1 + len(robustness.CONDITIONS) if config.protocol == "random" else 1
     inputs = (heard + sounds) * (1 + config.copies) + test * trusted
     members = config.model.members
     step = speed.clip + members * speed.member

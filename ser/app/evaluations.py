@@ -22,7 +22,7 @@ from ser.models import bundle
 from ser.training.runs import BUSY_STATES, Run, find_runs
 from ser.utils.files import write_json
 
-PROTOCOLS = ("reference", "all")
+PROTOCOLS = ("random", "all")
 _KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "robustness": bool}
 
 

@@ -183,7 +183,7 @@ def settings(config: TrainingConfig | None) -> dict[str, str]:
     )
     return {
         "Corpus": Path(config.data).name,
-        "Protocol": {"speakers": "unheard speakers"}.get(config.protocol, config.protocol),
+        "Protocol": {"unseen-speakers": "unseen speakers"}.get(config.protocol, config.protocol),
         "Preset": preset,
         "Epochs": str(config.epochs),
         "Batch size": str(config.batch_size),

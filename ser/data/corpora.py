@@ -315,7 +315,7 @@ def _row(path: Path, fields: dict[str, str]) -> dict[str, str]:
 
 def _corpus(clips: list[dict[str, str]], skipped: list[dict[str, str]]) -> Corpus:
     table = pd.DataFrame(clips, columns=list(COLUMNS), dtype=str)
-    # The reference split is defined over the clips sorted by file name.
+    # The random split is defined over the clips sorted by file name.
     table = table.sort_values(["name", "path"], ignore_index=True)
     return Corpus(table, pd.DataFrame(skipped, columns=["path", "reason"], dtype=str))
 

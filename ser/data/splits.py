@@ -1,4 +1,4 @@
-"""Which clips train and which test: the reference split, unheard speakers, and the leak check."""
+"""Which clips train and which test: the random split, unseen speakers, and the leak check."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ser.errors import DataError
 
 Rows = npt.NDArray[np.int64]
 
-FOLDS = {"speakers": 5, "luna-jimenez": 5, "kfold-speech": 10}
+FOLDS = {"unseen-speakers": 5, "luna-jimenez": 5, "kfold-speech": 10}
 """How many folds the protocols of cross-validation have unless told otherwise."""
 
-PROTOCOLS = ("reference", *FOLDS)
-"""``reference``: a random fifth of the clips; ``speakers``: the clips of unheard speakers;
-``luna-jimenez``: speech of unheard actors of RAVDESS, in the folds of a published study;
+PROTOCOLS = ("random", *FOLDS)
+"""``random``: a random fifth of the clips; ``unseen-speakers``: the clips of unseen speakers;
+``luna-jimenez``: speech of unseen actors of RAVDESS, in the folds of a published study;
 ``kfold-speech``: random folds of the speech clips."""
 
 LUNA_JIMENEZ_FOLDS = (
@@ -86,7 +86,7 @@ def random_split(clips: pd.DataFrame, *, seed: int = 42) -> tuple[Rows, Rows]:
 def speaker_folds(
     clips: pd.DataFrame, *, folds: int = 5, seed: int = 42
 ) -> list[tuple[Rows, Rows]]:
-    """Split into folds so that no speaker is heard in training and test.
+    """Split into folds so that no speaker is seen in training and test.
 
     Parameters
     ----------
@@ -114,11 +114,11 @@ def speaker_folds(
     if (clips["speaker"] == "").any():
         raise DataError(
             "This corpus does not say who speaks in every clip, so speakers cannot be kept apart. "
-            "Use the reference protocol, or add a column speaker."
+            "Use the random protocol, or add a column speaker."
         )
     if folds < 2 or speakers < folds:
         raise DataError(
-            f"{folds} folds of unheard speakers need at least 2 folds and as many speakers as "
+            f"{folds} folds of unseen speakers need at least 2 folds and as many speakers as "
             f"folds; this corpus has {speakers} speakers."
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
@@ -160,7 +160,7 @@ def luna_jimenez_folds(clips: pd.DataFrame) -> list[tuple[Rows, Rows]]:
         raise DataError(
             "The folds of Luna-Jiménez et al. are those of the 24 actors of RAVDESS; the speech "
             f"clips here are of {len(set(actors) & everyone)} of them and of "
-            f"{len(set(actors) - everyone)} other speakers. Use the protocol speakers."
+            f"{len(set(actors) - everyone)} other speakers. Use the protocol unseen-speakers."
         )
     inside = [actors.isin(fold).to_numpy() for fold in wanted]
     return [(rows[~test], rows[test]) for test in inside]
@@ -216,12 +216,12 @@ def make_split(
     ----------
     clips : DataFrame
         Table of clips with the column ``audio`` (`ser.data.corpora.inspect`).
-    protocol : {'reference', 'speakers', 'luna-jimenez', 'kfold-speech'}
+    protocol : {'random', 'unseen-speakers', 'luna-jimenez', 'kfold-speech'}
         See `PROTOCOLS`.
     seed : int
         Of every random choice.
     folds, fold : int
-        How many folds (``reference`` has none), and which, from 0, is for testing.
+        How many folds (``random`` has none), and which, from 0, is for testing.
     validation : float
         Part of the remaining clips, or of the remaining speakers where the protocol keeps speakers
         apart, that is held out of training to watch and calibrate it; at least two clips of each
@@ -242,12 +242,12 @@ def make_split(
     """
     if protocol not in PROTOCOLS:
         raise DataError(f"Unknown protocol {protocol!r}. Use one of: {', '.join(PROTOCOLS)}.")
-    if protocol == "reference":
+    if protocol == "random":
         rest, test = random_split(clips, seed=seed)
     else:
         if not 0 <= fold < folds:
             raise DataError(f"There is no fold {fold}: {folds} folds count from 0 to {folds - 1}.")
-        if protocol == "speakers":
+        if protocol == "unseen-speakers":
             pairs = speaker_folds(clips, folds=folds, seed=seed)
         elif protocol == "kfold-speech":
             pairs = random_speech_folds(clips, folds=folds, seed=seed)
@@ -256,7 +256,7 @@ def make_split(
             if len(pairs) != folds:
                 raise DataError(f"The protocol {protocol} has {len(pairs)} folds, not {folds}.")
         rest, test = pairs[fold]
-    apart = protocol in ("speakers", "luna-jimenez")
+    apart = protocol in ("unseen-speakers", "luna-jimenez")
     if apart:
         train, held_out = _speaker_part(clips, rest, validation, [seed, fold])
     else:
@@ -341,7 +341,7 @@ def _speech(clips: pd.DataFrame) -> Rows:
     if not len(rows):
         raise DataError(
             "This protocol is about speech, and no clip here is known to be speech. Use the "
-            "protocol reference or speakers."
+            "protocol random or unseen-speakers."
         )
     return rows
 

@@ -62,7 +62,7 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> dict
     embedding, parent = recognizer.embedding, recognizer.manifest
     layer = fit_adaptation(embedding, enrolment)
     left_out = leave_one_out(embedding, enrolment)
-    temperature = fit_temperature(*left_out, enrolment.truth, parent.temperature)
+    temperature = fit_temperature(*left_out, enrolment.y_true, parent.temperature)
     weights = embedding.components.astype(np.float64) @ layer.weights  # of activations, not places
     kernel = np.concatenate([layer.logit_scale * np.eye(len(layer.bias)), weights])
     bias = layer.bias - embedding.mean @ weights
@@ -121,7 +121,7 @@ def before_after(recognizer: Recognizer, enrolment: Enrolment, logits: Array) ->
         recordings help?) and ``notes``.
     """
     labels = list(recognizer.labels)
-    before, after = (_figures(z, enrolment.truth, len(labels)) for z in (enrolment.logits, logits))
+    before, after = (_figures(z, enrolment.y_true, len(labels)) for z in (enrolment.logits, logits))
     counts = enrolment.clips["emotion"].value_counts()
     curve = learning_curve(recognizer.embedding, enrolment)
     old, new = (_in_words(figures) for figures in (before, after))
@@ -164,7 +164,7 @@ def learning_curve(
         ``enrolment`` per emotion (0 is the model as it was) and ``accuracy``; empty if no emotion
         has two.
     """
-    seen, counts = np.unique(enrolment.truth, return_counts=True)
+    seen, counts = np.unique(enrolment.y_true, return_counts=True)
     usable = seen[counts > 1]
     if len(usable) < 2:
         return []
@@ -173,14 +173,14 @@ def learning_curve(
     right: dict[int, list[bool]] = {n: [] for n in [0, *sizes]}
     for draw in range(_DRAWS):
         rng = np.random.default_rng([seed, draw])
-        orders = [rng.permutation(np.flatnonzero(enrolment.truth == label)) for label in usable]
+        orders = [rng.permutation(np.flatnonzero(enrolment.y_true == label)) for label in usable]
         kept = enrolment[np.array([order[-1] for order in orders])]
-        right[0] += list(kept.logits.argmax(axis=1) == kept.truth)
+        right[0] += list(kept.logits.argmax(axis=1) == kept.y_true)
         for n in sizes:
             layer = fit_adaptation(
                 embedding, enrolment[np.concatenate([order[:n] for order in orders])]
             )
-            right[n] += list(layer.logits(kept).argmax(axis=1) == kept.truth)
+            right[n] += list(layer.logits(kept).argmax(axis=1) == kept.y_true)
     return [{"recordings": n, "accuracy": float(np.mean(right[n]))} for n in right]
 
 
@@ -256,16 +256,16 @@ def study(
     for number, speaker in enumerate(bar):
         own = enrolment[names == speaker]
         figures, learned, tested = [], [], []
-        _, counts = np.unique(own.truth, return_counts=True)
+        _, counts = np.unique(own.y_true, return_counts=True)
         if (counts > 1).sum() < 2:
             reason = "fewer than two emotions with two clips"
             left_out.append({"speaker": speaker, "reason": reason})
             continue
         for repeat in range(repeats):
-            drawn, rest = _draw(own.truth, shots, 1, [seed, number, repeat])
+            drawn, rest = _draw(own.y_true, shots, 1, [seed, number, repeat])
             others = own[rest]
             answers = fit_adaptation(recognizer.embedding, own[drawn]).logits(others)
-            figures.append([_rates(z, others.truth) for z in (others.logits, answers)])
+            figures.append([_rates(z, others.y_true) for z in (others.logits, answers)])
             learned.append(len(drawn))
             tested.append(len(rest))
         before, after = np.mean(figures, axis=0)
@@ -288,7 +288,7 @@ def study(
         )
     overall = {when: _over_speakers([row[when] for row in rows]) for when in ("before", "after")}
     return {
-        "protocol": "adapt",
+        "protocol": "few-shot",
         "protocol_in_words": (
             f"for every speaker {shots} recordings per emotion are learned (fewer where "
             "fewer would leave none to test) and all others tested, "
@@ -324,10 +324,10 @@ def _draw(labels: npt.NDArray[Any], wanted: int, kept: int, seed: list[int]) -> 
     return chosen, np.setdiff1d(np.arange(len(labels)), chosen)
 
 
-def _rates(logits: Array, truth: Codes) -> tuple[float, float]:
+def _rates(logits: Array, y_true: Codes) -> tuple[float, float]:
     """Return accuracy and unweighted average recall."""
-    right = logits.argmax(axis=1) == truth
-    recalls = [right[truth == label].mean() for label in np.unique(truth)]
+    right = logits.argmax(axis=1) == y_true
+    recalls = [right[y_true == label].mean() for label in np.unique(y_true)]
     return float(right.mean()), float(np.mean(recalls))
 
 
@@ -347,8 +347,8 @@ def _over_speakers(figures: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def _check_enough(enrolment: Enrolment, labels: tuple[str, ...]) -> None:
-    if len(np.unique(enrolment.truth)) < 2:
-        only = labels[enrolment.truth[0]] if len(enrolment) else "nothing"
+    if len(np.unique(enrolment.y_true)) < 2:
+        only = labels[enrolment.y_true[0]] if len(enrolment) else "nothing"
         raise DataError(
             f"All recordings are {only}; from one emotion alone a model would learn to hear it "
             "everywhere. Give recordings of two or more."
@@ -391,7 +391,7 @@ def _report(
         }
     ).join(known)
     return {
-        "protocol": "adapt",
+        "protocol": "few-shot",
         "protocol_in_words": "recordings, each answered by what was learned from the others",
         "seed": None,
         "corpora": sorted(enrolment.clips["corpus"].unique()),
@@ -412,18 +412,18 @@ def _report(
     }
 
 
-def _figures(logits: Array, truth: Codes, labels: int) -> dict[str, Any]:
+def _figures(logits: Array, y_true: Codes, labels: int) -> dict[str, Any]:
     from sklearn.metrics import confusion_matrix
 
     answers = logits.argmax(axis=1)
-    accuracy, uar = _rates(logits, truth)
-    right = int((answers == truth).sum())
+    accuracy, uar = _rates(logits, y_true)
+    right = int((answers == y_true).sum())
     return {
         "right": right,
         "accuracy": accuracy,
-        "accuracy_interval": metrics.wilson_interval(right, len(truth)),
+        "accuracy_interval": metrics.wilson_interval(right, len(y_true)),
         "uar": uar,
-        "confusion_matrix": confusion_matrix(truth, answers, labels=range(labels)).tolist(),
+        "confusion_matrix": confusion_matrix(y_true, answers, labels=range(labels)).tolist(),
     }
 
 
@@ -473,7 +473,7 @@ def _notes(recognizer: Recognizer, enrolment: Enrolment) -> list[str]:
     known = int(report.seen_in_training(enrolment.clips, recognizer.manifest).sum())
     if known:
         notes.append(
-            f"{known} of the recordings were heard in training already, so what it was before "
+            f"{known} of the recordings were seen in training already, so what it was before "
             "looks better than it was."
         )
     return notes

@@ -11,10 +11,10 @@ import pandas as pd
 
 from ser.errors import DataError
 
-REFUSED = 0.03
+ABSTAIN_SHARE = 0.03
 """Share of the validation clips that a new model calls uncertain."""
 
-LEAST = 0.25
+LOWEST_BOUND = 0.25
 """Twice what non-speech is taught to mean; no answer below it is ever called sure."""
 
 _RESAMPLES = 1000
@@ -53,26 +53,26 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
     if predictions.empty:
         raise DataError("There is no clip to evaluate on. Check the corpus and the protocol.")
     labels = list(labels)
-    truth = predictions["truth"].to_numpy(str)
-    named = predictions["emotion"].to_numpy(str)
-    if unknown := sorted(set(truth) - set(labels)):
+    y_true = predictions["truth"].to_numpy(str)
+    y_pred = predictions["emotion"].to_numpy(str)
+    if unknown := sorted(set(y_true) - set(labels)):
         raise DataError(
             f"The model knows no {', '.join(unknown)}; it names: {', '.join(labels)}. Leave those "
             "clips out."
         )
-    present = [label for label in labels if label in set(truth)]
+    present = [label for label in labels if label in set(y_true)]
     report = classification_report(
-        truth, named, labels=present, output_dict=True, zero_division=0.0
+        y_true, y_pred, labels=present, output_dict=True, zero_division=0.0
     )
-    right = int((truth == named).sum())
+    right = int((y_true == y_pred).sum())
     probabilities = predictions[labels].to_numpy(float)
-    codes = np.array([labels.index(t) for t in truth])
-    f1, macro, uar = _averages(truth, named, present)
-    f1_interval, macro_interval, uar_interval = _bootstrap(truth, named, present)
+    codes = np.array([labels.index(t) for t in y_true])
+    f1, macro, uar = _averages(y_true, y_pred, present)
+    f1_interval, macro_interval, uar_interval = _bootstrap(y_true, y_pred, present)
     return {
-        "n_test": len(truth),
-        "accuracy": right / len(truth),
-        "accuracy_interval": wilson_interval(right, len(truth)),
+        "n_test": len(y_true),
+        "accuracy": right / len(y_true),
+        "accuracy_interval": wilson_interval(right, len(y_true)),
         "weighted_f1": f1,
         "weighted_f1_interval": f1_interval,
         "macro_f1": macro,
@@ -91,7 +91,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
             }
             for label in present
         },
-        "confusion_matrix": confusion_matrix(truth, named, labels=labels).tolist(),
+        "confusion_matrix": confusion_matrix(y_true, y_pred, labels=labels).tolist(),
         "labels": labels,
         "by": {group: _by(predictions, group) for group in _GROUPS if group in predictions},
     }
@@ -113,7 +113,7 @@ def wilson_interval(right: int, total: int) -> list[float]:
 
 
 def calibration_error(
-    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer], *, bins: int = 15
+    probabilities: npt.NDArray[np.floating], y_true: npt.NDArray[np.integer], *, bins: int = 15
 ) -> float:
     """Return the expected calibration error: how far confidence and accuracy lie apart.
 
@@ -124,7 +124,7 @@ def calibration_error(
     ----------
     probabilities : ndarray of float, shape (n, classes)
         Rows sum to 1.
-    truth : ndarray of int, shape (n,)
+    y_true : ndarray of int, shape (n,)
         Index of the right class.
 
     Returns
@@ -137,12 +137,12 @@ def calibration_error(
     >>> calibration_error(np.array([[0.8, 0.2]] * 5), np.array([0, 0, 0, 0, 1])) < 1e-9
     True
     """
-    rows = reliability(probabilities, truth, bins=bins)
-    return float(sum(r["n"] * abs(r["accuracy"] - r["confidence"]) for r in rows) / len(truth))
+    rows = reliability(probabilities, y_true, bins=bins)
+    return float(sum(r["n"] * abs(r["accuracy"] - r["confidence"]) for r in rows) / len(y_true))
 
 
 def reliability(
-    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer], *, bins: int = 15
+    probabilities: npt.NDArray[np.floating], y_true: npt.NDArray[np.integer], *, bins: int = 15
 ) -> list[dict[str, float]]:
     """Return how often answers of about the same confidence were right.
 
@@ -164,7 +164,7 @@ def reliability(
     [(0.8, 4, 0.8, 0.75)]
     """
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
+    right = probabilities.argmax(axis=1) == y_true
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
         {
@@ -179,7 +179,7 @@ def reliability(
 
 
 def coverage(
-    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer]
+    probabilities: npt.NDArray[np.floating], y_true: npt.NDArray[np.integer]
 ) -> list[dict[str, float]]:
     """Return how right the answers are on the clips the model is surest of.
 
@@ -203,12 +203,12 @@ def coverage(
     (1.0, 1.0, 0.5)
     """
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
+    right = probabilities.argmax(axis=1) == y_true
     surest = np.argsort(-confidence, kind="stable")
-    counts = np.unique(np.ceil(np.linspace(0.05, 1.0, 20) * len(truth)).astype(int))
+    counts = np.unique(np.ceil(np.linspace(0.05, 1.0, 20) * len(y_true)).astype(int))
     return [
         {
-            "coverage": float(n / len(truth)),
+            "coverage": float(n / len(y_true)),
             "accuracy": float(right[surest[:n]].mean()),
             "confidence": float(confidence[surest[n - 1]]),
         }
@@ -216,7 +216,7 @@ def coverage(
     ]
 
 
-def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.integer]) -> float:
+def fit_temperature(logits: npt.NDArray[np.floating], y_true: npt.NDArray[np.integer]) -> float:
     """Return the temperature that makes confidence match accuracy on validation clips.
 
     Minimises the negative log-likelihood (Guo et al. 2017, *On calibration of modern neural
@@ -225,7 +225,7 @@ def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.inte
     Parameters
     ----------
     logits : ndarray of float, shape (n, classes)
-    truth : ndarray of int, shape (n,)
+    y_true : ndarray of int, shape (n,)
 
     Returns
     -------
@@ -237,7 +237,7 @@ def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.inte
 
     def loss(log_temperature: float) -> float:
         log_probabilities = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-log_probabilities[np.arange(len(truth)), truth].mean())
+        return float(-log_probabilities[np.arange(len(y_true)), y_true].mean())
 
     bounds = (np.log(0.05), np.log(20.0))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
@@ -246,9 +246,9 @@ def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.inte
 def fit_min_confidence(probabilities: npt.NDArray[np.floating]) -> float:
     """Return the confidence below which answers are called uncertain.
 
-    Set so that `REFUSED` of the validation clips would be, and never below `LEAST`: training
-    teaches that sounds without speech mean an eighth for every label.  Whether that suffices is
-    measured by `ser.evaluation.robustness.measure_rejection`.
+    Set so that `ABSTAIN_SHARE` of the validation clips would be, and never below `LOWEST_BOUND`:
+    training teaches that sounds without speech mean an eighth for every label.  Whether that
+    suffices is measured by `ser.evaluation.robustness.measure_rejection`.
 
     Parameters
     ----------
@@ -260,33 +260,33 @@ def fit_min_confidence(probabilities: npt.NDArray[np.floating]) -> float:
     float
         In [.25, .5].
     """
-    return float(np.clip(np.quantile(probabilities.max(axis=1), REFUSED), LEAST, 0.5))
+    return float(np.clip(np.quantile(probabilities.max(axis=1), ABSTAIN_SHARE), LOWEST_BOUND, 0.5))
 
 
 def _averages(
-    truth: npt.NDArray[np.str_], named: npt.NDArray[np.str_], present: list[str]
+    y_true: npt.NDArray[np.str_], y_pred: npt.NDArray[np.str_], present: list[str]
 ) -> tuple[float, float, float]:
     """Return weighted F1, macro F1 and UAR."""
     from sklearn.metrics import f1_score, recall_score
 
     return (
-        float(f1_score(truth, named, labels=present, average="weighted", zero_division=0.0)),
-        float(f1_score(truth, named, labels=present, average="macro", zero_division=0.0)),
-        float(recall_score(truth, named, labels=present, average="macro", zero_division=0.0)),
+        float(f1_score(y_true, y_pred, labels=present, average="weighted", zero_division=0.0)),
+        float(f1_score(y_true, y_pred, labels=present, average="macro", zero_division=0.0)),
+        float(recall_score(y_true, y_pred, labels=present, average="macro", zero_division=0.0)),
     )
 
 
 def _bootstrap(
-    truth: npt.NDArray[np.str_], named: npt.NDArray[np.str_], present: list[str]
+    y_true: npt.NDArray[np.str_], y_pred: npt.NDArray[np.str_], present: list[str]
 ) -> list[list[float]]:
     """Return 95 % intervals of weighted F1, macro F1 and UAR over resampled clips."""
-    codes = {label: i for i, label in enumerate([*present, *sorted(set(named) - set(present))])}
-    true_codes = np.array([codes[t] for t in truth])
-    named_codes = np.array([codes[p] for p in named])
+    codes = {label: i for i, label in enumerate([*present, *sorted(set(y_pred) - set(present))])}
+    true_codes = np.array([codes[t] for t in y_true])
+    named_codes = np.array([codes[p] for p in y_pred])
     rng = np.random.default_rng(0)
     figures = []
     for _ in range(_RESAMPLES):
-        rows = rng.integers(0, len(truth), len(truth))
+        rows = rng.integers(0, len(y_true), len(y_true))
         # Counted here because scikit-learn would take a minute for a thousand resamples.
         matrix = np.zeros((len(codes), len(codes)))
         np.add.at(matrix, (true_codes[rows], named_codes[rows]), 1)

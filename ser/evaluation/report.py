@@ -23,17 +23,17 @@ from ser.utils.files import read_json, write_json, write_text
 from ser.utils.parallel import Progress
 
 PROTOCOL_WORDS = {
-    "reference": (
-        "a random fifth of the clips, stratified by emotion; the same speakers are heard in "
+    "random": (
+        "a random fifth of the clips, stratified by emotion; the same speakers are in "
         "training and test"
     ),
-    "speakers": "clips of speakers who were never heard in training",
+    "unseen-speakers": "clips of speakers who were never seen in training",
     "luna-jimenez": (
-        "speech of actors who were never heard in training, in the five folds of Luna-Jiménez et "
+        "speech of actors who were never seen in training, in the five folds of Luna-Jiménez et "
         "al. 2021"
     ),
     "kfold-speech": (
-        "speech clips in random folds, stratified by emotion; the same actors are heard in "
+        "speech clips in random folds, stratified by emotion; the same actors are in "
         "training and test"
     ),
     "all": "every clip of the corpus",
@@ -77,7 +77,7 @@ def evaluate_clips(
     -------
     dict
         See `ser.evaluation.metrics.evaluate`, with the protocol, the corpora, how many of the clips
-        the model had heard in training, how many it was uncertain about (they count as answered all
+        the model had seen in training, how many it was uncertain about (they count as answered all
         the same), the temperature, the SHA-256 of the model, and the ``predictions``, see
         `predictions_of`.
 
@@ -128,13 +128,13 @@ def evaluate_corpus(
     recognizer: Recognizer,
     data: str | Path,
     *,
-    protocol: str = "reference",
+    protocol: str = "random",
     seed: int = 42,
     robustness: bool = False,
     n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Test a model on a corpus, and never call a clip unheard that trained it.
+    """Test a model on a corpus, and never call a clip unseen that trained it.
 
     Parameters
     ----------
@@ -142,10 +142,10 @@ def evaluate_corpus(
         The model.
     data : str or Path
         The corpus, see `ser.data.corpora.scan`.
-    protocol : {"reference", "all"}
-        The test clips of the reference split, or every clip.
+    protocol : {"random", "all"}
+        The test clips of the random split, or every clip.
     seed : int
-        Of the reference split.
+        Of the random split.
     robustness : bool
         Also `evaluate_robustness`.
     n_jobs, progress
@@ -167,7 +167,7 @@ def evaluate_corpus(
 
     corpus = corpora.inspect(corpora.scan(data), n_jobs=n_jobs, progress=progress)
     clips, in_words = corpus.clips, None
-    if protocol == "reference":
+    if protocol == "random":
         if not seen_in_training(clips, recognizer.manifest).any():
             in_words = (
                 "a random fifth of the clips, stratified by emotion, of a corpus that the model "
@@ -179,7 +179,7 @@ def evaluate_corpus(
         if known.any():
             raise DataError(
                 f"{recognizer.manifest.name} was trained on {known.sum()} of the {len(clips)} test "
-                "clips of this split, so they are not unheard. Use the seed it was trained with, "
+                "clips of this split, so they are not unseen. Use the seed it was trained with, "
                 "or protocol all, which says how many clips were heard."
             )
     result = evaluate_clips(
@@ -187,7 +187,7 @@ def evaluate_corpus(
         clips,
         root=data,
         protocol=protocol,
-        seed=seed if protocol == "reference" else None,
+        seed=seed if protocol == "random" else None,
         in_words=in_words,
         n_jobs=n_jobs,
         progress=progress,

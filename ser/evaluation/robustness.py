@@ -67,26 +67,26 @@ def measure(
     items = list(zip(paths, talkers, range(len(paths)), strict=True))
     found = map_items(one, items, "Testing conditions", n_jobs=n_jobs, progress=progress)
     labels = list(recognizer.labels)
-    truth = np.array([labels.index(emotion) for emotion in clips["emotion"]])
+    y_true = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     rows = []
     for i, name in enumerate(["clean", *CONDITIONS]):
         inputs = np.array([conditions[i] for conditions in found], np.float32)
         # What a condition has made silent gets no answer, and no answer is a wrong one.
-        heard = ~np.isnan(inputs).any(axis=(1, 2, 3))
+        audible = ~np.isnan(inputs).any(axis=(1, 2, 3))
         probabilities = np.full((len(inputs), len(labels)), 1 / len(labels))
-        probabilities[heard] = recognizer.probabilities(inputs[heard])
-        named = np.where(heard, probabilities.argmax(axis=1), -1)
-        right = int((named == truth).sum())
-        recalls = [(named == t)[truth == t].mean() for t in np.unique(truth)]
-        sure = heard & (recognizer.verdicts(probabilities) == SURE)
+        probabilities[audible] = recognizer.probabilities(inputs[audible])
+        y_pred = np.where(audible, probabilities.argmax(axis=1), -1)
+        right = int((y_pred == y_true).sum())
+        recalls = [(y_pred == t)[y_true == t].mean() for t in np.unique(y_true)]
+        sure = audible & (recognizer.verdicts(probabilities) == SURE)
         rows.append(
             {
                 "condition": name,
-                "n": len(truth),
-                "accuracy": right / len(truth),
-                "accuracy_interval": metrics.wilson_interval(right, len(truth)),
+                "n": len(y_true),
+                "accuracy": right / len(y_true),
+                "accuracy_interval": metrics.wilson_interval(right, len(y_true)),
                 "uar": float(np.mean(recalls)),
-                "ece": metrics.calibration_error(probabilities, truth),
+                "ece": metrics.calibration_error(probabilities, y_true),
                 "uncertain": float(1 - sure.mean()),
             }
         )

@@ -48,7 +48,7 @@ class Enrolment:
     ----------
     clips : DataFrame
         Table of clips, with ``start`` and ``end`` of what was heard (s).
-    truth : ndarray of int, shape (n,)
+    y_true : ndarray of int, shape (n,)
         Index of their label.
     logits : ndarray of float32, shape (n, labels)
         What the recogniser says of them.
@@ -57,18 +57,18 @@ class Enrolment:
     """
 
     clips: pd.DataFrame
-    truth: Codes
+    y_true: Codes
     logits: Array
     embeddings: Array
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self.truth)
+        return len(self.y_true)
 
     def __getitem__(self, rows: Codes | npt.NDArray[np.bool_]) -> Enrolment:
         """Return some of them."""
         clips = self.clips.iloc[rows].reset_index(drop=True)
-        return Enrolment(clips, self.truth[rows], self.logits[rows], self.embeddings[rows])
+        return Enrolment(clips, self.y_true[rows], self.logits[rows], self.embeddings[rows])
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,9 @@ def enrol(
     if len(refused):
         raise DataError(f"{refused.iloc[0]['path']}: {refused.iloc[0]['reason']}")
     logits, embeddings = recognizer.logits_and_embeddings(inputs)
-    truth = np.array([labels.index(emotion) for emotion in clips["emotion"]])
+    y_true = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     return Enrolment(
-        clips.assign(start=found["start"], end=found["end"]), truth, logits, embeddings
+        clips.assign(start=found["start"], end=found["end"]), y_true, logits, embeddings
     )
 
 
@@ -156,10 +156,10 @@ def fit_adaptation(embedding: Embedding, enrolment: Enrolment) -> AdaptationLaye
     -------
     AdaptationLayer
     """
-    seen, counts = np.unique(enrolment.truth, return_counts=True)
-    logit_scale = _fit_logit_scale(enrolment.logits, enrolment.truth)
+    seen, counts = np.unique(enrolment.y_true, return_counts=True)
+    logit_scale = _fit_logit_scale(enrolment.logits, enrolment.y_true)
     known = np.flatnonzero(np.isfinite(embedding.class_means).all(axis=1))
-    middles = [enrolment.embeddings[enrolment.truth == c].mean(axis=0) for c in seen]
+    middles = [enrolment.embeddings[enrolment.y_true == c].mean(axis=0) for c in seen]
     # Where this voice and microphone lie as against those of training, whatever was said how often.
     offset = np.mean(
         [
@@ -174,7 +174,7 @@ def fit_adaptation(embedding: Embedding, enrolment: Enrolment) -> AdaptationLaye
         np.concatenate(
             [logit_scale * enrolment.logits, np.zeros((len(known), len(embedding.class_means)))]
         ),
-        np.concatenate([enrolment.truth, known]),
+        np.concatenate([enrolment.y_true, known]),
         np.concatenate([np.ones(len(enrolment)), weight]),
     )
     return AdaptationLayer(logit_scale, weights, bias - offset @ weights)
@@ -191,7 +191,7 @@ def leave_one_out(embedding: Embedding, enrolment: Enrolment) -> tuple[Array, Ar
     """
     logits = np.zeros(enrolment.logits.shape)
     distances = np.zeros(len(enrolment))
-    for rows in _folds(enrolment.truth):
+    for rows in _folds(enrolment.y_true):
         others = np.setdiff1d(np.arange(len(enrolment)), rows)
         kept, learned = enrolment[rows], enrolment[others]
         logits[rows] = fit_adaptation(embedding, learned).logits(kept)
@@ -199,22 +199,22 @@ def leave_one_out(embedding: Embedding, enrolment: Enrolment) -> tuple[Array, Ar
     return logits, distances
 
 
-def _folds(truth: Codes) -> Iterator[Codes]:
+def _folds(y_true: Codes) -> Iterator[Codes]:
     """Yield the recordings to leave out together: each alone, or evenly by emotion if many."""
-    order = np.argsort(truth, kind="stable")
-    count = min(len(truth), _FOLDS)
+    order = np.argsort(y_true, kind="stable")
+    count = min(len(y_true), _FOLDS)
     for fold in range(count):
         yield np.sort(order[fold::count])
 
 
-def fit_temperature(logits: Array, distances: Array, truth: Codes, parent: float) -> float:
+def fit_temperature(logits: Array, distances: Array, y_true: Codes, parent: float) -> float:
     """Return the temperature that suits recordings left out, near the parent's if they say little.
 
     Parameters
     ----------
     logits, distances
         See `leave_one_out`.
-    truth : ndarray of int, shape (n,)
+    y_true : ndarray of int, shape (n,)
     parent : float
         Temperature of the model as it was.
 
@@ -229,27 +229,27 @@ def fit_temperature(logits: Array, distances: Array, truth: Codes, parent: float
 
     def loss(log_temperature: float) -> float:
         change = log_temperature - np.log(parent)
-        return _loss(scaled / np.exp(log_temperature), truth) + _TEMPERATURE_PENALTY * change**2
+        return _loss(scaled / np.exp(log_temperature), y_true) + _TEMPERATURE_PENALTY * change**2
 
     bounds = (np.log(0.05), np.log(20.0))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def _fit_logit_scale(logits: Array, truth: Codes) -> float:
+def _fit_logit_scale(logits: Array, y_true: Codes) -> float:
     """Return the factor on the logits that suits the recordings, near 1 where they say little."""
     from scipy.optimize import minimize_scalar
 
     def loss(log_trust: float) -> float:
-        return _loss(logits * np.exp(log_trust), truth) + _SCALE_PENALTY * log_trust**2
+        return _loss(logits * np.exp(log_trust), y_true) + _SCALE_PENALTY * log_trust**2
 
     bounds = (np.log(0.05), np.log(2.0))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def _loss(logits: Array, truth: Codes) -> float:
+def _loss(logits: Array, y_true: Codes) -> float:
     from scipy.special import log_softmax
 
-    return float(-log_softmax(logits, axis=1)[np.arange(len(truth)), truth].sum())
+    return float(-log_softmax(logits, axis=1)[np.arange(len(y_true)), y_true].sum())
 
 
 @cache
@@ -261,14 +261,14 @@ def _blas() -> Any:
 
 
 def _regression(
-    embeddings: Array, offsets: Array, truth: Codes, weight: Array
+    embeddings: Array, offsets: Array, y_true: Codes, weight: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Fit weights and bias that are added to given logits, by penalised logistic regression."""
     from scipy.optimize import minimize
     from scipy.special import softmax
 
     x = embeddings.astype(np.float64)
-    wanted = np.eye(offsets.shape[1])[truth]
+    wanted = np.eye(offsets.shape[1])[y_true]
     shape = (x.shape[1] + 1, offsets.shape[1])
 
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.keras"
 MANIFEST_FILE = "manifest.json"
-FORMAT = 3
+FORMAT = 4
 _MAX_MODEL_BYTES = 100_000_000
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_MANIFEST_BYTES = 20_000_000
@@ -97,7 +97,7 @@ class Manifest:
         Configuration of the run and the size of its parts.
     training_clips : dict of str to list of str
         ``ids`` and ``audio`` (`ser.audio.audio_hash`) of the training and validation clips, so
-        that no report can call them unheard.
+        that no report can call them unseen.
     versions : dict of str to str
         Of the libraries that trained it.
     """
@@ -175,7 +175,7 @@ def save_bundle(
             "bytes": (folder / MODEL_FILE).stat().st_size,
             "parameters": model.count_params(),
         },
-        "space": {"file": EMBEDDING_FILE, "sha256": manifest.embedding_sha256},
+        "embedding": {"file": EMBEDDING_FILE, "sha256": manifest.embedding_sha256},
         "contract": contract.to_json(),
         "training": manifest.training,
         "versions": manifest.versions,
@@ -222,7 +222,7 @@ def read_manifest(folder: str | Path) -> Manifest:
             name=str(values["name"]),
             contract=Contract.from_json(values["contract"]),
             model_sha256=str(values["model"]["sha256"]),
-            embedding_sha256=str(values["space"]["sha256"]),
+            embedding_sha256=str(values["embedding"]["sha256"]),
             temperature=temperature,
             min_confidence=min_confidence,
             created=str(values["created"]),

@@ -1,10 +1,11 @@
-"""Where a model's training clips lie, and how far from them another clip is.
+"""The whitened embedding of a clip, and how far out of distribution it lies.
 
-A clip's place is what the convolutions of every network make of it, averaged over time and turned
-into a few uncorrelated coordinates of equal spread (whitened principal components).  Its distance
-is that to the nearest clip heard in training (Sun et al. 2022, *Out-of-distribution detection with
-deep nearest neighbors*); 1 is as far as the farthest twentieth of the validation clips.  Early
-layers still tell voices, rooms and microphones apart, which the last one has learned to ignore.
+A clip's embedding is what the convolutions of every network make of it, averaged over time and
+turned into a few uncorrelated coordinates of equal spread (whitened principal components).  Its
+out-of-distribution distance is that to the nearest training clip (Sun et al. 2022,
+*Out-of-distribution detection with deep nearest neighbors*) in units of a threshold: 1 is as far as
+the farthest twentieth of the validation clips.  Early layers still tell voices, rooms and
+microphones apart, which the last one has learned to ignore.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from ser.utils.files import atomic_path
 
 Array = npt.NDArray[np.float32]
 
-EMBEDDING_FILE = "space.npz"
+EMBEDDING_FILE = "embedding.npz"
 DIMENSIONS = 64
-"""Most coordinates of a clip."""
+"""Most dimensions of an embedding."""
 
 OOD_SHARE = 0.05
 """Share of the validation clips that lie beyond a distance of 1."""
@@ -32,26 +33,26 @@ OOD_SHARE = 0.05
 _OOD_EXPONENT = 5
 _MAX_BYTES = 50_000_000
 _MAX_POINTS = 100_000
-_PARTS = ("mean", "components", "points", "reach", "centres")
+_PARTS = ("mean", "components", "points", "threshold", "class_means")
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """The places of the clips a model was trained on.
+    """A whitening transform and the whitened embeddings of the clips a model was trained on.
 
     Attributes
     ----------
     mean : ndarray of float32, shape (activations,)
         Of the activations over the training clips.
-    components : ndarray of float32, shape (activations, coordinates)
-        Turns activations less their mean into coordinates; the mean square of a training clip's
-        distance to the middle is 1.
-    points : ndarray of float16, shape (clips, coordinates)
-        Every training clip, and one augmented copy of each.
+    components : ndarray of float32, shape (activations, dimensions)
+        Turns activations less their mean into an embedding; the mean square of a training clip's
+        distance to the origin is 1.
+    points : ndarray of float16, shape (clips, dimensions)
+        Embeddings of every training clip, and of one augmented copy of each.
     threshold : float
-        Distance to the nearest of them that a `OOD_SHARE` share of the validation clips exceeds.
-    class_means : ndarray of float32, shape (labels, coordinates)
-        Mean of the training clips of each label, less the middle of their speakers; NaN for a
+        Distance to the nearest of them that an `OOD_SHARE` of the validation clips exceeds.
+    class_means : ndarray of float32, shape (labels, dimensions)
+        Mean of the training clips of each label, less the mean of their speakers; NaN for a
         label without clips.
     """
 
@@ -62,7 +63,7 @@ class Embedding:
     class_means: Array
 
     def transform(self, activations: Array) -> Array:
-        """Return the places of clips, shape (n, coordinates).
+        """Return the embeddings of clips, shape (n, dimensions).
 
         Parameters
         ----------
@@ -71,28 +72,28 @@ class Embedding:
         """
         return np.asarray((activations - self.mean) @ self.components, np.float32)
 
-    def distances(self, transform: Array) -> npt.NDArray[np.float64]:
-        """Return how far clips are from what was heard in training, shape (n,).
+    def distances(self, embeddings: Array) -> npt.NDArray[np.float64]:
+        """Return the out-of-distribution distances of clips, shape (n,), in thresholds.
 
-        1 is unusual for training; beyond it the model works outside of what it knows.
+        Beyond 1 a model works outside of what it knows.
         """
         points = self.points.astype(np.float64)
         squares = np.square(points).sum(axis=1)
-        found = np.zeros(len(transform))
-        for i in range(0, len(transform), 64):
-            some = transform[i : i + 64].astype(np.float64)
+        found = np.zeros(len(embeddings))
+        for i in range(0, len(embeddings), 64):
+            some = embeddings[i : i + 64].astype(np.float64)
             apart = np.square(some).sum(axis=1)[:, None] - 2 * some @ points.T + squares
             found[i : i + 64] = np.sqrt(np.maximum(apart.min(axis=1), 0.0))
         return found / self.threshold
 
-    def with_clips(self, transform: Array) -> Embedding:
-        """Return the space with further clips heard."""
-        more = transform.astype(np.float16)
+    def with_clips(self, embeddings: Array) -> Embedding:
+        """Return the embedding with further clips in distribution."""
+        more = embeddings.astype(np.float16)
         return replace(self, points=np.concatenate([self.points, more]))
 
 
 def ood_temperature(distances: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the factor on the temperature for clips so far from training; 1 within its reach.
+    """Return the factor on the temperature for clips at these distances; 1 in distribution.
 
     Examples
     --------
@@ -111,7 +112,7 @@ def fit_embedding(
     validation: Array,
     count: int,
 ) -> Embedding:
-    """Describe where training clips lie.
+    """Fit the whitening, the threshold and the class means on training clips.
 
     Parameters
     ----------
@@ -122,9 +123,9 @@ def fit_embedding(
     speakers : ndarray of str, shape (n,)
         Who speaks in them.
     copies : ndarray of float32, shape (m, activations)
-        Of augmented copies of training clips: these conditions were heard too.
+        Of augmented copies of training clips: these conditions are in distribution too.
     validation : ndarray of float32, shape (k, activations)
-        Of the validation clips, which say what distance is usual for a clip that was not heard.
+        Of the validation clips, which say how far an unseen clip usually is.
     count : int
         Number of labels.
 
@@ -132,6 +133,26 @@ def fit_embedding(
     -------
     Embedding
     """
+    mean, components = _whitening(activations)
+    whitened = Embedding(
+        mean=mean,
+        components=components,
+        points=np.zeros((0, components.shape[1]), np.float16),
+        threshold=1.0,
+        class_means=np.zeros((count, components.shape[1]), np.float32),
+    )
+    embeddings = whitened.transform(activations)
+    embedding = whitened.with_clips(embeddings).with_clips(whitened.transform(copies))
+    unseen = embedding.distances(embedding.transform(validation))
+    return replace(
+        embedding,
+        threshold=float(max(np.quantile(unseen, 1 - OOD_SHARE), 1e-6)),
+        class_means=_class_means(embeddings, labels, speakers, count),
+    )
+
+
+def _whitening(activations: Array) -> tuple[Array, Array]:
+    """Return the mean of activations and what turns the rest into whitened components."""
     mean, spread = activations.mean(axis=0), activations.std(axis=0)
     # What hardly ever moves must not count for much just because it once did.
     scale = spread + 1e-3 * spread.mean() + 1e-12
@@ -139,33 +160,31 @@ def fit_embedding(
     kept = np.flatnonzero(values > 1e-3 * values[0])[:DIMENSIONS] if values[0] else np.array([0])
     deviations = np.maximum(values[kept], 1e-12) / np.sqrt(len(activations))
     components = (axes[kept] / deviations[:, None] / scale).T / np.sqrt(len(kept))
-    embedding = Embedding(
-        mean=mean.astype(np.float32),
-        components=components.astype(np.float32),
-        points=np.zeros((0, len(kept)), np.float16),
-        threshold=1.0,
-        class_means=np.full((count, len(kept)), np.nan, np.float32),
-    )
-    embedded = embedding.transform(activations)
-    embedding = embedding.with_clips(embedded).with_clips(embedding.transform(copies))
-    validation_distances = embedding.distances(embedding.transform(validation))
-    centred = embedded.astype(np.float64)
+    return mean.astype(np.float32), components.astype(np.float32)
+
+
+def _class_means(
+    embeddings: Array,
+    labels: npt.NDArray[np.integer],
+    speakers: npt.NDArray[np.str_],
+    count: int,
+) -> Array:
+    """Return the mean embedding of each label once the speakers' own means are taken off."""
+    centred = embeddings.astype(np.float64)
     for speaker in np.unique(speakers):
         own = speakers == speaker
-        # The middle of a speaker: every emotion counts alike, however many clips it has.
+        # The mean of a speaker: every emotion counts alike, however many clips it has.
         present = np.unique(labels[own])
-        centred[own] -= np.mean(
-            [embedded[own & (labels == c)].mean(axis=0) for c in present], axis=0
-        )
+        means = [embeddings[own & (labels == c)].mean(axis=0) for c in present]
+        centred[own] -= np.mean(means, axis=0)
+    found = np.full((count, embeddings.shape[1]), np.nan, np.float32)
     for label in np.unique(labels):
-        embedding.class_means[label] = centred[labels == label].mean(axis=0)
-    return replace(
-        embedding, threshold=float(max(np.quantile(validation_distances, 1 - OOD_SHARE), 1e-6))
-    )
+        found[label] = centred[labels == label].mean(axis=0)
+    return found
 
 
 def write_embedding(path: str | Path, embedding: Embedding) -> None:
-    """Write a space as a NumPy archive.
+    """Write an embedding as a NumPy archive.
 
     Raises
     ------
@@ -184,7 +203,7 @@ def write_embedding(path: str | Path, embedding: Embedding) -> None:
 
 
 def read_embedding(path: str | Path, *, labels: int) -> Embedding:
-    """Read a space that may come from anyone.
+    """Read an embedding that may come from anyone.
 
     Parameters
     ----------
@@ -223,11 +242,11 @@ def read_embedding(path: str | Path, *, labels: int) -> Embedding:
 
 
 def _check(embedding: Embedding, labels: int) -> None:
-    activations, transform = embedding.components.shape
+    activations, dimensions = embedding.components.shape
     shapes = {
         "mean": (embedding.mean.shape, (activations,)),
-        "points": (embedding.points.shape, (len(embedding.points), transform)),
-        "centres": (embedding.class_means.shape, (labels, transform)),
+        "points": (embedding.points.shape, (len(embedding.points), dimensions)),
+        "class_means": (embedding.class_means.shape, (labels, dimensions)),
     }
     for name, (shape, expected) in shapes.items():
         if shape != expected:
@@ -238,4 +257,4 @@ def _check(embedding: Embedding, labels: int) -> None:
         if not np.isfinite(getattr(embedding, name)).all():
             raise ValueError(f"its {name} are not finite")
     if np.isinf(embedding.class_means).any() or not 0 < embedding.threshold < np.inf:
-        raise ValueError("its centres or its reach are not finite")
+        raise ValueError("its class_means or its threshold are not finite")

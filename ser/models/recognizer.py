@@ -93,7 +93,7 @@ class Recognizer:
         activations = recognizer.network(np.zeros((0, *model.input_shape[1:]), np.float32))[1]
         if activations.shape[1] != len(embedding.mean):
             raise BundleError(
-                f"The model in {folder} has {activations.shape[1]} activations and its space "
+                f"The model in {folder} has {activations.shape[1]} activations and its embedding "
                 f"{len(embedding.mean)}. Copy the bundle again, or train again."
             )
         return recognizer

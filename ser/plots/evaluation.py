@@ -213,7 +213,7 @@ def intervals(
     )
 
 
-# As many as `ser.app.catalogue.VOICES`.
+# As many as `ser.app.catalogue.SPEAKER_KINDS`.
 _VOICES = ["#7d8590", "#4a7fd4", "#c98500", "#d9539b"]
 
 

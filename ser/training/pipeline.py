@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 24, "copies": 4, "model": ModelConfig()},
     "full": {"epochs": 100, "copies": 12, "model": ModelConfig(members=5)},
-    "unheard": {
+    "unseen-speakers": {
         "epochs": 40,
         "copies": 12,
         "balanced": True,
@@ -65,12 +65,12 @@ class TrainingConfig:
     ----------
     data : str
         Folder or CSV file of the corpus.
-    protocol : {'reference', 'speakers', 'luna-jimenez', 'kfold-speech'}
+    protocol : {'random', 'unseen-speakers', 'luna-jimenez', 'kfold-speech'}
         Which clips are kept for testing, see `ser.data.splits.make_split`.
     seed : int
         Of the split, the augmentation, the initial weights and the order of the clips.
     folds, fold : int
-        How many folds and which one tests; ``reference`` has none.
+        How many folds and which one tests; ``random`` has none.
     epochs : int
         Passes over the training clips.
     batch_size : int
@@ -93,7 +93,7 @@ class TrainingConfig:
     finish : float
         Part of the epochs, the last ones, in which half of the draws are the clip itself for sure,
         in [0, 1]: the network ends on what it will meet.
-    averaging : float
+    ema_decay : float
         Decay per step of the running average of the weights, which is what is kept
         (Polyak & Juditsky 1992), in [0, 1).
     validation : float
@@ -106,7 +106,7 @@ class TrainingConfig:
     """
 
     data: str
-    protocol: str = "reference"
+    protocol: str = "random"
     seed: int = 42
     folds: int = 5
     fold: int = 0
@@ -120,7 +120,7 @@ class TrainingConfig:
     nonspeech: float = 0.125
     copies: int = PRESETS["full"]["copies"]
     finish: float = 0.25
-    averaging: float = 0.998
+    ema_decay: float = 0.998
     validation: float = 0.05
     refit: bool = False
     model: ModelConfig = PRESETS["full"]["model"]
@@ -149,7 +149,7 @@ class TrainingConfig:
             ("nonspeech", 0 <= self.nonspeech <= 1, "0 to 1"),
             ("copies", 0 <= self.copies <= 100, "0 to 100"),
             ("finish", 0 <= self.finish <= 1, "0 to 1"),
-            ("averaging", 0 <= self.averaging < 1, "0 to below 1"),
+            ("ema_decay", 0 <= self.ema_decay < 1, "0 to below 1"),
             ("validation", 0 < self.validation < 0.5, "above 0, below 0.5"),
         ]
         for name, good, possible in checks:
@@ -207,7 +207,7 @@ def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
     """
     with working_on(run) as config:
         result = _train(run, config, n_jobs)
-        run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unheard clips")
+        run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unseen clips")
         # Not before: until then it is all that a killed process leaves to go on with.
         for name in (_CHECKPOINT, _REFIT_CHECKPOINT):
             (run.folder / name).unlink(missing_ok=True)
@@ -334,8 +334,8 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
         progress=progress,
     )
     codes = {label: i for i, label in enumerate(CONTRACT.labels)}
-    truth = clips["emotion"].map(codes).to_numpy()
-    validation_truth = truth[split.validation]
+    y_true = clips["emotion"].map(codes).to_numpy()
+    y_validation = y_true[split.validation]
     sounds = feature_cache.nonspeech_features(
         round(config.nonspeech * len(split.train)),
         copies=config.copies,
@@ -349,32 +349,32 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
     speakers = clips["speaker"].to_numpy(str)
     model, epochs = fit(
         training.joined(sounds),
-        np.concatenate([one_hot[truth[split.train]], nothing]),
+        np.concatenate([one_hot[y_true[split.train]], nothing]),
         held_out.clean,
-        validation_truth,
+        y_validation,
         config=config,
         run=run,
     )
 
     run.write_status("evaluating", "Calibrating")
     embedding, logits, distances = place(
-        model, training, truth[split.train], speakers[split.train], held_out.clean
+        model, training, y_true[split.train], speakers[split.train], held_out.clean
     )
-    temperature = metrics.fit_temperature(logits, validation_truth)
+    temperature = metrics.fit_temperature(logits, y_validation)
     used = np.concatenate([split.train, split.validation])
     if config.refit:
         everything = training.joined(held_out)
         model, more = fit(
             everything.joined(sounds),
-            np.concatenate([one_hot[truth[used]], nothing]),
+            np.concatenate([one_hot[y_true[used]], nothing]),
             config=config,
             run=run,
         )
         epochs += more
-        again, *_ = place(model, everything, truth[used], speakers[used], held_out.clean)
-        # How far an unheard clip lies is only known from before they were heard.
+        again, *_ = place(model, everything, y_true[used], speakers[used], held_out.clean)
+        # How far an unseen clip lies is only known from before they were heard.
         embedding = replace(again, threshold=embedding.threshold)
-    heard = clips.iloc[used]
+    learned = clips.iloc[used]
     bundle.save_bundle(
         run.folder,
         model,
@@ -391,8 +391,8 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
             "n_test": len(split.test),
         },
         training_clips={
-            "ids": sorted(set(heard["clip_id"]) - {""}),
-            "audio": sorted(set(heard["audio"])),
+            "ids": sorted(set(learned["clip_id"]) - {""}),
+            "audio": sorted(set(learned["audio"])),
         },
         versions=environment()["versions"],
     )
@@ -412,7 +412,7 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
         progress=tested,
     )
     result["training_seconds"] = round(sum(epoch["seconds"] for epoch in epochs), 1)
-    if config.protocol == "reference":  # a fold is only a part of its study
+    if config.protocol == "random":  # a fold is only a part of its study
         result |= report.evaluate_robustness(recognizer, test, n_jobs=n_jobs, progress=tested)
     report.write_all(run.folder, result, run.read_epochs())
     return result
@@ -422,7 +422,7 @@ def fit(
     training: Features,
     targets: npt.NDArray[np.float32],
     validation: npt.NDArray[np.float32] | None = None,
-    validation_truth: npt.NDArray[np.integer] | None = None,
+    y_validation: npt.NDArray[np.integer] | None = None,
     *,
     config: TrainingConfig,
     run: Run,
@@ -441,7 +441,7 @@ def fit(
     validation : ndarray of float32, shape (n, 32, 94, 2), optional
         Features of the validation clips; without them nothing is watched and no epoch is put on
         record, since what a network says of clips it learns from is no news.
-    validation_truth : ndarray of int, shape (n,), optional
+    y_validation : ndarray of int, shape (n,), optional
         Their labels.
     config : TrainingConfig
         How to train.
@@ -498,18 +498,18 @@ def fit(
             ]
             # Non-speech has no label that could be likelier.
             spoken = tf.reduce_max(wanted, axis=2, keepdims=True) > 0.5
-            told = [
+            adjusted = [
                 z + tf.where(own, advantage, 0.0)
                 for z, own in zip(logits, tf.unstack(spoken), strict=True)
             ]
-            losses = [loss_of(y, z) for y, z in zip(tf.unstack(wanted), told, strict=True)]
+            losses = [loss_of(y, z) for y, z in zip(tf.unstack(wanted), adjusted, strict=True)]
             loss = tf.add_n([tf.reduce_mean(each) for each in losses])
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         for slow, fast in pairs:
             slow.assign(slow + (fast - slow) * tf.cast(1.0 - decay, slow.dtype))
-        truth, named = tf.reshape(wanted, [-1, wanted.shape[-1]]), tf.concat(logits, 0)
-        right = tf.equal(tf.argmax(named, axis=1), tf.argmax(truth, axis=1))
+        y_true, named = tf.reshape(wanted, [-1, wanted.shape[-1]]), tf.concat(logits, 0)
+        right = tf.equal(tf.argmax(named, axis=1), tf.argmax(y_true, axis=1))
         spoken = tf.reshape(spoken, [-1])
         # What is on record is about speech: non-speech has no right answer and a loss of its own.
         return (
@@ -539,15 +539,15 @@ def fit(
             inputs = np.stack([_draw(training, own, rng, clean) for own in rows])
             # The average forgets its random beginning faster than its final decay would.
             count = epoch * steps + number + 1
-            decay = min(config.averaging, (1 + count) / (10 + count))
+            decay = min(config.ema_decay, (1 + count) / (10 + count))
             result = step(inputs, targets[rows], tf.constant(decay))
             figures.append([float(value) for value in result])
         loss, accuracy = np.sum(figures, axis=0)[:2] / max(np.sum(figures, axis=0)[2], 1)
         record = {"epoch": epoch + 1, "loss": float(loss), "accuracy": float(accuracy)}
         if validation is not None:
             probabilities = softmax(watch(validation)[0])
-            chosen = probabilities[np.arange(len(probabilities)), validation_truth]
-            right = probabilities.argmax(axis=1) == validation_truth
+            chosen = probabilities[np.arange(len(probabilities)), y_validation]
+            right = probabilities.argmax(axis=1) == y_validation
             record["val_loss"] = float(-np.log(np.maximum(chosen, 1e-12)).mean())
             record["val_accuracy"] = float(right.mean())
         record["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
@@ -570,7 +570,7 @@ def fit(
 def place(
     model: Any,
     training: Features,
-    truth: npt.NDArray[np.integer],
+    y_true: npt.NDArray[np.integer],
     speakers: npt.NDArray[np.str_],
     validation: npt.NDArray[np.float32],
 ) -> tuple[Embedding, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
@@ -582,7 +582,7 @@ def place(
         As `fit` returns it.
     training : Features
         Clean features and augmented copies of the training clips.
-    truth : ndarray of int, shape (clips,)
+    y_true : ndarray of int, shape (clips,)
         Index of their label.
     speakers : ndarray of str, shape (clips,)
         Who speaks in them.
@@ -602,7 +602,7 @@ def place(
     copies = training.copies[:, :1].reshape(-1, *CONTRACT.input_shape).astype(np.float32)
     embedding = fit_embedding(
         network(training.clean)[1],
-        truth,
+        y_true,
         speakers,
         copies=network(copies)[1],
         validation=activations,

@@ -83,10 +83,10 @@ def test_the_corpus_of_a_run_is_looked_in_first(home, tmp_path):
 
 def test_protocols_are_compared_by_who_speaks(home):
     table = catalogue.compare().set_index("key")
-    assert table["voices"]["model/ravdess"] == catalogue.HEARD
-    assert table["voices"]["published/speakers-quick"] == catalogue.UNHEARD
-    assert table["voices"]["published/emodb"] == catalogue.FOREIGN
-    order = [catalogue.VOICES.index(voices) for voices in table["voices"]]
+    assert table["voices"]["model/ravdess"] == catalogue.SEEN_SPEAKERS
+    assert table["voices"]["published/speakers-quick"] == catalogue.UNSEEN_SPEAKERS
+    assert table["voices"]["published/emodb"] == catalogue.OTHER_CORPUS
+    order = [catalogue.SPEAKER_KINDS.index(voices) for voices in table["voices"]]
     assert order == sorted(order)
 
 
@@ -95,7 +95,7 @@ def test_a_report_on_clips_heard_in_training_is_not_put_beside_honest_ones(home)
     figures = json.loads((catalogue.REPORTS / "samples.json").read_text())
     (home / "run" / "report.json").write_text(json.dumps(figures | {"n_seen_in_training": 5}))
     table = catalogue.compare(entry("run/run")).set_index("key")
-    assert table["voices"]["run/run"] == catalogue.TRAINED
+    assert table["voices"]["run/run"] == catalogue.SEEN_CLIPS
 
 
 def test_the_gap_is_that_of_one_recipe(home):
@@ -104,7 +104,7 @@ def test_the_gap_is_that_of_one_recipe(home):
         for name in ("quick", "speakers-quick")
     }
     (gap,) = [g for g in catalogue.gaps(catalogue.compare()) if g.recipe == "quick preset"]
-    assert (gap.heard, gap.unheard) == (figures["quick"], figures["speakers-quick"])
+    assert (gap.heard, gap.unseen) == (figures["quick"], figures["speakers-quick"])
     assert gap.clear
 
 

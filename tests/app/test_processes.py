@@ -23,8 +23,8 @@ ENDLESS = 5000
 
 
 def tiny_config(data, **changes):
-    """Unheard speakers: a fold is not tested in other conditions, which would take longest."""
-    return tiny.tiny_config(data, **({"protocol": "speakers", "folds": 4} | changes))
+    """Unseen speakers: a fold is not tested in other conditions, which would take longest."""
+    return tiny.tiny_config(data, **({"protocol": "unseen-speakers", "folds": 4} | changes))
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_nothing_is_made_of_a_corpus_that_cannot_be_used(home, tmp_path, corpus)
     with pytest.raises(DataError, match="does not exist"):
         processes.start("mine", tiny_config(tmp_path / "gone"))
     with pytest.raises(DataError, match="4 speakers"):
-        processes.start("mine", tiny_config(SAMPLES, protocol="speakers", folds=5))
+        processes.start("mine", tiny_config(SAMPLES, protocol="unseen-speakers", folds=5))
     assert not home.exists()
 
 

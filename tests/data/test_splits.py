@@ -46,7 +46,7 @@ def small(emotions, speakers=None, audio=None):
     )
 
 
-# --- the reference split ----------------------------------------------------------------------
+# --- the random split ----------------------------------------------------------------------
 
 
 def test_the_table_is_shaped_like_ravdess(ravdess):
@@ -80,7 +80,7 @@ def parts(clips, split):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_test_part_is_complete_and_the_rest_free_of_its_duplicates(ravdess, seed):
-    split = make_split(ravdess, "reference", seed=seed)
+    split = make_split(ravdess, "random", seed=seed)
     assert np.array_equal(split.test, random_split(ravdess, seed=seed)[1])
     train, validation, test = parts(ravdess, split)
     assert not train & test
@@ -93,7 +93,7 @@ def test_the_test_part_is_complete_and_the_rest_free_of_its_duplicates(ravdess, 
 def test_duplicates_are_left_out_of_training():
     emotions = ["happy", "sad"] * 60
     clips = small(emotions, audio=[n // 2 * 2 + n % 2 if n < 60 else n % 60 for n in range(120)])
-    split = make_split(clips, "reference")
+    split = make_split(clips, "random")
     train, validation, test = parts(clips, split)
     assert len(split.test) == 24
     assert not (train & test or validation & test or train & validation)
@@ -109,7 +109,7 @@ def test_a_seed_makes_the_same_split(ravdess):
         assert np.array_equal(one.test, other.test) == (protocol == "luna-jimenez")
 
 
-# --- unheard speakers -------------------------------------------------------------------------
+# --- unseen speakers -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("folds", [2, 5, 24])
@@ -126,7 +126,7 @@ def test_every_clip_is_tested_once_and_no_speaker_is_on_both_sides(ravdess, fold
 
 @pytest.mark.parametrize("fold", range(5))
 def test_three_parts_of_other_speakers(ravdess, fold):
-    split = make_split(ravdess, "speakers", fold=fold)
+    split = make_split(ravdess, "unseen-speakers", fold=fold)
     train, validation, test = (
         set(ravdess["speaker"].iloc[rows]) for rows in (split.train, split.validation, split.test)
     )
@@ -138,7 +138,7 @@ def test_three_parts_of_other_speakers(ravdess, fold):
 
 @pytest.mark.parametrize("fold", range(5))
 def test_at_least_two_speakers_watch_a_training_of_many(ravdess, fold):
-    split = make_split(ravdess, "speakers", fold=fold, validation=0.01)
+    split = make_split(ravdess, "unseen-speakers", fold=fold, validation=0.01)
     assert ravdess["speaker"].iloc[split.validation].nunique() == 2
 
 
@@ -215,7 +215,7 @@ def test_a_speaker_on_both_sides_is_no_leak_of_the_reference_split():
 # --- what cannot be split ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", ["reference", "speakers"])
+@pytest.mark.parametrize("protocol", ["random", "unseen-speakers"])
 @pytest.mark.parametrize(
     ("emotions", "words"),
     [
@@ -234,32 +234,32 @@ def test_too_few_clips(protocol, emotions, words):
 def test_clips_that_all_sound_the_same():
     clips = small(["sad", "happy"] * 30, audio=[1] * 60)
     with pytest.raises(DataError, match="Nothing is left to train on"):
-        make_split(clips, "reference")
+        make_split(clips, "random")
 
 
 def test_too_few_speakers():
     clips = small(["sad", "happy"] * 30)
     with pytest.raises(DataError, match="this corpus has 4 speakers"):
-        make_split(clips, "speakers", folds=5)
+        make_split(clips, "unseen-speakers", folds=5)
     with pytest.raises(DataError, match="at least 2 folds"):
-        make_split(clips, "speakers", folds=1)
+        make_split(clips, "unseen-speakers", folds=1)
     two = small(["sad", "happy"] * 30, ["anna", "anna", "ben", "ben"] * 15)
     with pytest.raises(DataError, match="1 speakers are left to train on; at least 2 are needed"):
-        make_split(two, "speakers", folds=2)
+        make_split(two, "unseen-speakers", folds=2)
 
 
 def test_unknown_speakers():
     clips = small(["sad", "happy"] * 30, ["anna", "ben", ""] * 20)
     with pytest.raises(DataError, match=r"does not say who speaks.*add a column speaker"):
-        make_split(clips, "speakers", folds=2)
+        make_split(clips, "unseen-speakers", folds=2)
 
 
 @pytest.mark.parametrize("fold", [-1, 4, 99])
 def test_a_fold_that_is_none(fold):
     with pytest.raises(DataError, match=f"no fold {fold}: 4 folds count from 0 to 3"):
-        make_split(small(["sad", "happy"] * 30), "speakers", folds=4, fold=fold)
+        make_split(small(["sad", "happy"] * 30), "unseen-speakers", folds=4, fold=fold)
 
 
 def test_an_unknown_protocol():
-    with pytest.raises(DataError, match=r"Unknown protocol 'random'\. Use one of: reference, s"):
-        make_split(small(["sad", "happy"] * 30), "random")
+    with pytest.raises(DataError, match=r"Unknown protocol 'anything'\. Use one of: random, u"):
+        make_split(small(["sad", "happy"] * 30), "anything")

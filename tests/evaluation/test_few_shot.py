@@ -124,7 +124,7 @@ def before_after(recognizer, enrolment):
 
 def test_before_and_after_are_what_scikit_learn_says(recognizer, enrolment):
     found = before_after(recognizer, enrolment)
-    truth = enrolment.clips["emotion"].tolist()
+    y_true = enrolment.clips["emotion"].tolist()
     table, _ = recognizer.predict_files(enrolment.clips["path"].tolist(), n_jobs=1)
     after = []
     for i in range(len(enrolment)):
@@ -134,11 +134,11 @@ def test_before_and_after_are_what_scikit_learn_says(recognizer, enrolment):
         )
         after.append(LABELS[int(logits.argmax())])
     for figures, answers in ((found["before"], table["emotion"].tolist()), (found["after"], after)):
-        assert figures["accuracy"] == pytest.approx(accuracy_score(truth, answers))
+        assert figures["accuracy"] == pytest.approx(accuracy_score(y_true, answers))
         assert figures["uar"] == pytest.approx(
-            recall_score(truth, answers, labels=sorted(set(truth)), average="macro")
+            recall_score(y_true, answers, labels=sorted(set(y_true)), average="macro")
         )
-        matrix = confusion_matrix(truth, answers, labels=list(LABELS))
+        matrix = confusion_matrix(y_true, answers, labels=list(LABELS))
         assert figures["confusion_matrix"] == matrix.tolist()
         assert figures["accuracy_interval"][0] < figures["accuracy"]
         assert figures["accuracy"] <= figures["accuracy_interval"][1]
@@ -157,13 +157,13 @@ def test_the_published_predictions_of_an_adapted_bundle_give_its_figures(adapted
 
 @pytest.mark.parametrize(("each", "words"), [(1, "cannot be known"), (2, "cannot be known")])
 def test_with_few_takes_it_is_not_said_that_more_would_help(recognizer, enrolment, each, words):
-    rows = [np.flatnonzero(enrolment.truth == label)[:each] for label in range(8)]
+    rows = [np.flatnonzero(enrolment.y_true == label)[:each] for label in range(8)]
     found = before_after(recognizer, enrolment[np.concatenate(rows)])
     assert words in found["advice"]
 
 
 def test_emotions_without_a_take_are_named(recognizer, enrolment):
-    some = enrolment[(enrolment.truth == 2) | (enrolment.truth == 4)]
+    some = enrolment[(enrolment.y_true == 2) | (enrolment.y_true == 4)]
     found = before_after(recognizer, some)
     assert "no recording of neutral, calm, sad" in found["notes"][0]
 
@@ -211,7 +211,7 @@ def test_a_study_tests_every_clip_that_was_not_learned(recognizer, enrolment):
 def test_a_study_keeps_a_clip_of_every_emotion_for_testing(recognizer, enrolment):
     found = few_shot.study(recognizer, enrolment, shots=99, repeats=1)
     assert found["speakers"][0]["tested"] == 8
-    _, first = np.unique(enrolment.truth, return_index=True)
+    _, first = np.unique(enrolment.y_true, return_index=True)
     with pytest.raises(DataError, match="two clips each"):
         few_shot.study(recognizer, enrolment[first])
     with pytest.raises(DataError, match="1 or more"):
@@ -221,7 +221,7 @@ def test_a_study_keeps_a_clip_of_every_emotion_for_testing(recognizer, enrolment
 def test_takes_of_one_emotion_alone_are_refused(recognizer, enrolment, tmp_path):
     with pytest.raises(DataError, match="All recordings are happy"):
         few_shot.adapt(
-            recognizer, enrolment[enrolment.truth == LABELS.index("happy")], tmp_path / "x"
+            recognizer, enrolment[enrolment.y_true == LABELS.index("happy")], tmp_path / "x"
         )
     assert not (tmp_path / "x").exists()
 
@@ -243,7 +243,7 @@ def test_a_label_that_the_model_does_not_know_is_refused(recognizer, clips):
 def test_nothing_is_overwritten_but_an_older_adaptation(
     recognizer, finished_run, enrolment, adapted, tmp_path
 ):
-    _, first = np.unique(enrolment.truth, return_index=True)
+    _, first = np.unique(enrolment.y_true, return_index=True)
     some = enrolment[first]
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "diary.txt").write_text("dear diary")
@@ -262,7 +262,7 @@ def test_nothing_is_overwritten_but_an_older_adaptation(
 def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
     out, before = tmp_path / "mine", checksums(finished_run.folder)
     arguments = ["adapt", str(finished_run.folder), "--data", str(VOICE), "--out", str(out)]
-    options = ["--shots", "3", "--json", str(tmp_path / "a.json"), "--n-n_jobs", "1"]
+    options = ["--shots", "3", "--json", str(tmp_path / "a.json"), "--n-jobs", "1"]
     assert main([*arguments, *options]) == 0
     printed = capsys.readouterr().out
     figures = json.loads((tmp_path / "a.json").read_text())
@@ -271,10 +271,10 @@ def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
     assert figures["advice"] in printed
     assert checksums(finished_run.folder) == before
     assert main(["predict", str(VOICE / "03-01-05-01-01-01-25.flac"), "--model", str(out)]) == 0
-    study = ["evaluate", str(finished_run.folder), "--data", str(VOICE), "--protocol", "adapt"]
+    study = ["evaluate", str(finished_run.folder), "--data", str(VOICE), "--protocol", "few-shot"]
     options = ["--shots", "1", "--repeats", "2", "--json", str(tmp_path / "s.json")]
     capsys.readouterr()
-    assert main([*study, *options, "--n-n_jobs", "1"]) == 0
+    assert main([*study, *options, "--n-jobs", "1"]) == 0
     found = json.loads((tmp_path / "s.json").read_text())
     assert (found["shots"], found["repeats"], found["seed"]) == (1, 2, 42)
     assert f"{found['after']['accuracy']:.1%}" in capsys.readouterr().out
@@ -290,11 +290,11 @@ def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
         ),
         (["adapt", "MODEL", "--data", "NOWHERE", "--out", "NEW"], "does not exist"),
         (
-            ["evaluate", "MODEL", "--data", "VOICE", "--protocol", "adapt", "--repeats", "0"],
+            ["evaluate", "MODEL", "--data", "VOICE", "--protocol", "few-shot", "--repeats", "0"],
             "1 or more",
         ),
         (
-            ["evaluate", "MODEL", "--data", "VOICE", "--protocol", "adapt", "--robustness"],
+            ["evaluate", "MODEL", "--data", "VOICE", "--protocol", "few-shot", "--robustness"],
             "--robustness",
         ),
     ],

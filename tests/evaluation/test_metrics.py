@@ -56,22 +56,22 @@ def report(predictions):
 
 
 def test_every_figure_is_that_of_scikit_learn(predictions, report):
-    truth, named = predictions["truth"], predictions["emotion"]
+    y_true, y_pred = predictions["truth"], predictions["emotion"]
     present = list(UNEVEN)
     average = {"labels": present, "zero_division": 0.0}
     assert report["n_test"] == 127
-    assert report["accuracy"] == pytest.approx(metrics.accuracy_score(truth, named))
+    assert report["accuracy"] == pytest.approx(metrics.accuracy_score(y_true, y_pred))
     assert report["weighted_f1"] == pytest.approx(
-        metrics.f1_score(truth, named, average="weighted", zero_division=0.0)
+        metrics.f1_score(y_true, y_pred, average="weighted", zero_division=0.0)
     )
     assert report["macro_f1"] == pytest.approx(
-        metrics.f1_score(truth, named, average="macro", **average)
+        metrics.f1_score(y_true, y_pred, average="macro", **average)
     )
     assert report["uar"] == pytest.approx(
-        metrics.recall_score(truth, named, average="macro", **average)
+        metrics.recall_score(y_true, y_pred, average="macro", **average)
     )
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        truth, named, average=None, **average
+        y_true, y_pred, average=None, **average
     )
     assert list(report["per_class"]) == present
     for i, label in enumerate(present):
@@ -80,7 +80,7 @@ def test_every_figure_is_that_of_scikit_learn(predictions, report):
         )
     assert report["labels"] == list(EMOTIONS)
     assert report["confusion_matrix"] == (
-        metrics.confusion_matrix(truth, named, labels=EMOTIONS).tolist()
+        metrics.confusion_matrix(y_true, y_pred, labels=EMOTIONS).tolist()
     )
 
 
@@ -154,12 +154,12 @@ def test_the_interval_of_wilson(right, total):
 
 def test_calibration_error_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [0.3, 0.7], [1.0, 0.0]])
-    truth = np.array([0, 1, 1, 1, 0])
+    y_true = np.array([0, 1, 1, 1, 0])
     # Two bins: all five clips lie in the upper one, 4 of 5 right, mean confidence .83.
-    assert calibration_error(probabilities, truth, bins=2) == pytest.approx(0.03)
+    assert calibration_error(probabilities, y_true, bins=2) == pytest.approx(0.03)
     # Five bins: .6 and .7 together (2 of 2 right, mean .65), .9, .95 and 1.0 (2 of 3, mean .95).
     expected = (2 * (1 - 0.65) + 3 * (0.95 - 2 / 3)) / 5
-    assert calibration_error(probabilities, truth, bins=5) == pytest.approx(expected)
+    assert calibration_error(probabilities, y_true, bins=5) == pytest.approx(expected)
 
 
 def test_calibration_error_at_its_ends():
@@ -172,11 +172,13 @@ def test_calibration_error_at_its_ends():
 def test_the_temperature_of_synthetic_logits_is_recovered(temperature):
     rng = np.random.default_rng(0)
     honest = rng.normal(0, 2, (20_000, 8))
-    truth = np.array([rng.choice(8, p=p) for p in softmax(honest)])
+    y_true = np.array([rng.choice(8, p=p) for p in softmax(honest)])
     logits = honest * temperature
-    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.05)
-    assert fit_temperature(logits.astype(np.float32), truth) == pytest.approx(temperature, rel=0.05)
-    assert calibration_error(softmax(logits / fit_temperature(logits, truth)), truth) < 0.02
+    assert fit_temperature(logits, y_true) == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(logits.astype(np.float32), y_true) == pytest.approx(
+        temperature, rel=0.05
+    )
+    assert calibration_error(softmax(logits / fit_temperature(logits, y_true)), y_true) < 0.02
 
 
 def test_a_model_that_is_never_wrong_keeps_a_temperature_within_bounds():
@@ -210,9 +212,11 @@ def test_coverage_answers_the_surest_first(predictions, report):
 
 
 def test_one_clip_has_a_reliability_and_a_coverage():
-    probabilities, truth = np.array([[1.0, 0.0]]), np.array([0])
-    assert reliability(probabilities, truth)[0]["high"] == 1.0
-    assert coverage(probabilities, truth) == [{"coverage": 1.0, "accuracy": 1.0, "confidence": 1.0}]
+    probabilities, y_true = np.array([[1.0, 0.0]]), np.array([0])
+    assert reliability(probabilities, y_true)[0]["high"] == 1.0
+    assert coverage(probabilities, y_true) == [
+        {"coverage": 1.0, "accuracy": 1.0, "confidence": 1.0}
+    ]
 
 
 def test_few_validation_clips_are_called_uncertain():

@@ -61,7 +61,7 @@ def test_clips_heard_in_training_are_counted(finished_run, clips):
     result = report.evaluate_clips(recognizer, clips, root="x", protocol="all", seed=None, n_jobs=1)
     assert result["n_test"] == len(clips) == len(report.predictions_of(result))
     assert result["n_seen_in_training"] == len(split["train"]) + len(split["validation"])
-    assert "heard in\ntraining" in report.to_html(result, [])
+    assert "seen in\ntraining" in report.to_html(result, [])
 
 
 def test_a_clip_is_recognised_as_heard_by_name_or_by_sound(finished_run, clips):
@@ -152,4 +152,4 @@ def test_every_published_report_is_accepted():
 def test_a_cross_validation_has_a_page_with_its_folds():
     file = tiny.SAMPLES.parent.parent / "reports" / "speakers-quick.json"
     page = report.to_html(report.load_report(file), [])
-    assert "<h1>speakers, ravdess</h1>" in page and "By fold" in page
+    assert "<h1>unseen-speakers, ravdess</h1>" in page and "By fold" in page

@@ -131,24 +131,24 @@ def test_a_missing_model_is_refused(copied):
         load_bundle(copied)
 
 
-def test_the_space_travels_with_the_model_and_is_the_described_one(copied):
+def test_the_embedding_travels_with_the_model_and_is_the_described_one(copied):
     manifest = read_manifest(copied)
     embedding = bundle.load_embedding(copied, manifest)
     np.testing.assert_array_equal(embedding.points, tiny_embedding(24).points)
     file = copied / EMBEDDING_FILE
     file.write_bytes(file.read_bytes() + b" ")
-    with pytest.raises(BundleError, match=r"space\.npz is not the one"):
+    with pytest.raises(BundleError, match=r"embedding\.npz is not the one"):
         Recognizer.load(copied)
     file.unlink()
-    with pytest.raises(BundleError, match=r"has no space\.npz"):
+    with pytest.raises(BundleError, match=r"has no embedding\.npz"):
         Recognizer.load(copied)
 
 
-def test_a_space_of_another_model_is_refused(copied):
+def test_an_embedding_of_another_model_is_refused(copied):
     write_embedding(copied / EMBEDDING_FILE, tiny_embedding(30))
     change_manifest(copied, embedding={"sha256": sha256_of(copied / EMBEDDING_FILE)})
     assert read_embedding(copied / EMBEDDING_FILE, labels=8).mean.shape == (30,)
-    with pytest.raises(BundleError, match="24 activations and its space 30"):
+    with pytest.raises(BundleError, match="24 activations and its embedding 30"):
         Recognizer.load(copied)
 
 
@@ -187,16 +187,16 @@ def test_a_model_with_a_class_from_elsewhere_is_refused(copied, tmp_path):
         ({"min_confidence": 1.5}, "impossible min_confidence"),
         ({"contract": {}}, "contract"),
         ({"contract": {**CONTRACT.to_json(), "hop_length": "512"}}, "hop_length"),
-        ({"heard": {}}, "garbles"),
-        ({"heard": {"ids": "abc", "audio": []}}, "garbles"),
+        ({"training_clips": {}}, "garbles"),
+        ({"training_clips": {"ids": "abc", "audio": []}}, "garbles"),
         ({"temperature": 10**400}, "garbles"),
         ({"temperature": 1e-320}, "impossible temperature"),
         ({"contract": {**CONTRACT.to_json(), "clip_samples": 93 * 10**9}}, "clip_samples"),
         ({"contract": {**CONTRACT.to_json(), "n_fft": 1}}, "n_fft"),
         ({"contract": {**CONTRACT.to_json(), "labels": ["file", "emotion"]}}, "labels"),
         ({"model": {}}, "garbles"),
-        ({"space": {}}, "garbles"),
-        ({"space": None}, "garbles"),
+        ({"embedding": {}}, "garbles"),
+        ({"embedding": None}, "garbles"),
         ({"format": 2}, "another format"),
     ],
 )

@@ -65,7 +65,7 @@ def test_a_clip_that_was_heard_is_near_from_then_on(embedding):
     assert (before > 1.5).all()
 
 
-def test_centres_say_the_emotion_whoever_speaks(embedding):
+def test_class_means_say_the_emotion_whoever_speaks(embedding):
     assert np.isnan(embedding.class_means[2]).all()
     rng = np.random.default_rng(9)
     truth = np.repeat([0, 1], 50)
@@ -85,14 +85,14 @@ def test_confidence_falls_with_distance_and_the_answer_stays():
     assert ood_temperature(np.array([1.5]))[0] == pytest.approx(1.5**5)
 
 
-def test_a_space_is_read_as_it_was_written(embedding, tmp_path):
-    write_embedding(tmp_path / "space.npz", embedding)
-    again = read_embedding(tmp_path / "space.npz", labels=3)
-    for part in ("mean", "components", "points", "centres"):
+def test_an_embedding_is_read_as_it_was_written(embedding, tmp_path):
+    write_embedding(tmp_path / "embedding.npz", embedding)
+    again = read_embedding(tmp_path / "embedding.npz", labels=3)
+    for part in ("mean", "components", "points", "class_means"):
         np.testing.assert_array_equal(getattr(again, part), getattr(embedding, part))
     assert again.threshold == embedding.threshold
-    with pytest.raises(BundleError, match="centres have the shape"):
-        read_embedding(tmp_path / "space.npz", labels=8)
+    with pytest.raises(BundleError, match="class_means have the shape"):
+        read_embedding(tmp_path / "embedding.npz", labels=8)
 
 
 @pytest.mark.parametrize(
@@ -100,29 +100,32 @@ def test_a_space_is_read_as_it_was_written(embedding, tmp_path):
     [
         ({"mean": np.zeros(3, np.float32)}, "mean have the shape"),
         ({"points": np.zeros((0, 1), np.float16)}, "points have the shape"),
-        ({"components": np.full((40, 2), np.nan, np.float32)}, "centres have|points have"),
-        ({"reach": np.array(0.0)}, "reach are not finite"),
-        ({"reach": np.array("far")}, "cannot be read"),
+        ({"components": np.full((40, 2), np.nan, np.float32)}, "class_means have|points have"),
+        ({"threshold": np.array(0.0)}, "threshold are not finite"),
+        ({"threshold": np.array("far")}, "cannot be read"),
         ({"mean": np.array([object()] * 40)}, "cannot be read"),
-        ({"centres": None}, "cannot be read"),
+        ({"class_means": None}, "cannot be read"),
         ({"points": np.full((2, 1), np.inf, np.float16)}, "points have"),
     ],
 )
-def test_a_space_that_makes_no_sense_is_refused(embedding, tmp_path, changes, words):
-    parts = {k: getattr(embedding, k) for k in ("mean", "components", "points", "reach", "centres")}
+def test_an_embedding_that_makes_no_sense_is_refused(embedding, tmp_path, changes, words):
+    parts = {
+        k: getattr(embedding, k)
+        for k in ("mean", "components", "points", "threshold", "class_means")
+    }
     parts = {k: v for k, v in (parts | changes).items() if v is not None}
-    np.savez(tmp_path / "space.npz", **parts)
+    np.savez(tmp_path / "embedding.npz", **parts)
     with pytest.raises(BundleError, match=words):
-        read_embedding(tmp_path / "space.npz", labels=3)
+        read_embedding(tmp_path / "embedding.npz", labels=3)
 
 
-def test_a_space_full_of_nothing_is_refused(embedding, tmp_path):
-    parts = {k: getattr(embedding, k) for k in ("mean", "components", "reach", "centres")}
+def test_an_embedding_full_of_nothing_is_refused(embedding, tmp_path):
+    parts = {k: getattr(embedding, k) for k in ("mean", "components", "threshold", "class_means")}
     np.savez_compressed(
-        tmp_path / "space.npz", points=np.zeros((100_000, 600), np.float16), **parts
+        tmp_path / "embedding.npz", points=np.zeros((100_000, 600), np.float16), **parts
     )
     with pytest.raises(BundleError, match="unpacks to"):
-        read_embedding(tmp_path / "space.npz", labels=3)
-    (tmp_path / "space.npz").write_bytes(b"PK no archive")
+        read_embedding(tmp_path / "embedding.npz", labels=3)
+    (tmp_path / "embedding.npz").write_bytes(b"PK no archive")
     with pytest.raises(BundleError, match="cannot be read"):
-        read_embedding(tmp_path / "space.npz", labels=3)
+        read_embedding(tmp_path / "embedding.npz", labels=3)

@@ -46,9 +46,9 @@ def test_the_waveform_marks_what_is_heard(recording):
     clip = audio.prepare_clip(recording)
     spec = plots.waveform(recording, kept=(clip.start, clip.end)).to_dict()
     (rows,) = spec["datasets"].values()
-    heard = [row["time"] for row in rows if row["heard"] == "yes"]
-    assert min(heard) == pytest.approx(clip.start, abs=0.01)
-    assert max(heard) == pytest.approx(clip.end, abs=0.01)
+    kept = [row["time"] for row in rows if row["kept"] == "yes"]
+    assert min(kept) == pytest.approx(clip.start, abs=0.01)
+    assert max(kept) == pytest.approx(clip.end, abs=0.01)
     assert max(row["high"] for row in rows) == pytest.approx(recording.max(), abs=1e-6)
 
 

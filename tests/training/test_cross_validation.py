@@ -18,7 +18,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(corpus):
-    return tiny_config(corpus, protocol="speakers", folds=4, epochs=1)
+    return tiny_config(corpus, protocol="unseen-speakers", folds=4, epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_random_folds_of_speech_test_every_clip_once(tmp_path, corpus):
 
 
 def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
-    config = tiny_config(corpus, protocol="speakers", folds=2, epochs=1)
+    config = tiny_config(corpus, protocol="unseen-speakers", folds=2, epochs=1)
     trained = []
     real = pipeline.train
 
@@ -85,7 +85,7 @@ def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
 
 def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch):
     data = shutil.copytree(corpus, tmp_path / "clips")
-    config = tiny_config(data, protocol="speakers", folds=4, epochs=1)
+    config = tiny_config(data, protocol="unseen-speakers", folds=4, epochs=1)
     real = pipeline.train
 
     def stop_at_the_second(run, **rest):

@@ -30,7 +30,7 @@ FILES = {
     "status.json",
     "epochs.jsonl",
     "model.keras",
-    "space.npz",
+    "embedding.npz",
     "manifest.json",
     "report.json",
     "report.html",
@@ -55,7 +55,7 @@ def wait_for(condition, process, what):
 def start_process(run):
     # Through the command line's own entry, so that its signal handling is what is tested.
     return subprocess.Popen(
-        [sys.executable, "-m", "ser", "train", "--resume", str(run.folder), "--n-n_jobs", "1"],
+        [sys.executable, "-m", "ser", "train", "--resume", str(run.folder), "--n-jobs", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -113,7 +113,7 @@ def test_the_report_is_about_the_test_clips(finished_run):
 
 def test_it_learns(tmp_path, corpus):
     """Three very different emotions of the samples are told apart after a few seconds."""
-    run = tiny_run(tmp_path / "run", corpus, epochs=40, copies=3, learning_rate=0.01, averaging=0.9)
+    run = tiny_run(tmp_path / "run", corpus, epochs=40, copies=3, learning_rate=0.01, ema_decay=0.9)
     epochs = run.read_epochs()
     assert epochs[-1]["loss"] < 0.7 * epochs[0]["loss"]
     report = json.loads((run.folder / "report.json").read_text())
@@ -133,7 +133,7 @@ def test_another_seed_gives_another_run(tmp_path, corpus, finished_run):
 
 
 def test_unheard_speakers_are_unheard(tmp_path, corpus):
-    run = tiny_run(tmp_path / "run", corpus, protocol="speakers", folds=4, fold=1, epochs=1)
+    run = tiny_run(tmp_path / "run", corpus, protocol="unseen-speakers", folds=4, fold=1, epochs=1)
     split = json.loads((run.folder / "split.json").read_text())
     del split["corpus"]
     actors = {part: {name.split("-")[-1] for name in names} for part, names in split.items()}
@@ -146,12 +146,12 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     seen = {}
     real = pipeline.fit
 
-    def watch(inputs, targets, validation, validation_truth, **rest):
+    def watch(inputs, targets, validation, y_validation, **rest):
         spoken = targets.max(axis=1) == 1
         assert 0 < (~spoken).sum() < len(spoken) / 5
         assert (targets[~spoken] == 1 / 8).all(), "what is no speech must not answer to a label"
         seen.update(train=inputs.clean[spoken], validation=validation)
-        return real(inputs, targets, validation, validation_truth, **rest)
+        return real(inputs, targets, validation, y_validation, **rest)
 
     monkeypatch.setattr(pipeline, "fit", watch)
     run = tiny_run(tmp_path / "run", corpus, epochs=1)
@@ -190,7 +190,7 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
     card = (run.folder / "MODEL_CARD.md").read_text()
     held_out = len(split["validation"])
     assert f"{len(paths)} clips, {held_out} of which watched and calibrated" in card
-    assert "--preset unheard" in card
+    assert "--preset unseen" in card
     # Time spent is told whole, though only what was watched is on record.
     told = json.loads((run.folder / "report.json").read_text())["training_seconds"]
     assert told > sum(epoch["seconds"] for epoch in run.read_epochs())
@@ -285,8 +285,8 @@ class Died(BaseException):
     ("file", "undisturbed_run"),
     [
         *((f, "finished_run") for f in ("split.json", "checkpoint.npz", "epochs.jsonl")),
-        *((f, "finished_run") for f in ("space.npz", "manifest.json", "report.json")),
-        *((f, "refitted_run") for f in ("checkpoint.npz", "checkpoint-refit.npz", "space.npz")),
+        *((f, "finished_run") for f in ("embedding.npz", "manifest.json", "report.json")),
+        *((f, "refitted_run") for f in ("checkpoint.npz", "checkpoint-refit.npz", "embedding.npz")),
     ],
 )
 def test_a_run_that_died_between_two_writes_resumes_to_the_same_end(
@@ -424,21 +424,21 @@ def test_balanced_training_prefers_no_emotion(tmp_path, balanced, expected):
         np.zeros((64, *CONTRACT.input_shape), np.float32),
         np.zeros((64, 1, *CONTRACT.input_shape), np.float16),
     )
-    truth = np.where(np.arange(64) % 4 == 0, CONTRACT.labels.index("sad"), 0)
+    y_true = np.where(np.arange(64) % 4 == 0, CONTRACT.labels.index("sad"), 0)
     config = tiny_config(
         Path("unused"),
         balanced=balanced,
         epochs=40,
         learning_rate=0.05,
         label_smoothing=0.0,
-        averaging=0.5,
+        ema_decay=0.5,
     )
     run = pipeline.start(tmp_path / "run", config)
     model, _ = pipeline.fit(
         silent,
-        np.eye(8, dtype=np.float32)[truth],
+        np.eye(8, dtype=np.float32)[y_true],
         silent.clean[:8],
-        truth[:8],
+        y_true[:8],
         config=config,
         run=run,
     )

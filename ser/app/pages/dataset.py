@@ -180,8 +180,8 @@ def explore(index: Inspection, location: Path) -> None:
     columns = st.columns(2) if second else [st.container()]
     for i, (column, one) in enumerate(zip(columns, filter(None, [path, second]), strict=True)):
         with column:
-            heard = index.clips[index.clips["path"] == one].iloc[0]
-            st.markdown(f"**{heard['name']}**  \n{say(heard)}")
+            shown_clip = index.clips[index.clips["path"] == one].iloc[0]
+            st.markdown(f"**{shown_clip['name']}**  \n{say(shown_clip)}")
             clip.clip_view(one, view, key=f"{i} {one}")
 
 

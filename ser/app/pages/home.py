@@ -59,7 +59,7 @@ def show() -> None:
     st.write(f"**{layout.model_label(folder)}** answers in this app.")
 
     own = resources.find_report(folder / "report.json")
-    unheard = resources.published("speakers")
+    unseen = resources.published("speakers")
     left, right = st.columns(2)
     with left:
         if own is None:
@@ -67,11 +67,11 @@ def show() -> None:
         else:
             show_figures("On its own test clips", own, own["protocol_in_words"])
     with right:
-        if folder == assets.SHIPPED_MODEL and unheard is not None:
+        if folder == assets.SHIPPED_MODEL and unseen is not None:
             show_figures(
                 "On people it never heard",
-                unheard,
-                "models of the preset for unheard voices, each tested on actors kept from it. "
+                unseen,
+                "models of the preset for unseen speakers, each tested on actors kept from it. "
                 "Expect this, or less, for your own voice",
             )
 

@@ -17,13 +17,13 @@ from ser.data import corpora, splits
 from ser.training.pipeline import PRESETS, TrainingConfig
 
 PROTOCOLS = {
-    "reference": (
+    "random": (
         "Reference split",
-        "A random fifth of the clips is for testing. The same speakers are heard in training, so "
+        "A random fifth of the clips is for testing. The same speakers are seen in training, so "
         "the figures flatter.",
     ),
-    "speakers": (
-        "Unheard speakers",
+    "unseen-speakers": (
+        "Unseen speakers",
         "The clips of about a fifth of the speakers are for testing. This says how it will do on a "
         "new voice.",
     ),
@@ -31,8 +31,8 @@ PROTOCOLS = {
 PRESET_WORDS = {
     "quick": "A first look: {epochs} epochs, {copies} augmented copies per clip, one network.",
     "full": "As the shipped model: {epochs} epochs, {copies} copies, {members} networks.",
-    "unheard": "For voices that are not in the corpus: {epochs} epochs, {members} networks, "
-    "trained again with the speakers they were calibrated on.",
+    "unseen-speakers": "For voices that are not in the corpus: {epochs} epochs, {members} "
+    "networks, trained again with the speakers they were calibrated on.",
 }
 
 
@@ -45,8 +45,8 @@ def corpus_size(location: str) -> tuple[int, int]:
 
 def folds_for(protocol: str, speakers: int) -> int:
     """Return how many folds to make: of few speakers, one for each."""
-    folds = splits.FOLDS["speakers"]
-    return max(min(folds, speakers), 2) if protocol == "speakers" else folds
+    folds = splits.FOLDS["unseen-speakers"]
+    return max(min(folds, speakers), 2) if protocol == "unseen-speakers" else folds
 
 
 def show() -> None:
@@ -79,7 +79,7 @@ def show() -> None:
             format_func=lambda name: PROTOCOLS[name][0],
             captions=[caption for _, caption in PROTOCOLS.values()],
             help="Which clips are kept for testing. The figures of the two differ a lot: a voice "
-            "that was heard in training is far easier than a new one.",
+            "that was seen in training is far easier than a new one.",
         )
         preset = right.radio(
             "Preset",

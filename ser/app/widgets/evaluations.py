@@ -13,7 +13,7 @@ from ser.training.runs import BUSY_STATES, Run, seconds_left
 
 _PROTOCOLS = {
     "all": "Every clip",
-    "reference": "The test clips of the reference split",
+    "random": "The test clips of the random split",
 }
 
 
@@ -63,7 +63,7 @@ def _form() -> None:
             0,
             2**32 - 1,
             42,
-            help="Of the reference split; the shipped model was trained on 42.",
+            help="Of the random split; the shipped model was trained on 42.",
         )
         robustness = st.checkbox(
             "Also in noise, rooms and codecs, and on sounds that are no speech",

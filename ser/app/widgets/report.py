@@ -86,7 +86,7 @@ def summary(entry: Entry, figures: Figures) -> None:
     st.caption(f"{', '.join(facts)}.")
     if count := figures.get("n_seen_in_training"):
         st.warning(
-            f"{count} of these {figures['n_test']} clips were heard in training, so the figures "
+            f"{count} of these {figures['n_test']} clips were seen in training, so the figures "
             "say little about clips it does not know.",
             icon=":material/warning:",
         )
@@ -379,7 +379,7 @@ def conditions(figures: Figures) -> None:
         hide_index=True,
         column_config={
             "kind": "Sound",
-            "like_training": st.column_config.CheckboxColumn("Its like heard in training"),
+            "like_training": st.column_config.CheckboxColumn("Its like seen in training"),
             "n": "Sounds",
             "sure": "Sure answers",
             "confidence": _percent("Mean confidence", "Empty: all refused as silent."),
@@ -435,9 +435,9 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
     for gap in catalogue.gaps(table):
         st.write(
             f"**{gap.recipe.capitalize()}:** of 100 clips it names {100 * gap.heard:.0f} right "
-            f"where it knows the voices, and {100 * gap.unheard:.0f} where it does not. "
+            f"where it knows the voices, and {100 * gap.unseen:.0f} where it does not. "
             + (
-                f"So {100 * (gap.heard - gap.unheard):.0f} of the first come from having heard "
+                f"So {100 * (gap.heard - gap.unseen):.0f} of the first come from having heard "
                 "these speakers before. For a new voice, expect the second figure."
                 if gap.clear
                 else "Chance alone may explain the difference."
@@ -446,9 +446,9 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
     if not len(table):
         st.info("No report that could be compared is at hand.")
         return
-    layout.show(plots.intervals(table, "title", by=catalogue.VOICES, step=44))
+    layout.show(plots.intervals(table, "title", by=catalogue.SPEAKER_KINDS, step=44))
     st.caption(
-        "A random split tests on the speakers of the training; unheard speakers are left out of it "
+        "A random split tests on the speakers of the training; unseen speakers are left out of it "
         "altogether; another corpus has other speakers, rooms, and often another language."
     )
     st.dataframe(

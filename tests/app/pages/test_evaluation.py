@@ -196,12 +196,12 @@ def test_groups_say_what_chance_explains(open_report):
 
 def test_the_gap_between_protocols_is_computed(open_report):
     app = open_report(part="Protocols")
-    quick, unheard = (
+    quick, unseen = (
         json.loads((PROJECT / "reports" / f"{name}.json").read_text())["accuracy"]
         for name in ("quick", "speakers-quick")
     )
     assert f"it names {100 * quick:.0f} right" in words(app)
-    assert f"and {100 * unheard:.0f} where it does not" in words(app)
+    assert f"and {100 * unseen:.0f} where it does not" in words(app)
 
 
 def test_clips_heard_in_training_are_warned_of(open_report, home):
@@ -209,7 +209,7 @@ def test_clips_heard_in_training_are_warned_of(open_report, home):
     Run(home / "heard").create({})
     (home / "heard" / "report.json").write_text(json.dumps(figures | {"n_seen_in_training": 7}))
     app = open_report("run/heard")
-    assert "7 of these 120 clips were heard in training" in app.warning[0].value
+    assert "7 of these 120 clips were seen in training" in app.warning[0].value
 
 
 def test_a_corpus_without_clips_is_refused(open_report, tmp_path):
