@@ -241,7 +241,7 @@ def _fetch(path: Path, archive: Archive, base: str, report: Callable[[int], None
             if answer is None or not (answer.status_code == 429 or answer.status_code >= 500):
                 raise DownloadError(
                     f"Cannot download {url}: {error}. Check the address: it must begin with "
-                    f"http:// or https://, such as {BASE_URL}."
+                    f"http:// or https:// and lead to the archives, as {BASE_URL} does."
                 ) from error
             reason, asked = str(error), answer.headers.get("Retry-After", "")
 
