@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
-from ser.data.download import DownloadStopped
 from ser.errors import Stopped
 
 
@@ -82,7 +81,7 @@ class Task:
     def _run(self, work: Callable[[Task], Any]) -> None:
         try:
             self.result = work(self)
-        except (Stopped, DownloadStopped) as stopped:
+        except Stopped as stopped:
             self.stopped = str(stopped)
         except Exception as error:
             # Without its traceback, which would keep everything alive that the work held.
@@ -111,7 +110,7 @@ class Task:
             raise Stopped(f"Stopped: {what[:1].lower()}{what[1:]}, {done} of {total} done.")
 
     def note(self, what: str, done: int, total: int) -> None:
-        """Say how far the work is, for work that looks at `stopping` itself."""
+        """Say how far the work is, where it cannot stop."""
         now = time.monotonic()
         if what != self._first[0] or done < self._first[1]:
             self._first = (what, done, now)

@@ -3,7 +3,6 @@ from threading import Event
 import pytest
 
 from ser.app.tasks import Status, Task
-from ser.data.download import DownloadStopped
 from ser.errors import DataError, Stopped
 
 
@@ -42,10 +41,9 @@ def test_a_job_stops_at_its_next_report():
     assert task.result is None and task.error is None
 
 
-@pytest.mark.parametrize("stopped", [Stopped("by hand"), DownloadStopped("by hand")])
-def test_being_stopped_is_no_error(stopped):
+def test_being_stopped_is_no_error():
     def work(task):
-        raise stopped
+        raise Stopped("by hand")
 
     task = Task(work, "Beginning")
     task.join()

@@ -6,15 +6,12 @@ import hashlib
 import io
 import json
 import random
-import re
 import resource
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import threading
-import warnings
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -30,13 +27,11 @@ from ser.data.download import (
     Archive,
     ChecksumError,
     DownloadError,
-    DownloadStopped,
-    Progress,
-    UnsafeArchiveError,
     download_ravdess,
     progress_bars,
 )
-from ser.errors import OutputError
+from ser.errors import OutputError, Stopped
+from ser.utils.parallel import Progress
 
 Answer = Callable[["Handler", bytes], None]
 NOISE = random.Random(0)  # does not compress, so archives are as long as what is in them
@@ -46,11 +41,12 @@ SPEECH = {
 SONG = {"Actor_01/03-02-01-01-01-01-01.wav": NOISE.randbytes(9_000)}
 
 
-def make_zip(entries: list[tuple[str | zipfile.ZipInfo, bytes]]) -> bytes:
+def make_zip(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zipped:
-        warnings.simplefilter("ignore")  # about the duplicate names that some tests want
-        for name, content in entries:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.mkdir("Actor_01")  # this and the next are not recordings
+        zipped.writestr("__MACOSX/Actor_01/._a.wav", b"")
+        for name, content in files.items():
             zipped.writestr(name, content)
     return buffer.getvalue()
 
@@ -59,7 +55,7 @@ def archive_of(name: str, content: bytes) -> Archive:
     return Archive(name, len(content), hashlib.md5(content).hexdigest())
 
 
-SPEECH_ZIP, SONG_ZIP = make_zip(list(SPEECH.items())), make_zip(list(SONG.items()))
+SPEECH_ZIP, SONG_ZIP = make_zip(SPEECH), make_zip(SONG)
 TWO = {"speech": archive_of("speech.zip", SPEECH_ZIP), "song": archive_of("song.zip", SONG_ZIP)}
 ONE = {"speech": TWO["speech"]}
 
@@ -139,16 +135,22 @@ def _quick_and_direct(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files but the marker and the lock."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith(".json")
+        if path.is_file() and path.suffix != ".json" and path.name != ".lock"
     }
 
 
-def identity(path: Path) -> tuple[int, int]:
-    """Return what changes if a file is written again."""
-    return path.stat().st_ino, path.stat().st_mtime_ns
+def stop_if(condition: Callable[[str], bool]) -> Progress:
+    """Return a progress callback that stops the download at the first report that fits."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        if condition(what):
+            raise Stopped
+
+    return progress
 
 
 # Special answers of the server
@@ -189,7 +191,7 @@ def test_the_second_call_asks_for_nothing(server: Server, tmp_path: Path) -> Non
 
 
 def test_only_the_part_asked_for_is_fetched(server: Server, tmp_path: Path) -> None:
-    download_ravdess(tmp_path, parts=["song"], url=server.url, archives=TWO)
+    download_ravdess(tmp_path, url=server.url, archives={"song": TWO["song"]})
     assert contents(tmp_path) == SONG
     download_ravdess(tmp_path, url=server.url, archives=TWO)
     assert [path for path, _ in server.requests] == ["/song.zip", "/speech.zip"]
@@ -199,7 +201,6 @@ def test_only_the_part_asked_for_is_fetched(server: Server, tmp_path: Path) -> N
 def test_a_damaged_folder_is_mended(server: Server, tmp_path: Path, harm: str) -> None:
     download_ravdess(tmp_path, url=server.url, archives=ONE)
     name, marker = min(SPEECH), tmp_path / ".ravdess-speech.json"
-    untouched = identity(tmp_path / max(SPEECH))
     if harm == "removed":
         (tmp_path / name).unlink()
     elif harm == "truncated":
@@ -211,7 +212,6 @@ def test_a_damaged_folder_is_mended(server: Server, tmp_path: Path, harm: str) -
     download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert contents(tmp_path) == SPEECH
     assert len(server.requests) == 2
-    assert identity(tmp_path / max(SPEECH)) == untouched  # what was right is not written again
 
 
 def test_an_archive_left_behind_at_the_very_end_is_removed(server: Server, tmp_path: Path) -> None:
@@ -222,17 +222,19 @@ def test_an_archive_left_behind_at_the_very_end_is_removed(server: Server, tmp_p
 
 
 def test_progress_tells_every_phase_to_its_end(server: Server, tmp_path: Path) -> None:
-    events: list[Progress] = []
-    download_ravdess(tmp_path, url=server.url, archives=TWO, progress=events.append)
-    phases = list(dict.fromkeys((event.part, event.phase) for event in events))
-    three = ("download", "check", "unzip")
-    assert phases == [(part, phase) for part in ("speech", "song") for phase in three]
-    last = {(event.part, event.phase): event for event in events}
-    assert all(event.done == event.total for event in last.values())
-    assert last["speech", "check"].total == len(SPEECH_ZIP)
-    assert last["speech", "unzip"].total == sum(map(len, SPEECH.values()))
-    assert all(event.speed and event.speed > 0 for event in last.values())
-    assert events[0].speed is None
+    events: list[tuple[str, int, int]] = []
+    download_ravdess(
+        tmp_path, url=server.url, archives=TWO, progress=lambda *event: events.append(event)
+    )
+    last = {what: (done, total) for what, done, total in events}
+    unpacked = sum(map(len, SPEECH.values()))
+    assert list(last.items())[:3] == [
+        ("Downloading speech", (len(SPEECH_ZIP), len(SPEECH_ZIP))),
+        ("Checking speech", (len(SPEECH_ZIP), len(SPEECH_ZIP))),
+        ("Unpacking speech", (unpacked, unpacked)),
+    ]
+    assert list(last)[3:] == ["Downloading song", "Checking song", "Unpacking song"]
+    assert len([what for what, *_ in events if what == "Downloading speech"]) > 5
 
 
 def test_progress_bars_are_drawn_on_standard_error(
@@ -242,7 +244,7 @@ def test_progress_bars_are_drawn_on_standard_error(
         download_ravdess(tmp_path, url=server.url, archives=TWO, progress=progress)
     drawn = capsys.readouterr()
     assert drawn.out == ""
-    for bar in ("speech: download: 100%", "speech: check: 100%", "song: unzip: 100%"):
+    for bar in ("Downloading speech: 100%", "Checking speech: 100%", "Unpacking song: 100%"):
         assert bar in drawn.err
 
 
@@ -273,12 +275,12 @@ import sys
 from pathlib import Path
 from ser.data.download import Archive, download_ravdess
 folder, url, name, size, md5, pattern = sys.argv[1:]
-def block():
+def block(*now):
     if any(path.stat().st_size for path in Path(folder).glob(pattern)):
         print("there", flush=True)
         sys.stdin.read()
-    return False
-download_ravdess(folder, url=url, archives={"speech": Archive(name, int(size), md5)}, stop=block)
+archives = {"speech": Archive(name, int(size), md5)}
+download_ravdess(folder, url=url, archives=archives, progress=block)
 """
 
 
@@ -313,49 +315,57 @@ def test_a_killed_download_goes_on_with_the_rest(
 
 def test_a_killed_unpacking_goes_on_without_the_network(server: Server, tmp_path: Path) -> None:
     interrupt_at("Actor_*/03-*.wav", signal.SIGKILL, server, tmp_path)
-    written = {path: identity(path) for path in tmp_path.rglob("03-*.wav")}
-    assert 0 < len(written) < len(SPEECH)
-    (tmp_path / "Actor_01" / ".writing-x.wav").write_bytes(b"RI")  # as of a kill inside of a file
+    assert 0 < len(list(tmp_path.rglob("03-*.wav"))) < len(SPEECH)
     download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert len(server.requests) == 1
     assert contents(tmp_path) == SPEECH
-    assert {path: identity(path) for path in written} == written
 
 
-@pytest.mark.parametrize("phase", ["download", "check", "unzip"])
+@pytest.mark.parametrize("phase", ["Downloading", "Checking", "Unpacking"])
 def test_stop_pauses_in_every_phase(server: Server, tmp_path: Path, phase: str) -> None:
-    events: list[Progress] = []
-    with pytest.raises(DownloadStopped, match="start it again to go on") as caught:
+    with pytest.raises(Stopped, match="start it again to go on"):
         download_ravdess(
             tmp_path,
             url=server.url,
             archives=ONE,
-            progress=events.append,
-            stop=lambda: bool(events) and events[-1].phase == phase,
+            progress=stop_if(
+                lambda what: (
+                    what.startswith(phase) and (tmp_path / "speech.zip.part").stat().st_size > 0
+                )
+            ),
         )
-    assert caught.value.code == "stopped"
     kept = (tmp_path / "speech.zip.part").stat().st_size
     server.requests.clear()
     download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert contents(tmp_path) == SPEECH
-    assert server.ranges() == ([f"bytes={kept}-"] if phase == "download" else [])
+    assert server.ranges() == ([f"bytes={kept}-"] if phase == "Downloading" else [])
 
 
-def test_stop_is_heard_while_waiting_for_the_next_attempt(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("backoff", "trouble"), [(3600.0, refuse(503)), (0.0, refuse(429, retry_after="3600"))]
+)
+def test_waits_are_kept_and_end_when_stopped(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backoff: float,
+    trouble: Answer,
 ) -> None:
-    monkeypatch.setattr(download, "BACKOFF", 3600.0)
-    server.special.append(refuse(503))
-    with pytest.raises(DownloadStopped):
+    monkeypatch.setattr(download, "BACKOFF", backoff)
+    server.special.append(trouble)
+    with pytest.raises(Stopped):  # the wait is real: nothing but a stop ends it in time
         download_ravdess(
-            tmp_path, url=server.url, archives=ONE, stop=lambda: len(server.requests) == 1
+            tmp_path,
+            url=server.url,
+            archives=ONE,
+            progress=stop_if(lambda what: len(server.requests) == 1),
         )
 
 
-def test_two_downloads_into_one_folder_do_not_mix(server: Server, tmp_path: Path) -> None:
+def test_two_downloads_into_one_folder_are_refused(server: Server, tmp_path: Path) -> None:
     refusals: list[str] = []
 
-    def start_another(event: Progress) -> None:
+    def start_another(what: str, done: int, total: int) -> None:
         with pytest.raises(DownloadError) as caught:
             download_ravdess(tmp_path, url=server.url, archives=ONE)
         refusals.append(str(caught.value))
@@ -365,38 +375,15 @@ def test_two_downloads_into_one_folder_do_not_mix(server: Server, tmp_path: Path
     assert contents(tmp_path) == SPEECH
 
 
-def test_a_part_that_another_download_brought_meanwhile_is_taken(
-    server: Server, tmp_path: Path
-) -> None:
-    def bring_song(event: Progress) -> None:
-        if event.part == "speech":
-            download_ravdess(tmp_path, parts=["song"], url=server.url, archives=TWO)
-
-    download_ravdess(tmp_path, url=server.url, archives=TWO, progress=bring_song)
-    assert [path for path, _ in server.requests] == ["/speech.zip", "/song.zip"]
-    assert contents(tmp_path) == SPEECH | SONG
-
-
 # Servers that misbehave
 
 
-def wrong_place(handler: Handler, content: bytes) -> None:
-    size = len(content)
-    handler.reply(206, content[10:], content_range=f"bytes 10-{size - 1}/{size}")
-
-
-@pytest.mark.parametrize(
-    "special",
-    [ignore_range, refuse(416), wrong_place, refuse(206)],
-    ids=["no ranges", "416", "wrong range", "unnamed range"],
-)
-def test_servers_bad_at_ranges_still_serve(server: Server, tmp_path: Path, special: Answer) -> None:
+def test_a_server_without_ranges_still_serves(server: Server, tmp_path: Path) -> None:
     (tmp_path / "speech.zip.part").write_bytes(SPEECH_ZIP[:100_000])
-    server.special.append(special)
+    server.special.append(ignore_range)
     download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert contents(tmp_path) == SPEECH
-    expected = ["bytes=100000-"] if special is ignore_range else ["bytes=100000-", None]
-    assert server.ranges() == expected
+    assert server.ranges() == ["bytes=100000-"]
 
 
 def test_a_server_that_never_gets_past_the_middle_is_given_up(
@@ -429,15 +416,7 @@ def test_lasting_trouble_is_told(server: Server, tmp_path: Path) -> None:
         download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert "start again" in str(caught.value)
     assert len(server.requests) == download.ATTEMPTS
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_pause_the_server_asks_for_is_kept(server: Server, tmp_path: Path) -> None:
-    server.special.append(refuse(429, retry_after="3600"))
-    with pytest.raises(DownloadStopped):  # the wait is real: nothing but `stop` ends it in time
-        download_ravdess(
-            tmp_path, url=server.url, archives=ONE, stop=lambda: len(server.requests) == 1
-        )
+    assert contents(tmp_path) == {}
 
 
 def test_a_missing_file_is_told_at_once(server: Server, tmp_path: Path) -> None:
@@ -445,7 +424,7 @@ def test_a_missing_file_is_told_at_once(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"speech\.zip.* 404 Not Found.*Check the address"):
         download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert len(server.requests) == 1
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
 
 
 @pytest.mark.parametrize("difference", [-1000, 1000])
@@ -456,9 +435,9 @@ def test_a_file_of_another_length_is_refused(
     server.special.append(
         lambda handler, content: handler.reply(200, content, content_length=length)
     )
-    with pytest.raises(DownloadError, match=f"has {length} bytes and speech.zip has"):
+    with pytest.raises(DownloadError, match=f"speech.zip sends {length} bytes instead of"):
         download_ravdess(tmp_path, url=server.url, archives=ONE)
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
 
 
 def test_a_log_in_page_does_not_cost_what_came_before(server: Server, tmp_path: Path) -> None:
@@ -470,11 +449,8 @@ def test_a_log_in_page_does_not_cost_what_came_before(server: Server, tmp_path: 
     assert part.read_bytes() == SPEECH_ZIP[:100_000]
 
 
-@pytest.mark.parametrize("tail", [b"", b"and more"])
-def test_no_declared_length_is_no_obstacle(server: Server, tmp_path: Path, tail: bytes) -> None:
-    server.special.append(
-        lambda handler, content: handler.reply(200, content + tail, content_length="")
-    )
+def test_no_declared_length_is_no_obstacle(server: Server, tmp_path: Path) -> None:
+    server.special.append(lambda handler, content: handler.reply(200, content, content_length=""))
     download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert len(server.requests) == 1
     assert contents(tmp_path) == SPEECH
@@ -494,7 +470,7 @@ def test_a_redirect_to_anything_else_is_refused(
     server.special.append(refuse(302, location=target))
     with pytest.raises(DownloadError, match="Check the address"):
         download_ravdess(tmp_path, url=server.url, archives=ONE)
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
 
 
 def test_no_network_is_told_with_what_to_do(tmp_path: Path) -> None:
@@ -515,24 +491,20 @@ def test_corrupted_bytes_are_refused_and_deleted(server: Server, tmp_path: Path)
     with pytest.raises(ChecksumError, match="Start again to fetch it anew") as caught:
         download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert caught.value.code == "checksum"
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
     download_ravdess(tmp_path, url=server.url, archives=ONE)
     assert contents(tmp_path) == SPEECH
 
 
-def test_what_an_earlier_process_left_is_checked_too(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "speech.zip.part").write_bytes(b"\0" * 100_000)
+@pytest.mark.parametrize("left", [b"\0" * 100_000, SPEECH_ZIP + b"x"], ids=["wrong", "too long"])
+def test_what_an_earlier_process_left_is_checked_too(
+    server: Server, tmp_path: Path, left: bytes
+) -> None:
+    (tmp_path / "speech.zip.part").write_bytes(left)
     with pytest.raises(ChecksumError):
         download_ravdess(tmp_path, url=server.url, archives=ONE)
-    assert server.ranges() == ["bytes=100000-"]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_leftover_that_is_too_long_is_fetched_anew(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "speech.zip.part").write_bytes(SPEECH_ZIP + b"x")
-    download_ravdess(tmp_path, url=server.url, archives=ONE)
-    assert server.ranges() == [None]
-    assert contents(tmp_path) == SPEECH
+    assert server.ranges() == (["bytes=100000-"] if len(left) == 100_000 else [])
+    assert contents(tmp_path) == {}
 
 
 def test_the_real_checksums_hold_for_any_address(server: Server, tmp_path: Path) -> None:
@@ -540,115 +512,8 @@ def test_the_real_checksums_hold_for_any_address(server: Server, tmp_path: Path)
     with part.open("wb") as file:
         file.truncate(ARCHIVES["song"].size)  # sparse, of the right length
     with pytest.raises(ChecksumError, match=ARCHIVES["song"].md5):
-        download_ravdess(tmp_path, parts=["song"], url=server.url)
-    assert list(tmp_path.iterdir()) == []
-
-
-# Archives that could do harm
-
-
-GOOD = ("Actor_01/03-01-01-01-01-01-01.wav", b"RIFF" * 100)
-
-
-def patched(content: bytes, offset: int, value: bytes) -> bytes:
-    """Change the last entry in an archive's table of contents."""
-    at = content.rindex(b"PK\x01\x02") + offset
-    return content[:at] + value + content[at + len(value) :]
-
-
-def of_kind(kind: int) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo("Actor_01/link.wav")
-    entry.external_attr = (kind | 0o777) << 16
-    return entry
-
-
-def zip_by(method: int) -> bytes:
-    entry = zipfile.ZipInfo("Actor_01/a.wav")
-    entry.compress_type = method
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as zipped:
-        zipped.writestr(entry, b"RIFF")
-    return buffer.getvalue()
-
-
-ODD_NAMES = (
-    "../evil.wav",
-    "/evil.wav",
-    "Actor_01/../../evil.wav",
-    "Actor_01/../Actor_02/a.wav",
-    "../__MACOSX/",
-    "C:/evil.wav",
-    "Actor_01/C:evil.wav",
-    "Actor_01\\..\\..\\evil.wav",
-    "Actor_1/a.wav",
-    "Actor_٠١/a.wav",  # other scripts have digits too
-    "Actor_01/deeper/a.wav",
-    "Actor_01/a.exe",
-    "Actor_01/.a.wav",
-    "Actor_01/a.wav\n",
-    "a.wav",
-    "README.txt",
-)
-ONE_GOOD = make_zip([GOOD])
-UNSAFE = {
-    **{repr(name): make_zip([GOOD, (name, b"evil")]) for name in ODD_NAMES},
-    "NUL in a name": make_zip([GOOD, ("Actor_01/a.wavX.exe", b"")]).replace(b"wavX", b"wav\0"),
-    "symlink": make_zip([GOOD, (of_kind(stat.S_IFLNK), b"/etc/hostname")]),
-    "device": make_zip([GOOD, (of_kind(stat.S_IFCHR), b"")]),
-    "encrypted": patched(ONE_GOOD, 8, b"\1"),
-    "unusual compression": zip_by(zipfile.ZIP_LZMA),
-    "same name twice": make_zip([GOOD, GOOD]),
-    "same name but for case": make_zip([("Actor_01/A.wav", b"1"), ("Actor_01/a.wav", b"2")]),
-    "too many entries": make_zip([(f"Actor_01/{n}.wav", b"") for n in range(5001)]),
-    "bomb": make_zip([GOOD, ("Actor_01/bomb.wav", bytes(download.MAX_ENTRY + 1))]),
-    "bomb that declares little": patched(
-        make_zip([("Actor_01/bomb.wav", bytes(10**6))]), 24, (1000).to_bytes(4, "little")
-    ),
-    "declares more than it has": patched(ONE_GOOD, 24, (1000).to_bytes(4, "little")),
-    "wrong CRC": patched(ONE_GOOD, 16, b"\0\0\0\0"),
-    "offset that leads nowhere": ONE_GOOD[:-10] + b"\xff\xff\0\0" + ONE_GOOD[-6:],
-    "name in no encoding": make_zip([("Actor_01/\u00e9.wav", b"")]).replace(b"\xc3", b"\xff"),
-    "entry that begins before the archive": ONE_GOOD[len(GOOD[0]) :],
-    "contents cut off": patched(zip_by(zipfile.ZIP_STORED), 20, b"\xff\xff\0\0" * 2),
-    "contents that do not inflate": re.sub(rb"(?<=\.wav).", b"\xff", ONE_GOOD, count=1),
-    "zip of the future": patched(ONE_GOOD, 6, b"\xff\0"),
-    "no zip": b"not a zip at all",
-    "empty": make_zip([]),
-    "no recordings": make_zip([("Actor_01/", b""), ("__MACOSX/Actor_01/._a.wav", b"")]),
-}
-
-
-def refused(content: bytes, server: Server, tmp_path: Path) -> None:
-    """Check that an archive, though it has the right MD5, is refused and nothing is written."""
-    folder = tmp_path / "deep" / "ravdess"
-    server.files["/speech.zip"] = content
-    archives = {"speech": archive_of("speech.zip", content)}
-    with pytest.raises(UnsafeArchiveError, match=r"^speech\.zip ") as caught:
-        download_ravdess(folder, url=server.url, parts=["speech"], archives=archives)
-    assert caught.value.code == "unsafe-archive"
-    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
-
-
-@pytest.mark.parametrize("kind", UNSAFE)
-def test_unsafe_archives_are_refused(server: Server, tmp_path: Path, kind: str) -> None:
-    refused(UNSAFE[kind], server, tmp_path)
-
-
-def test_many_entries_that_are_too_large_together_are_refused(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "MAX_TOTAL", 10**6)
-    entries = [(f"Actor_01/{n}.wav", bytes(10**5)) for n in range(11)]
-    refused(make_zip([*entries]), server, tmp_path)
-
-
-def test_harmless_extras_are_left_out(server: Server, tmp_path: Path) -> None:
-    extras = ("Actor_01/", "__MACOSX/Actor_01/._a.wav", ".DS_Store", "Actor_01/.DS_Store")
-    content = make_zip([GOOD, *((name, b"") for name in extras)])
-    server.files["/speech.zip"] = content
-    archives = {"speech": archive_of("speech.zip", content)}
-    download_ravdess(tmp_path, url=server.url, parts=["speech"], archives=archives)
-    assert contents(tmp_path) == dict([GOOD])
+        download_ravdess(tmp_path, url=server.url, archives={"song": ARCHIVES["song"]})
+    assert contents(tmp_path) == {}
 
 
 # Folders and arguments
@@ -666,7 +531,7 @@ def test_too_little_room_is_told_before_anything_is_fetched(server: Server, tmp_
     with pytest.raises(OutputError, match=r"Not enough room in .*3750000\.00 GB are needed"):
         download_ravdess(tmp_path, url=server.url, archives=huge)
     assert server.requests == []
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
 
 
 def test_a_disk_that_refuses_more_is_told_and_resumable(server: Server, tmp_path: Path) -> None:
@@ -686,12 +551,6 @@ def test_a_disk_that_refuses_more_is_told_and_resumable(server: Server, tmp_path
     "url", ["ftp://example.org", "file:///etc", "example.org/files", "http://", "http://[", ""]
 )
 def test_addresses_that_are_not_http_are_refused(tmp_path: Path, url: str) -> None:
-    with pytest.raises(DownloadError, match="begins with http:// or https://"):
+    with pytest.raises(DownloadError, match="begin with http:// or https://"):
         download_ravdess(tmp_path / "ravdess", url=url, archives=ONE)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"no part 'video'\. Choose from: speech, song"):
-        download_ravdess(tmp_path / "ravdess", parts=["video"])
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}

@@ -19,8 +19,6 @@ from ser.errors import OutputError
 
 RAVDESS = assets.ROOT / "data" / "ravdess"
 
-_PHASES = {"download": "Downloading", "check": "Checking", "unzip": "Unpacking"}
-
 
 def choose() -> Path:
     """Let the user choose a corpus; returns its folder or CSV file, which may not exist."""
@@ -129,13 +127,7 @@ def _download(folder: str) -> None:
     url = os.environ.get("SER_RAVDESS_URL", download.BASE_URL)
 
     def work(task: Task) -> None:
-        download.download_ravdess(
-            folder,
-            url=url,
-            archives=download.ARCHIVES,
-            progress=lambda now: task.note(f"{_PHASES[now.phase]} {now.part}", now.done, now.total),
-            stop=lambda: task.stopping,
-        )
+        download.download_ravdess(folder, url=url, archives=download.ARCHIVES, progress=task.report)
 
     tasks.start(("download", folder), work, "Asking for RAVDESS")
 
