@@ -155,7 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
     _jobs(sub)
 
-    sub = command("adapt", _adapt, "adapt a model to a voice with a few labelled recordings (few-shot)")
+    sub = command(
+        "adapt", _adapt, "adapt a model to a voice with a few labelled recordings (few-shot)"
+    )
     sub.add_argument("model", type=Path, metavar="BUNDLE", help="the model, which stays as it is")
     _corpus(sub, "--data")
     sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE2", help="new folder")

@@ -155,7 +155,7 @@ def test_the_shipped_model_was_tested_on_clips_it_never_heard(report):
     assert report["n_seen_in_training"] == 0
     split = json.loads((MODEL / "split.json").read_text())
     assert not set(split["test"]) & set(split["train"] + split["validation"])
-    heard = {clip.removeprefix("ravdess:") for clip in read_manifest(MODEL).training_clips["ids"]}
+    heard = {clip.removeprefix("ravdess:") for clip in read_manifest(MODEL).training_clips.ids}
     assert not heard & {name.split(".")[0] for name in split["test"]}
     recalls = [c["recall"] * c["support"] for c in report["per_class"].values()]
     assert sum(recalls) / 491 == pytest.approx(report["accuracy"])

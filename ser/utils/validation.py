@@ -26,11 +26,9 @@ def first_problem(error: ValidationError) -> str:
     Examples
     --------
     >>> from typing import Annotated
-    >>> from pydantic import BaseModel, Field, ValidationError
-    >>> class Fold(BaseModel):
-    ...     accuracy: Annotated[float, Field(ge=0, le=1)]
-    >>> class Study(BaseModel, extra="forbid"):
-    ...     folds: list[Fold]
+    >>> from pydantic import Field, ValidationError, create_model
+    >>> Fold = create_model("Fold", accuracy=Annotated[float, Field(ge=0, le=1)])
+    >>> Study = create_model("Study", __config__={"extra": "forbid"}, folds=list[Fold])
     >>> def problem(text):
     ...     try:
     ...         Study.model_validate_json(text)

@@ -160,7 +160,8 @@ def test_damage_anywhere_never_changes_a_feature(compute, paths, tmp_path, monke
     first = compute(paths[:1], copies=1)
     (entry,) = (tmp_path / "cache").rglob("*.npz")
     good = entry.read_bytes()
-    monkeypatch.setattr(feature_cache, "_compute", lambda *_: (first.clean[0], first.copies[0]))
+    made = ({"features": first.clean[0]}, {"features": first.copies[0]})
+    monkeypatch.setattr(feature_cache, "_compute", lambda *_: made)
     rng = np.random.default_rng(0)
     headers = [*range(60, 190), *range(len(good) - 150, len(good))]
     for place in [*headers, *rng.integers(0, len(good), 100)]:
@@ -260,7 +261,12 @@ def test_progress_is_told(compute, paths):
 
 def test_saved_features_come_back_without_pickle(compute, paths, tmp_path):
     found = compute(paths)
-    save_features(tmp_path / "out" / "f.npz", found, ["sad", "fearful", "calm"], ["a", "bé", "c"])
+    save_features(
+        tmp_path / "out" / "f.npz",
+        {"features": found},
+        ["sad", "fearful", "calm"],
+        ["a", "bé", "c"],
+    )
     with np.load(tmp_path / "out" / "f.npz", allow_pickle=False) as archive:
         assert sorted(archive) == ["emotions", "features", "names"]
         assert np.array_equal(archive["features"], found.clean)
@@ -271,5 +277,5 @@ def test_saved_features_come_back_without_pickle(compute, paths, tmp_path):
 @pytest.mark.parametrize("name", ["f.npy", "f", "f.npz.gz"])
 def test_another_ending_is_refused(compute, tmp_path, name):
     with pytest.raises(OutputError, match=r"must end in \.npz"):
-        save_features(tmp_path / name, compute([]), [], [])
+        save_features(tmp_path / name, {"features": compute([])}, [], [])
     assert not (tmp_path / name).exists()

@@ -55,7 +55,7 @@ def test_the_original_stays_untouched_and_the_same_takes_teach_the_same(
     few_shot.adapt(recognizer, enrolment, tmp_path / "again")
     assert checksums(finished_run.folder) == before
     first, second = Recognizer.load(adapted), Recognizer.load(tmp_path / "again")
-    assert first.manifest.embedding_sha256 == second.manifest.embedding_sha256
+    assert first.manifest.embedding.sha256 == second.manifest.embedding.sha256
     assert first.manifest.temperature == second.manifest.temperature
     np.testing.assert_array_equal(
         *(r.predict(enrolment.clips["path"][0])[list(LABELS)] for r in (first, second))
@@ -105,8 +105,8 @@ def test_manifest_and_card_name_the_parent_and_the_takes(recognizer, adapted, en
     assert learned["parent_sha256"] == parent.model_sha256
     assert sum(learned["recordings"].values()) == len(enrolment) == 30
     assert manifest.model_sha256 != parent.model_sha256
-    assert set(manifest.training_clips["audio"]) == {
-        *parent.training_clips["audio"],
+    assert set(manifest.training_clips.audio) == {
+        *parent.training_clips.audio,
         *enrolment.clips["audio"],
     }
     card = (adapted / "MODEL_CARD.md").read_text()
@@ -184,7 +184,7 @@ def test_what_was_learned_can_be_built_upon(adapted, clips, tmp_path):
     both = Recognizer.load(tmp_path / "both")
     found = both.predict_files(more["path"].tolist(), n_jobs=1)
     assert (found["emotion"] == more["emotion"]).mean() > 0.8
-    assert set(both.manifest.training_clips["audio"]) >= {*clips["audio"], *more["audio"]}
+    assert set(both.manifest.training_clips.audio) >= {*clips["audio"], *more["audio"]}
     assert both.manifest.training["adapted"]["parent"] == "mine"
 
 

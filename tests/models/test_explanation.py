@@ -38,13 +38,17 @@ def test_a_model_that_looks_at_one_place_is_explained_by_it(recognizer, finished
     angry = looking.labels.index("angry")
 
     def logits(inputs):
+        inputs = inputs["features"]
         result = np.zeros((len(inputs), 8), np.float32)
         evidence = np.abs(inputs[:, 1, 31:62, 1] - looking.feature_means[1, 0, 1]).mean(axis=1)
         result[:, angry] = 1 + 0.01 * evidence
         return result
 
     activations = looking.embedding.mean
-    looking.network = lambda inputs: (logits(inputs), np.tile(activations, (len(inputs), 1)))
+    looking._network = lambda inputs: (
+        logits(inputs),
+        np.tile(activations, (len(inputs["features"]), 1)),
+    )
     why = explain(looking, audio.load_audio(CLIPS[0]))
     assert why.emotion == "angry"
     rows = why.rows.set_index("name")["effect"]

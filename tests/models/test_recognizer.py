@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import soundfile
@@ -184,7 +182,7 @@ def test_an_answer_below_the_least_confidence_is_uncertain_and_says_why(recogniz
     shy = Recognizer.load(finished_run.folder)
     confidence = recognizer.predict(CLIPS[0])[list(EMOTIONS)].max(axis=1).iloc[0]
     for least, verdict in ((confidence - 0.01, "sure"), (confidence + 0.01, "uncertain")):
-        shy.manifest = replace(recognizer.manifest, min_confidence=least)
+        shy.manifest = recognizer.manifest.model_copy(update={"min_confidence": least})
         row = shy.predict(CLIPS[0]).iloc[0]
         assert row["verdict"] == verdict
         assert row["emotion"] == recognizer.predict(CLIPS[0])["emotion"].iloc[0]

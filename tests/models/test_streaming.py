@@ -144,7 +144,7 @@ def test_nothing_is_heard_after_stop_and_no_thread_stays(recognizer):
 
 def test_a_failure_is_told(recognizer):
     class Broken(Recognizer):
-        def predict(self, source, *, name=None):
+        def predict(self, source, *, sampling_rate=None, name=None):
             raise RuntimeError("the network is upside down")
 
     broken = Broken.__new__(Broken)

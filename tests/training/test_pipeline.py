@@ -93,10 +93,10 @@ def test_every_epoch_is_on_record(finished_run):
 def test_the_manifest_lists_what_was_heard_and_no_test_clip(finished_run):
     manifest = read_manifest(finished_run.folder)
     split = json.loads((finished_run.folder / "split.json").read_text())
-    heard = {clip.removeprefix("ravdess-style:") for clip in manifest.training_clips["ids"]}
+    heard = {clip.removeprefix("ravdess-style:") for clip in manifest.training_clips.ids}
     assert heard == {name.removesuffix(".flac") for name in split["train"] + split["validation"]}
     assert not heard & {name.removesuffix(".flac") for name in split["test"]}
-    assert len(manifest.training_clips["audio"]) == len(heard)
+    assert len(manifest.training_clips.audio) == len(heard)
 
 
 def test_the_report_is_about_the_test_clips(finished_run):
