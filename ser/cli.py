@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import ser
 import ser.labels
-from ser.assets import ROOT, SHIPPED_MODEL
+from ser.assets import MODELS, SAMPLES, SHIPPED_MODEL
 from ser.errors import DataError, SerError, Stopped
 
 _EXAMPLES = """\
@@ -241,6 +241,7 @@ def _training_options(
 
 
 def _info(options: argparse.Namespace) -> None:
+    from ser.app import workspace
     from ser.data import corpora
     from ser.evaluation import report
     from ser.models import bundle
@@ -251,7 +252,7 @@ def _info(options: argparse.Namespace) -> None:
     versions = ((k, v) for k, v in environment["versions"].items() if k != "ser")
     print("  " + ", ".join(f"{name} {number}" for name, number in versions))
     print("\nModels")
-    for folder in bundle.find_bundles(ROOT / "models"):
+    for folder in bundle.find_bundles(MODELS):
         figures = report.read_report(folder)
         found = "no report"
         if figures:
@@ -263,7 +264,7 @@ def _info(options: argparse.Namespace) -> None:
             )
         print(f"  {_shown(folder)}: {found}")
     print("\nCorpora")
-    for folder in sorted(p for p in (ROOT / "data").glob("*") if p.is_dir()):
+    for folder in [SAMPLES, *workspace.corpora()]:
         try:
             clips = corpora.scan(folder).clips
         except DataError:

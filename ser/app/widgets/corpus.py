@@ -17,8 +17,6 @@ from ser.data import download, inspection
 from ser.data.inspection import Index
 from ser.errors import OutputError
 
-RAVDESS = assets.ROOT / "data" / "ravdess"
-
 _PHASES = {"download": "Downloading", "check": "Checking", "unzip": "Unpacking"}
 
 
@@ -109,7 +107,7 @@ def _offer_ravdess() -> None:
     accepted = st.checkbox("I accept this licence", key="licence")
     typed = st.text_input(
         "Destination folder",
-        value=str(RAVDESS),
+        value=str(workspace.data() / "ravdess"),
         help="Made if it is missing. A download that was stopped goes on from what is there.",
     ).strip()
     if st.button(
