@@ -6,6 +6,7 @@ import runpy
 
 import pytest
 
+from ser.assets import SHIPPED_MODEL
 from ser.cli import main
 from ser.evaluation.metrics import evaluate
 from ser.evaluation.report import predictions_of
@@ -14,7 +15,7 @@ from tests.tiny import SAMPLES
 
 PROJECT = SAMPLES.parent.parent
 README = (PROJECT / "README.md").read_text()
-MODEL = PROJECT / "models" / "ravdess"
+MODEL = SHIPPED_MODEL
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_the_shipped_model_loads_and_is_small():
 
 def test_every_command_of_the_readme_exists(capsys):
     commands = set(re.findall(r"`ser ([a-z]+)", README))
-    assert len(commands) == 10
+    assert len(commands) == 11
     for command in commands:
         with pytest.raises(SystemExit) as exit:
             main([command, "--help"])
