@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import ser
 import ser.labels
-from ser.assets import ROOT, SHIPPED_MODEL
+from ser.assets import MODELS, SAMPLES, SHIPPED_MODEL
 from ser.errors import DataError, SerError, Stopped
 
 _EXAMPLES = """\
@@ -25,6 +25,7 @@ examples:
   ser predict interview.mp3 --timeline              and every second of a long recording
   ser scan data/samples                             what is in this folder?
   ser plot my-voice.wav --out my-voice.png          what does the model see?
+  ser app                                           all of that in a browser
   ser train --data data/samples --out runs/first    train a model of your own
   ser evaluate runs/first --data data/samples --json report.json
 
@@ -89,6 +90,18 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
         sub.set_defaults(run=run)
         return sub
+
+    sub = command("app", _app, "open the web app, until Ctrl-C")
+    sub.add_argument("--port", type=_port, metavar="N", help="the first free one from 8501")
+    sub.add_argument(
+        "--address",
+        metavar="HOST",
+        default="localhost",
+        help="where to listen; 0.0.0.0 lets other computers in (localhost)",
+    )
+    sub.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="do not open a browser"
+    )
 
     command("info", _info, "versions, models with their figures, and corpora found here")
 
@@ -215,6 +228,12 @@ def _seed(text: str) -> int:
     return seed
 
 
+def _port(text: str) -> int:
+    if not 1 <= (port := int(text)) <= 65_535:
+        raise argparse.ArgumentTypeError("use 1 to 65535")
+    return port
+
+
 def _training_options(
     parser: argparse.ArgumentParser, protocol: str, protocols: Sequence[str] | None = None
 ) -> None:
@@ -249,7 +268,14 @@ def _training_options(
     parser.add_argument("--learning-rate", type=float, metavar="X", help="highest value (0.002)")
 
 
+def _app(options: argparse.Namespace) -> None:
+    from ser.app import server
+
+    server.serve(port=options.port, address=options.address, browser=options.browser)
+
+
 def _info(options: argparse.Namespace) -> None:
+    from ser.app import workspace
     from ser.data import corpora
     from ser.evaluation import report
     from ser.models import bundle
@@ -260,7 +286,7 @@ def _info(options: argparse.Namespace) -> None:
     versions = ((k, v) for k, v in environment["versions"].items() if k != "ser")
     print("  " + ", ".join(f"{name} {number}" for name, number in versions))
     print("\nModels")
-    for folder in bundle.find_bundles(ROOT / "models"):
+    for folder in bundle.find_bundles(MODELS):
         figures = report.read_report(folder)
         found = "no report"
         if figures:
@@ -272,7 +298,7 @@ def _info(options: argparse.Namespace) -> None:
             )
         print(f"  {_shown(folder)}: {found}")
     print("\nCorpora")
-    for folder in sorted(p for p in (ROOT / "data").glob("*") if p.is_dir()):
+    for folder in [SAMPLES, *workspace.corpora()]:
         try:
             clips = corpora.scan(folder).clips
         except DataError:

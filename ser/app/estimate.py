@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ser import assets
-from ser.app import workspace
+from ser.app import processes, workspace
 from ser.audio.features import SPECTRAL
 from ser.data import feature_cache
 from ser.data.feature_cache import Features
@@ -145,7 +145,7 @@ def measure_apart() -> Speed:
     """
     done = subprocess.run(
         [sys.executable, "-m", "ser.app.estimate"],
-        cwd=assets.ROOT,
+        cwd=processes.working_folder(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
