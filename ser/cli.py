@@ -214,7 +214,7 @@ def _training_options(
     parser: argparse.ArgumentParser, protocol: str, protocols: Sequence[str] | None = None
 ) -> None:
     from ser.data.splits import PROTOCOLS
-    from ser.training.pipeline import PRESETS
+    from ser.training.config import PRESETS
 
     sizes = "; ".join(
         f"{name}: {values['epochs']} epochs, {values['copies']} augmented copies per clip, "
@@ -377,17 +377,17 @@ def _train(options: argparse.Namespace) -> None:
 def _config(options: argparse.Namespace) -> Any:
     """Build the configuration: the preset, and over it whatever was given."""
     from ser.data import corpora, splits
-    from ser.training import pipeline
+    from ser.training.config import PRESETS, TrainingConfig
 
     corpora.scan(options.data)  # refuse a wrong folder before anything is made
-    given = {f.name: getattr(options, f.name, None) for f in fields(pipeline.TrainingConfig)}
+    given = {f.name: getattr(options, f.name, None) for f in fields(TrainingConfig)}
     given = {k: v for k, v in given.items() if v is not None} | {"data": str(options.data)}
     if (protocol := given.get("protocol")) in splits.FOLDS:
         given.setdefault("folds", splits.FOLDS[protocol])
-    preset = pipeline.PRESETS[options.preset]
+    preset = PRESETS[options.preset]
     if options.members is not None:
         given["model"] = replace(preset["model"], members=options.members)
-    return pipeline.TrainingConfig(**{**preset, **given})
+    return TrainingConfig(**{**preset, **given})
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -26,8 +26,8 @@ from ser.data.feature_cache import Features
 from ser.errors import SerError
 from ser.evaluation import robustness
 from ser.models.networks import ModelConfig
-from ser.training import pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training import fitting, pipeline
+from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import read_json, write_json
 
@@ -195,7 +195,7 @@ def _two_epochs(members: int, folder: Path) -> list[float]:
     clean = rng.normal(size=(count, *CONTRACT.input_shape)).astype(np.float32)
     truth = rng.integers(0, labels, count)
     run = Run(folder)
-    pipeline.fit(
+    fitting.fit(
         Features(clean, clean[:, None].astype(np.float16)),
         np.eye(labels, dtype=np.float32)[truth],
         clean[: 2 * labels],

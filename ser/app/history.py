@@ -18,7 +18,7 @@ import pandas as pd
 from ser.errors import RunError, SerError
 from ser.evaluation import report
 from ser.training import runs
-from ser.training.pipeline import PRESETS, TrainingConfig
+from ser.training.config import PRESETS, TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs
 
 DAMAGED = "damaged"

@@ -25,7 +25,7 @@ from ser.app import workspace
 from ser.data import corpora, splits
 from ser.errors import OutputError, RunError
 from ser.training import pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training.config import TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs
 
 LOG_FILE = "log.txt"

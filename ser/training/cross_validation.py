@@ -14,7 +14,7 @@ from ser.errors import RunError, Stopped
 from ser.evaluation import metrics, report
 from ser.models.recognizer import SURE
 from ser.training import pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import read_json, write_json
 

@@ -5,7 +5,7 @@ import pytest
 
 from ser.app import estimate
 from ser.app.estimate import Speed
-from ser.training.pipeline import PRESETS, TrainingConfig
+from ser.training.config import PRESETS, TrainingConfig
 from tests.tiny import SAMPLES
 
 SPEED = Speed(start=8, build=4, inputs=0.004, clip=0.0002, member=0.001)

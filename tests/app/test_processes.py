@@ -81,8 +81,8 @@ def test_a_training_outlives_the_app_that_started_it(home, corpus):
     code = (
         "import json, sys, time\n"
         "from ser.app import processes\n"
-        "from ser.training import pipeline\n"
-        "processes.start('mine', pipeline.TrainingConfig.from_json(json.loads(sys.argv[1])))\n"
+        "from ser.training.config import TrainingConfig\n"
+        "processes.start('mine', TrainingConfig.from_json(json.loads(sys.argv[1])))\n"
         "print('started', flush=True)\n"
         "time.sleep(1000)\n"
     )

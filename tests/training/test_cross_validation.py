@@ -6,7 +6,7 @@ import pytest
 from ser.errors import RunError, Stopped
 from ser.evaluation.report import predictions_of
 from ser.training import cross_validation, pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training.config import TrainingConfig
 from ser.utils.files import read_json
 from tests.tiny import tiny_config, tiny_corpus
 

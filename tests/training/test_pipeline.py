@@ -17,8 +17,8 @@ from ser.errors import DataError, RunError, Stopped
 from ser.evaluation.report import predictions_of
 from ser.models.bundle import read_manifest
 from ser.models.recognizer import Recognizer, softmax
-from ser.training import pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training import fitting, pipeline
+from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
 
@@ -144,7 +144,7 @@ def test_unheard_speakers_are_unheard(tmp_path, corpus):
 def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     """What reaches the function that trains is exactly the training and the validation part."""
     seen = {}
-    real = pipeline.fit
+    real = fitting.fit
 
     def watch(inputs, targets, validation, y_validation, **rest):
         spoken = targets.max(axis=1) == 1
@@ -153,7 +153,7 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
         seen.update(train=inputs.clean[spoken], validation=validation)
         return real(inputs, targets, validation, y_validation, **rest)
 
-    monkeypatch.setattr(pipeline, "fit", watch)
+    monkeypatch.setattr(fitting, "fit", watch)
     run = tiny_run(tmp_path / "run", corpus, epochs=1)
     split = json.loads((run.folder / "split.json").read_text())
     for part, arrays in seen.items():
@@ -167,13 +167,13 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
     tmp_path, corpus, finished_run, monkeypatch
 ):
     given = []
-    real = pipeline.fit
+    real = fitting.fit
 
     def watch(inputs, targets, *rest, **options):
         given.append(inputs.clean[targets.max(axis=1) == 1])
         return real(inputs, targets, *rest, **options)
 
-    monkeypatch.setattr(pipeline, "fit", watch)
+    monkeypatch.setattr(fitting, "fit", watch)
     run = tiny_run(tmp_path / "run", corpus, refit=True)
     split = json.loads((run.folder / "split.json").read_text())
     paths = [str(corpus / name) for name in split["train"] + split["validation"]]
@@ -320,7 +320,7 @@ def test_a_changed_corpus_is_not_mixed_into_a_run(tmp_path, corpus):
     data = shutil.copytree(corpus, tmp_path / "clips")
     run = pipeline.start(tmp_path / "run", tiny_config(data))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "fit", lambda *_, **__: (_ for _ in ()).throw(Died()))
+        patch.setattr(fitting, "fit", lambda *_, **__: (_ for _ in ()).throw(Died()))
         with pytest.raises(Died):
             pipeline.train(run, n_jobs=1)
     first, second = sorted(data.iterdir())[:2]
@@ -399,9 +399,9 @@ def test_an_epoch_draws_clips_and_copies_alike():
 
     def drawn(clean):
         which = [
-            pipeline._draw(inputs, rows, rng, clean)[:, 0, 0, 0]
+            fitting._draw(inputs, rows, rng, clean)[:, 0, 0, 0]
             for _ in range(20)
-            for (_, rows) in pipeline._batches(50, 16, 2, rng)
+            for (_, rows) in fitting._batches(50, 16, 2, rng)
         ]
         counts = np.bincount(np.concatenate(which).astype(int), minlength=5)
         assert counts.sum() == 20 * 48
@@ -412,7 +412,7 @@ def test_an_epoch_draws_clips_and_copies_alike():
 
 
 def test_members_learn_from_clips_of_their_own():
-    first, second = next(iter(pipeline._batches(50, 50, 2, np.random.default_rng(0))))
+    first, second = next(iter(fitting._batches(50, 50, 2, np.random.default_rng(0))))
     assert sorted(first) == sorted(second) == list(range(50))
     assert (first != second).any()
 
@@ -434,7 +434,7 @@ def test_balanced_training_prefers_no_emotion(tmp_path, balanced, expected):
         ema_decay=0.5,
     )
     run = pipeline.start(tmp_path / "run", config)
-    model, _ = pipeline.fit(
+    model, _ = fitting.fit(
         silent,
         np.eye(8, dtype=np.float32)[y_true],
         silent.clean[:8],

@@ -14,7 +14,7 @@ from ser.app import history, processes, workspace
 from ser.app.widgets import layout, runs
 from ser.app.widgets.corpus import pick
 from ser.data import corpora, splits
-from ser.training.pipeline import PRESETS, TrainingConfig
+from ser.training.config import PRESETS, TrainingConfig
 
 PROTOCOLS = {
     "random": (

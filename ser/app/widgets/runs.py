@@ -14,7 +14,7 @@ from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout, resources
 from ser.errors import SerError
-from ser.training.pipeline import TrainingConfig
+from ser.training.config import TrainingConfig
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
 """What a training goes through, in the order it does."""

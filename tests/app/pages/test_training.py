@@ -8,6 +8,7 @@ import pytest
 from ser import assets
 from ser.app import estimate, history, workspace
 from ser.training import pipeline
+from ser.training.config import PRESETS
 from ser.training.runs import Run
 from ser.utils.files import write_json
 from tests.tiny import SAMPLES, tiny_config
@@ -90,11 +91,11 @@ def test_a_preset_fills_in_the_fields_and_the_estimate_follows(open_training):
     def shown():
         return next(text.value for text in page.caption if "as measured" in text.value)
 
-    assert field(page, "Epochs").value == pipeline.PRESETS["quick"]["epochs"]
+    assert field(page, "Epochs").value == PRESETS["quick"]["epochs"]
     quick = shown()
     field(page, "Preset").set_value("full").run()
-    assert field(page, "Epochs").value == pipeline.PRESETS["full"]["epochs"]
-    assert field(page, "Networks").value == pipeline.PRESETS["full"]["model"].members
+    assert field(page, "Epochs").value == PRESETS["full"]["epochs"]
+    assert field(page, "Networks").value == PRESETS["full"]["model"].members
     assert "-full-" in field(page, "Name").value
     assert shown() != quick
     before = shown()
