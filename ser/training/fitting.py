@@ -18,7 +18,7 @@ from ser.data.feature_cache import Features
 from ser.errors import RunError
 from ser.models.embedding import Embedding, fit_embedding
 from ser.models.networks import build_cnn_lstm, members_of, with_activations
-from ser.models.recognizer import network_function, shifted, softmax
+from ser.models.recognizer import Network, network_function, shifted, softmax
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import atomic_path
@@ -70,16 +70,63 @@ def fit(
 
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
+    model, average = _networks(config, training)
+    optimizer = _optimizer(config, model, clips=len(targets))
+    step = _training_step(config, model, average, optimizer, targets)
+    watch = network_function(with_activations(average))
+
+    watched = validation is not None
+    checkpoint = run.folder / (CHECKPOINT if watched else REFIT_CHECKPOINT)
+    words = "Training" if watched else "Training again, on all clips"
+    state = [*model.variables, *average.variables, *optimizer.variables]
+    epochs = _restore(checkpoint, state)
+    if watched:
+        run.write_epochs(epochs)
+
+    done, total = len(epochs), config.epochs
+    with tqdm(total=total, initial=done, desc=words, unit="epoch", disable=None) as bar:
+        for epoch in range(done, total):
+            run.write_status("training", words, epoch, total)
+            began = time.monotonic()
+            record = {"epoch": epoch + 1, **_train_epoch(config, step, training, targets, epoch)}
+            if validation is not None and y_validation is not None:
+                record |= _validate(watch, validation, y_validation)
+            record["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+            record["seconds"] = time.monotonic() - began
+            epochs.append(record)
+            # The checkpoint holds the records too, so the two files can never disagree for long.
+            _save(checkpoint, state, epochs)
+            if watched:
+                run.write_epochs(epochs)
+            log.info("epoch %d of %d: %s", epoch + 1, total, _in_figures(record))
+            bar.set_postfix(_in_brief(record))
+            bar.update()
+    return average, epochs
+
+
+def _networks(config: TrainingConfig, training: Features) -> tuple[Any, Any]:
+    """Return a network with its first weights, and the one that keeps their running average."""
+    import keras
+
     model = build_cnn_lstm(config.model)
     model.get_layer("rows").adapt(training.clean)
     average = keras.models.clone_model(model)
     average.set_weights(model.get_weights())
     average.get_layer("rows").finalize_state()  # set_weights alone leaves its mean at zero
-    normalise, members = model.get_layer("rows"), members_of(model)
+    return model, average
 
-    clips = len(targets)
+
+def _batch_size(config: TrainingConfig, clips: int) -> tuple[int, int]:
+    """Return clips per step and steps per epoch."""
     size = min(config.batch_size, clips)
-    steps = clips // size
+    return size, clips // size
+
+
+def _optimizer(config: TrainingConfig, model: Any, *, clips: int) -> Any:
+    """Return AdamW whose learning rate rises for some epochs and then falls along a cosine."""
+    import keras
+
+    _, steps = _batch_size(config, clips)
     warmup = min(config.warmup, config.epochs - 1) * steps
     rate = keras.optimizers.schedules.CosineDecay(
         config.learning_rate if warmup == 0 else 0.0,
@@ -89,95 +136,119 @@ def fit(
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
     optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _training_step(
+    config: TrainingConfig,
+    model: Any,
+    average: Any,
+    optimizer: Any,
+    targets: npt.NDArray[np.float32],
+) -> Any:
+    """Return the compiled function that learns from one batch.
+
+    It takes inputs and targets, (members, size, …), and the decay of the running average; it
+    returns, of the speech among them, the summed loss, how many are right, and how many they are.
+    """
+    import keras
+    import tensorflow as tf
+
+    normalise, members = model.get_layer("rows"), members_of(model)
+    pairs = list(zip(average.weights, model.weights, strict=True))
     loss_of = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=config.label_smoothing, reduction=None
     )
     # How much likelier than others a label is among the clips is told to the loss, so that the
     # network does not have to learn it.
     advantage = tf.constant(_advantages(targets) if config.balanced else 0 * targets[0])
-    pairs = list(zip(average.weights, model.weights, strict=True))
+
+    def losses_of(logits: list[Any], wanted: Any, spoken: Any) -> list[Any]:
+        # Non-speech has no label that could be likelier.
+        adjusted = [
+            z + tf.where(own, advantage, 0.0)
+            for z, own in zip(logits, tf.unstack(spoken), strict=True)
+        ]
+        return [loss_of(y, z) for y, z in zip(tf.unstack(wanted), adjusted, strict=True)]
 
     # The members learn in one step, each from clips of its own: they share no weights, so
     # TensorFlow works on them side by side.
     @tf.function
     def step(inputs: Any, wanted: Any, decay: Any) -> tuple[Any, Any, Any]:
+        spoken = tf.reduce_max(wanted, axis=2, keepdims=True) > 0.5
         with tf.GradientTape() as tape:
             logits = [
                 member(normalise(own), training=True)
                 for member, own in zip(members, tf.unstack(inputs), strict=True)
             ]
-            # Non-speech has no label that could be likelier.
-            spoken = tf.reduce_max(wanted, axis=2, keepdims=True) > 0.5
-            adjusted = [
-                z + tf.where(own, advantage, 0.0)
-                for z, own in zip(logits, tf.unstack(spoken), strict=True)
-            ]
-            losses = [loss_of(y, z) for y, z in zip(tf.unstack(wanted), adjusted, strict=True)]
+            losses = losses_of(logits, wanted, spoken)
             loss = tf.add_n([tf.reduce_mean(each) for each in losses])
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         for slow, fast in pairs:
             slow.assign(slow + (fast - slow) * tf.cast(1.0 - decay, slow.dtype))
-        y_true, named = tf.reshape(wanted, [-1, wanted.shape[-1]]), tf.concat(logits, 0)
-        right = tf.equal(tf.argmax(named, axis=1), tf.argmax(y_true, axis=1))
-        spoken = tf.reshape(spoken, [-1])
-        # What is on record is about speech: non-speech has no right answer and a loss of its own.
-        return (
-            tf.reduce_sum(tf.concat(losses, 0)[spoken]),
-            tf.math.count_nonzero(right & spoken),
-            tf.math.count_nonzero(spoken),
-        )
+        return _figures_of_speech(logits, wanted, losses, spoken)
 
-    watch = network_function(with_activations(average))
-    state = [*model.variables, *average.variables, *optimizer.variables]
-    watched = validation is not None
-    checkpoint = run.folder / (CHECKPOINT if watched else REFIT_CHECKPOINT)
-    words = "Training" if watched else "Training again, on all clips"
-    epochs = _restore(checkpoint, state)
-    done = len(epochs)
-    if watched:
-        run.write_epochs(epochs)
-
-    bar = tqdm(total=config.epochs, initial=done, desc=words, unit="epoch", disable=None)
-    for epoch in range(done, config.epochs):
-        run.write_status("training", words, epoch, config.epochs)
-        began = time.monotonic()
-        rng = np.random.default_rng([config.seed, epoch])
-        figures = []
-        clean = 0.5 if epoch >= (1 - config.finish) * config.epochs else 0.0
-        for number, rows in enumerate(_batches(clips, size, len(members), rng)):
-            inputs = np.stack([_draw(training, own, rng, clean) for own in rows])
-            # The average forgets its random beginning faster than its final decay would.
-            count = epoch * steps + number + 1
-            decay = min(config.ema_decay, (1 + count) / (10 + count))
-            result = step(inputs, targets[rows], tf.constant(decay))
-            figures.append([float(value) for value in result])
-        loss, accuracy = np.sum(figures, axis=0)[:2] / max(np.sum(figures, axis=0)[2], 1)
-        record = {"epoch": epoch + 1, "loss": float(loss), "accuracy": float(accuracy)}
-        if validation is not None:
-            probabilities = softmax(watch(validation)[0])
-            chosen = probabilities[np.arange(len(probabilities)), y_validation]
-            right = probabilities.argmax(axis=1) == y_validation
-            record["val_loss"] = float(-np.log(np.maximum(chosen, 1e-12)).mean())
-            record["val_accuracy"] = float(right.mean())
-        record["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-        record["seconds"] = time.monotonic() - began
-        epochs.append(record)
-        # The checkpoint holds the records too, so the two files can never disagree for long.
-        _save(checkpoint, state, epochs)
-        if watched:
-            run.write_epochs(epochs)
-        log.info("epoch %d of %d: %s", epoch + 1, config.epochs, _in_figures(record))
-        shown = {"loss": f"{loss:.3f}"}
-        if watched:
-            shown["validation"] = f"{record['val_accuracy']:.1%}"
-        bar.set_postfix(shown)
-        bar.update()
-    bar.close()
-    return average, epochs
+    return step
 
 
-def place(
+def _figures_of_speech(
+    logits: list[Any], wanted: Any, losses: list[Any], spoken: Any
+) -> tuple[Any, Any, Any]:
+    """Return summed loss, number of right answers and number of clips, all of speech alone.
+
+    Non-speech has no right answer and a loss of its own.
+    """
+    import tensorflow as tf
+
+    y_true, named = tf.reshape(wanted, [-1, wanted.shape[-1]]), tf.concat(logits, 0)
+    right = tf.equal(tf.argmax(named, axis=1), tf.argmax(y_true, axis=1))
+    spoken = tf.reshape(spoken, [-1])
+    return (
+        tf.reduce_sum(tf.concat(losses, 0)[spoken]),
+        tf.math.count_nonzero(right & spoken),
+        tf.math.count_nonzero(spoken),
+    )
+
+
+def _train_epoch(
+    config: TrainingConfig,
+    step: Any,
+    training: Features,
+    targets: npt.NDArray[np.float32],
+    epoch: int,
+) -> dict[str, float]:
+    """Go once through the clips; returns loss and accuracy."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng([config.seed, epoch])
+    clean = 0.5 if epoch >= (1 - config.finish) * config.epochs else 0.0
+    size, steps = _batch_size(config, len(targets))
+    figures = []
+    for number, rows in enumerate(_batches(len(targets), size, config.model.members, rng)):
+        inputs = np.stack([_draw(training, own, rng, clean) for own in rows])
+        # The average forgets its random beginning faster than its final decay would.
+        count = epoch * steps + number + 1
+        decay = min(config.ema_decay, (1 + count) / (10 + count))
+        result = step(inputs, targets[rows], tf.constant(decay))
+        figures.append([float(value) for value in result])
+    loss, right, spoken = np.sum(figures, axis=0)
+    return {"loss": float(loss / max(spoken, 1)), "accuracy": float(right / max(spoken, 1))}
+
+
+def _validate(
+    network: Network, validation: npt.NDArray[np.float32], y_true: npt.NDArray[np.integer]
+) -> dict[str, float]:
+    """Return loss and accuracy on the validation clips."""
+    probabilities = softmax(network(validation)[0])
+    chosen = probabilities[np.arange(len(probabilities)), y_true]
+    return {
+        "val_loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
+        "val_accuracy": float((probabilities.argmax(axis=1) == y_true).mean()),
+    }
+
+
+def fit_model_embedding(
     model: Any,
     training: Features,
     y_true: npt.NDArray[np.integer],
@@ -228,6 +299,14 @@ def _in_figures(record: dict[str, Any]) -> str:
         words += f"validation: loss {record['val_loss']:.3f}, "
         words += f"accuracy {record['val_accuracy']:.1%}; "
     return words + f"{record['seconds']:.1f} s"
+
+
+def _in_brief(record: dict[str, Any]) -> dict[str, str]:
+    """Say what an epoch brought, beside the bar."""
+    shown = {"loss": f"{record['loss']:.3f}"}
+    if "val_accuracy" in record:
+        shown["validation"] = f"{record['val_accuracy']:.1%}"
+    return shown
 
 
 def _advantages(targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

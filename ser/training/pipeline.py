@@ -10,24 +10,30 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from ser import __version__
 from ser.audio.config import CONTRACT
 from ser.data import corpora, feature_cache, splits
+from ser.data.feature_cache import Features
+from ser.data.splits import Split
 from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.evaluation import metrics, report
 from ser.models import bundle
+from ser.models.embedding import Embedding
 from ser.models.recognizer import Recognizer, calibrated
 from ser.training import fitting
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import atomic_path, read_json, write_json
+from ser.utils.parallel import Progress
 
 LIBRARIES = ("keras", "librosa", "numpy", "pandas", "scikit-learn", "soundfile", "tensorflow")
 
@@ -144,14 +150,28 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
         "other versions are installed now, and a run must be of one piece. Install the versions "
         "in its environment.json again",
     )
+    clips = _clips(run, config, n_jobs)
+    split = _split(run, config, clips)
+    trained = _fit(run, config, clips, split, n_jobs)
+    _save(run, config, clips, split, trained)
+    result = _test(run, config, clips.iloc[split.test], n_jobs)
+    result["training_seconds"] = round(sum(epoch["seconds"] for epoch in trained.epochs), 1)
+    report.write_all(run.folder, result, run.read_epochs())
+    return result
 
-    def progress(what: str, done: int, total: int) -> None:
-        run.write_status("preparing", what, done, total)
 
-    corpus = corpora.inspect(corpora.scan(config.data), n_jobs=n_jobs, progress=progress)
-    clips = corpus.clips
+def _clips(run: Run, config: TrainingConfig, n_jobs: int) -> pd.DataFrame:
+    """Return the clips of the corpus that can be used, and put the others on record."""
+    corpus = corpora.inspect(
+        corpora.scan(config.data), n_jobs=n_jobs, progress=_progress(run, "preparing")
+    )
     with atomic_path(run.folder / "skipped.csv") as temporary:
         corpus.skipped.to_csv(temporary, index=False)
+    return corpus.clips
+
+
+def _split(run: Run, config: TrainingConfig, clips: pd.DataFrame) -> Split:
+    """Say which clips train and which test, the same ones in a run that is resumed."""
     split = splits.make_split(
         clips,
         config.protocol,
@@ -167,104 +187,161 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
         | {part: clips["name"].iloc[rows].tolist() for part, rows in parts.items()},
         "the corpus has changed, and other clips would train and test now. Restore the corpus",
     )
+    return split
 
-    training = feature_cache.compute_features(
-        clips["path"].iloc[split.train].tolist(),
-        copies=config.copies,
-        seed=config.seed,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
-    held_out = feature_cache.compute_features(
-        clips["path"].iloc[split.validation].tolist(),
-        copies=config.copies if config.refit else 0,
-        seed=config.seed,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
-    codes = {label: i for i, label in enumerate(CONTRACT.labels)}
-    y_true = clips["emotion"].map(codes).to_numpy()
-    y_validation = y_true[split.validation]
+
+@dataclass(frozen=True)
+class _Examples:
+    """What a network learns from."""
+
+    features: Features
+    y_true: npt.NDArray[np.integer]
+    speakers: npt.NDArray[np.str_]
+
+    def joined(self, other: _Examples) -> _Examples:
+        return _Examples(
+            self.features.joined(other.features),
+            np.concatenate([self.y_true, other.y_true]),
+            np.concatenate([self.speakers, other.speakers]),
+        )
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A network and what else its bundle holds, with the records of every epoch it took."""
+
+    model: Any
+    embedding: Embedding
+    temperature: float
+    min_confidence: float
+    epochs: list[dict[str, Any]]
+
+
+def _fit(
+    run: Run, config: TrainingConfig, clips: pd.DataFrame, split: Split, n_jobs: int
+) -> _Trained:
+    """Train a network, calibrate it, and train it again on all clips if that is wanted."""
+    training = _examples(run, config, clips.iloc[split.train], config.copies, n_jobs)
+    copies = config.copies if config.refit else 0
+    held_out = _examples(run, config, clips.iloc[split.validation], copies, n_jobs)
+    validation = held_out.features.clean
     sounds = feature_cache.nonspeech_features(
         round(config.nonspeech * len(split.train)),
         copies=config.copies,
         seed=config.seed,
         n_jobs=n_jobs,
-        progress=progress,
+        progress=_progress(run, "preparing"),
     )
-    one_hot = np.eye(len(CONTRACT.labels), dtype=np.float32)
-    # Where nobody speaks, no emotion is any likelier than the others.
-    nothing = np.full((len(sounds.clean), len(one_hot)), 1 / len(one_hot), np.float32)
-    speakers = clips["speaker"].to_numpy(str)
     model, epochs = fitting.fit(
-        training.joined(sounds),
-        np.concatenate([one_hot[y_true[split.train]], nothing]),
-        held_out.clean,
-        y_validation,
+        training.features.joined(sounds),
+        _targets(training.y_true, nonspeech=len(sounds.clean)),
+        validation,
+        held_out.y_true,
         config=config,
         run=run,
     )
-
     run.write_status("evaluating", "Calibrating")
-    embedding, logits, distances = fitting.place(
-        model, training, y_true[split.train], speakers[split.train], held_out.clean
+    embedding, logits, distances = fitting.fit_model_embedding(
+        model, training.features, training.y_true, training.speakers, validation
     )
-    temperature = metrics.fit_temperature(logits, y_validation)
-    used = np.concatenate([split.train, split.validation])
+    temperature = metrics.fit_temperature(logits, held_out.y_true)
+    min_confidence = metrics.fit_min_confidence(calibrated(logits, distances, temperature))
     if config.refit:
         everything = training.joined(held_out)
         model, more = fitting.fit(
-            everything.joined(sounds),
-            np.concatenate([one_hot[y_true[used]], nothing]),
+            everything.features.joined(sounds),
+            _targets(everything.y_true, nonspeech=len(sounds.clean)),
             config=config,
             run=run,
         )
-        epochs += more
-        again, *_ = fitting.place(model, everything, y_true[used], speakers[used], held_out.clean)
+        again, *_ = fitting.fit_model_embedding(
+            model, everything.features, everything.y_true, everything.speakers, validation
+        )
         # How far an unseen clip lies is only known from before they were heard.
         embedding = replace(again, threshold=embedding.threshold)
-    learned = clips.iloc[used]
+        epochs = epochs + more
+    return _Trained(model, embedding, temperature, min_confidence, epochs)
+
+
+def _examples(
+    run: Run, config: TrainingConfig, clips: pd.DataFrame, copies: int, n_jobs: int
+) -> _Examples:
+    features = feature_cache.compute_features(
+        clips["path"].tolist(),
+        copies=copies,
+        seed=config.seed,
+        n_jobs=n_jobs,
+        progress=_progress(run, "preparing"),
+    )
+    codes = {label: i for i, label in enumerate(CONTRACT.labels)}
+    return _Examples(
+        features, clips["emotion"].map(codes).to_numpy(int), clips["speaker"].to_numpy(str)
+    )
+
+
+def _targets(y_true: npt.NDArray[np.integer], *, nonspeech: int) -> npt.NDArray[np.float32]:
+    """Return the probability of each label, of clips and after them of sounds that are no speech.
+
+    Where nobody speaks, no emotion is any likelier than the others.
+    """
+    labels = len(CONTRACT.labels)
+    nothing = np.full((nonspeech, labels), 1 / labels, np.float32)
+    return np.concatenate([np.eye(labels, dtype=np.float32)[y_true], nothing])
+
+
+def _save(
+    run: Run, config: TrainingConfig, clips: pd.DataFrame, split: Split, trained: _Trained
+) -> None:
+    """Make a model bundle of the run."""
+    heard = clips.iloc[np.concatenate([split.train, split.validation])]
     bundle.save_bundle(
         run.folder,
-        model,
-        embedding,
+        trained.model,
+        trained.embedding,
         name=run.folder.resolve().name,
-        temperature=temperature,
-        min_confidence=metrics.fit_min_confidence(calibrated(logits, distances, temperature)),
+        temperature=trained.temperature,
+        min_confidence=trained.min_confidence,
         training={
             "config": config.to_json(),
             "corpora": sorted(clips["corpus"].unique()),
-            "n_train": len(used if config.refit else split.train),
+            "n_train": len(heard if config.refit else split.train),
             "n_validation": len(split.validation),
             "refit": config.refit,
             "n_test": len(split.test),
         },
         training_clips={
-            "ids": sorted(set(learned["clip_id"]) - {""}),
-            "audio": sorted(set(learned["audio"])),
+            "ids": sorted(set(heard["clip_id"]) - {""}),
+            "audio": sorted(set(heard["audio"])),
         },
         versions=environment()["versions"],
     )
 
-    def tested(what: str, done: int, total: int) -> None:
-        run.write_status("evaluating", what, done, total)
 
+def _test(run: Run, config: TrainingConfig, clips: pd.DataFrame, n_jobs: int) -> dict[str, Any]:
+    """Report what the model says of clips it has never met."""
     recognizer = Recognizer.load(run.folder)  # tested as it will be used: from its files
-    test = clips.iloc[split.test]
+    progress = _progress(run, "evaluating")
     result = report.evaluate_clips(
         recognizer,
-        test,
+        clips,
         root=config.data,
         protocol=config.protocol,
         seed=config.seed,
         n_jobs=n_jobs,
-        progress=tested,
+        progress=progress,
     )
-    result["training_seconds"] = round(sum(epoch["seconds"] for epoch in epochs), 1)
     if config.protocol == "random":  # a fold is only a part of its study
-        result |= report.evaluate_robustness(recognizer, test, n_jobs=n_jobs, progress=tested)
-    report.write_all(run.folder, result, run.read_epochs())
+        result |= report.evaluate_robustness(recognizer, clips, n_jobs=n_jobs, progress=progress)
     return result
+
+
+def _progress(run: Run, state: str) -> Progress:
+    """Return what puts the progress of a step into the status of the run."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        run.write_status(state, what, done, total)
+
+    return progress
 
 
 def share_cores(members: int) -> None:
