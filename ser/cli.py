@@ -281,9 +281,10 @@ def _shown(path: Path) -> str:
 
 def _scan(options: argparse.Namespace) -> None:
     from ser.data import corpora
+    from ser.data.inspection import inspect_corpus
     from ser.utils.files import atomic_path
 
-    corpus = corpora.inspect(corpora.scan(options.corpus), n_jobs=options.n_jobs)
+    corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
     clips = corpus.clips
     if options.csv:
         with atomic_path(options.csv) as temporary:
@@ -331,9 +332,10 @@ def _plot(options: argparse.Namespace) -> None:
 
 
 def _features(options: argparse.Namespace) -> None:
-    from ser.data import corpora, feature_cache
+    from ser.data import feature_cache
+    from ser.data.inspection import inspect_corpus
 
-    corpus = corpora.inspect(corpora.scan(options.corpus), n_jobs=options.n_jobs)
+    corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
     clips = corpus.clips
     inputs = feature_cache.compute_features(clips["path"].tolist(), n_jobs=options.n_jobs)
     feature_cache.save_features(
@@ -419,7 +421,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _evaluate_adaptation(options: argparse.Namespace) -> None:
-    from ser.data import corpora
+    from ser.data.inspection import inspect_corpus
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
     from ser.utils.files import write_json
@@ -429,7 +431,7 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
             "--protocol few-shot knows --json, but neither --html, --csv nor --robustness."
         )
     recognizer = _load(options.model)
-    corpus = corpora.inspect(corpora.scan(options.data), n_jobs=options.n_jobs)
+    corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
     result = few_shot.study(
         recognizer,
         enrol(recognizer, corpus.clips, n_jobs=options.n_jobs),
@@ -456,13 +458,13 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
 
 
 def _adapt(options: argparse.Namespace) -> None:
-    from ser.data import corpora
+    from ser.data.inspection import inspect_corpus
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
     from ser.utils.files import write_json
 
     recognizer = _load(options.model)
-    corpus = corpora.inspect(corpora.scan(options.data), n_jobs=options.n_jobs)
+    corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
     clips = corpus.clips
     if options.shots is not None:
         if options.shots < 1:

@@ -23,6 +23,7 @@ from ser import __version__
 from ser.audio.config import CONTRACT
 from ser.data import corpora, feature_cache, splits
 from ser.data.feature_cache import Features
+from ser.data.inspection import inspect_corpus
 from ser.data.splits import Split
 from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.evaluation import metrics, report
@@ -162,9 +163,7 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
 
 def _clips(run: Run, config: TrainingConfig, n_jobs: int) -> pd.DataFrame:
     """Return the clips of the corpus that can be used, and put the others on record."""
-    corpus = corpora.inspect(
-        corpora.scan(config.data), n_jobs=n_jobs, progress=_progress(run, "preparing")
-    )
+    corpus = inspect_corpus(config.data, n_jobs=n_jobs, progress=_progress(run, "preparing"))
     with atomic_path(run.folder / "skipped.csv") as temporary:
         corpus.skipped.to_csv(temporary, index=False)
     return corpus.clips
