@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+import tomllib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic.dataclasses import dataclass
 
 from ser.data import splits
 from ser.errors import RunError
 from ser.models.networks import ModelConfig
+from ser.utils.files import read_json
+from ser.utils.settings import STRICT, Settings, fields_of
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 24, "copies": 4, "model": ModelConfig()},
@@ -24,106 +31,100 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What the command line and the pages offer: a first look, the shipped model's recipe, and one for
 voices that are not in the corpus, which longer training only helps to know those that are."""
 
+if TYPE_CHECKING:
+    _Protocol = str
+else:  # mypy cannot look into a tuple, and the names of the protocols are to stand in one place
+    _Protocol = Literal[splits.PROTOCOLS]
 
-@dataclass(frozen=True)
-class TrainingConfig:
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingConfig(Settings):
     """Everything that decides how a run turns out.
 
-    Attributes
-    ----------
-    data : str
-        Folder or CSV file of the corpus.
-    protocol : {'random', 'unseen-speakers', 'luna-jimenez', 'kfold-speech'}
-        Which clips are kept for testing, see `ser.data.splits.make_split`.
-    seed : int
-        Of the split, the augmentation, the initial weights and the order of the clips.
-    folds, fold : int
-        How many folds and which one tests; ``random`` has none.
-    epochs : int
-        Passes over the training clips.
-    batch_size : int
-        Clips per step.
-    learning_rate : float
-        Highest value; reached after `warmup` epochs, then falling to 0 along a cosine.
-    warmup : int
-        Epochs of linear rise.
-    weight_decay : float
-        Of AdamW (Loshchilov & Hutter 2019).
-    label_smoothing : float
-        Part of each label spread over all classes, in [0, 1).
-    balanced : bool
-        Whether every emotion counts alike, however many clips it has, which serves the average
-        recall; otherwise rare ones are named less often (logit adjustment, Menon et al. 2021).
-    nonspeech : float
-        Sounds that are no speech and answer to no label, per training clip (`ser.audio.nonspeech`).
-    copies : int
-        Augmented copies per training clip; each epoch draws one of them or the clip itself.
-    finish : float
-        Part of the epochs, the last ones, in which half of the draws are the clip itself for sure,
-        in [0, 1]: the network ends on what it will meet.
-    ema_decay : float
-        Decay per step of the running average of the weights, which is what is kept
-        (Polyak & Juditsky 1992), in [0, 1).
-    validation : float
-        Part of the training clips or speakers held out to watch and to calibrate.
-    refit : bool
-        Whether, once they have told the temperature, the network is trained anew on those as well.
-        It takes twice the time; where speakers are few, every one counts.
-    model : ModelConfig
-        Size of the network.
+    Raises
+    ------
+    RunError
+        Naming a value that cannot work, and what is possible.
     """
 
     data: str
-    protocol: str = "random"
-    seed: int = 42
-    folds: int = 5
-    fold: int = 0
-    epochs: int = PRESETS["full"]["epochs"]
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    warmup: int = 4
-    weight_decay: float = 1e-3
-    label_smoothing: float = 0.05
+    """Folder or CSV file of the corpus."""
+
+    protocol: _Protocol = "random"
+    """Which clips are kept for testing. random: a random fifth; unseen-speakers: every speaker is
+    tested once by a model that was not trained on that voice; luna-jimenez: speech of unseen actors
+    of RAVDESS in the folds of that study; kfold-speech: random folds of speech."""
+
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
+    """Of the split, the augmentation, the initial weights and the order of the clips."""
+
+    folds: Annotated[int, Field(ge=2, le=1000)] = 5
+    """How many folds; random has none."""
+
+    fold: Annotated[int, Field(ge=0)] = 0
+    """Which fold tests, from 0."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = PRESETS["full"]["epochs"]
+    """Passes over the training clips."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Clips per step."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    """Highest value; reached after the warm-up, then falling to 0 along a cosine."""
+
+    warmup: Annotated[int, Field(ge=0)] = 4
+    """Epochs in which the learning rate rises in a line."""
+
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    """Of AdamW (Loshchilov & Hutter 2019)."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Part of each label spread over all classes."""
+
     balanced: bool = False
-    nonspeech: float = 0.125
-    copies: int = PRESETS["full"]["copies"]
-    finish: float = 0.25
-    ema_decay: float = 0.998
-    validation: float = 0.05
+    """Whether every emotion counts alike, however many clips it has, which serves the average
+    recall; otherwise rare ones are named less often (logit adjustment, Menon et al. 2021)."""
+
+    nonspeech: Annotated[float, Field(ge=0, le=1)] = 0.125
+    """Sounds that are no speech and answer to no label, per training clip."""
+
+    copies: Annotated[int, Field(ge=0, le=100)] = PRESETS["full"]["copies"]
+    """Augmented copies per training clip; each epoch draws one of them or the clip itself."""
+
+    finish: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Part of the epochs, the last ones, in which half of the draws are the clip itself for sure:
+    the network ends on what it will meet."""
+
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    """Decay per step of the running average of the weights, which is what is kept (Polyak &
+    Juditsky 1992)."""
+
+    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Part of the training clips or speakers held out to watch and to calibrate."""
+
     refit: bool = False
+    """Whether, once the held-out clips have told the temperature, the network is trained anew on
+    those as well. It takes twice the time; where speakers are few, every one counts."""
+
     model: ModelConfig = PRESETS["full"]["model"]
+    """Size of the network."""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _read_model(cls, value: Any) -> Any:
+        if isinstance(value, dict):  # as JSON and TOML have it
+            return ModelConfig(**value)
+        if not isinstance(value, ModelConfig):
+            raise ValueError("it is no table")
+        return value
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work.
-
-        Raises
-        ------
-        RunError
-            Naming the value and what is possible.
-        """
-        checks = [
-            ("protocol", self.protocol in splits.PROTOCOLS, " or ".join(splits.PROTOCOLS)),
-            ("seed", 0 <= self.seed < 2**32, "0 to 4294967295"),
-            ("folds", 2 <= self.folds <= 1000, "2 or more"),
-            ("folds", self.protocol != "luna-jimenez" or self.folds == 5, "5, the study's own"),
-            ("fold", 0 <= self.fold < self.folds, "0 to folds - 1"),
-            ("members", 1 <= self.model.members <= 20, "1 to 20"),
-            ("epochs", 1 <= self.epochs <= 10_000, "1 to 10000"),
-            ("batch_size", 1 <= self.batch_size <= 1024, "1 to 1024"),
-            ("learning_rate", 0 < self.learning_rate <= 1, "above 0, at most 1"),
-            ("warmup", self.warmup >= 0, "0 or more"),
-            ("weight_decay", 0 <= self.weight_decay <= 1, "0 to 1"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "0 to below 1"),
-            ("nonspeech", 0 <= self.nonspeech <= 1, "0 to 1"),
-            ("copies", 0 <= self.copies <= 100, "0 to 100"),
-            ("finish", 0 <= self.finish <= 1, "0 to 1"),
-            ("ema_decay", 0 <= self.ema_decay < 1, "0 to below 1"),
-            ("validation", 0 < self.validation < 0.5, "above 0, below 0.5"),
-        ]
-        for name, good, possible in checks:
-            if not good:
-                value = getattr(self.model if name == "members" else self, name)
-                raise RunError(f"{name} {value!r} is impossible; use {possible}.")
+        """Refuse values that do not go together."""
+        if self.protocol == "luna-jimenez" and self.folds != 5:
+            raise RunError(f"folds {self.folds} is impossible; use 5, the study's own.")
+        if self.fold >= self.folds:
+            raise RunError(f"fold {self.fold} is impossible; use 0 to {self.folds - 1}.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as what JSON can hold."""
@@ -138,14 +139,73 @@ class TrainingConfig:
         RunError
             If a value is missing, unknown or impossible.
         """
-        known = {f.name for f in fields(cls)}
         try:
-            if set(values) != known:
-                raise ValueError(f"differs in {sorted(set(values) ^ known)}")
-            model = dict(values["model"])
-            size = ModelConfig(**{**model, "filters": tuple(model["filters"])})
-            return cls(**{**values, "model": size})
-        except (TypeError, ValueError, KeyError) as error:
+            if missing := [name for name in fields_of(cls) if name not in values]:
+                raise RunError(f"{missing[0]} is missing.")
+            return cls(**values)
+        except RunError as error:
             raise RunError(
-                f"The run's config.json does not fit this version of ser: {error}. Start a new run."
+                f"The run's config.json does not fit this version of ser: {error} Start a new run."
             ) from error
+
+
+def configure(preset: str, *layers: dict[str, Any]) -> TrainingConfig:
+    """Build a configuration from a preset and values over it, later ones over earlier ones.
+
+    Parameters
+    ----------
+    preset : str
+        Of `PRESETS`.
+    layers : dict
+        Some fields of `TrainingConfig`; ``model`` is a table of some fields of `ModelConfig`.  One
+        that names a protocol and no ``folds`` brings the usual folds of that protocol.
+
+    Raises
+    ------
+    RunError
+        If a field is unknown or a value impossible.
+
+    Examples
+    --------
+    >>> config = configure("quick", {"data": "x", "model": {"members": 2}}, {"epochs": 3})
+    >>> config.epochs, config.copies, config.model.members
+    (3, 4, 2)
+    """
+    values = dict(PRESETS[preset])
+    for layer in layers:
+        if "protocol" in layer:
+            values["folds"] = splits.FOLDS.get(str(layer["protocol"]), 5)
+        if isinstance(size := layer.get("model"), dict):
+            layer = layer | {"model": replace(values["model"], **size)}
+        values |= layer
+    return TrainingConfig(**values)
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read fields of a configuration from a file, to be given to `configure`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.toml`` file, the ``config.json`` of a run, or the folder of a run.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read, or a field is unknown or impossible.
+    """
+    path = Path(path)
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        if file.suffix.lower() == ".toml":
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        else:
+            values = read_json(file)
+        configure("full", {"data": ""}, values)
+    except FileNotFoundError:
+        raise RunError(f"{file} does not exist. Check the name of the configuration.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file} cannot be read as a configuration: {error}.") from error
+    except RunError as error:
+        raise RunError(f"{file}: {error}") from error
+    return values

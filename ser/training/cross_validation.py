@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ser.audio.config import CONTRACT
+from ser.data.splits import FOLDS
 from ser.errors import RunError, Stopped
 from ser.evaluation import metrics, report
 from ser.models.recognizer import SURE
@@ -47,13 +48,15 @@ def cross_validate(
     Raises
     ------
     RunError
-        If the folder is not empty and `resume` is false, or holds another configuration or
-        corpus.
+        If the protocol has no folds, or the folder is not empty and `resume` is false, or holds
+        another configuration or corpus.
     DataError
         See `ser.training.pipeline.train`.
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
+    if config.protocol not in FOLDS:
+        raise RunError(f"The {config.protocol} protocol has no folds; use {' or '.join(FOLDS)}.")
     folder = Path(folder)
     study = Run(folder)
     if not resume:

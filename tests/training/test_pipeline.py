@@ -18,7 +18,6 @@ from ser.evaluation.report import predictions_of
 from ser.models.bundle import read_manifest
 from ser.models.recognizer import Recognizer, softmax
 from ser.training import fitting, pipeline
-from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
 
@@ -359,35 +358,6 @@ def test_results_are_never_overwritten(tmp_path):
     with pytest.raises(RunError, match="not empty"):
         pipeline.start(tmp_path / "run", tiny_config(SAMPLES))
     assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
-
-
-def test_the_configuration_survives_json():
-    config = tiny_config(SAMPLES, seed=9)
-    assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("epochs", 0), ("batch_size", 0), ("learning_rate", -1.0), ("copies", -1), ("fold", 5),
-        ("validation", 0.0), ("protocol", "best"), ("seed", -1), ("label_smoothing", 1.0),
-        ("nonspeech", 2.0), ("finish", -0.1),
-    ],
-)  # fmt: skip
-def test_impossible_values_are_refused_by_name(name, value):
-    with pytest.raises(RunError, match=f"{name}.*impossible"):
-        TrainingConfig(data="x", **{name: value})
-
-
-def test_a_configuration_of_another_version_is_refused():
-    values = TrainingConfig(data="x").to_json()
-    with pytest.raises(RunError, match="does not fit"):
-        TrainingConfig.from_json(values | {"optimizer": "sgd"})
-    with pytest.raises(RunError, match="does not fit"):
-        TrainingConfig.from_json(values | {"epochs": "many"})
-    del values["epochs"]
-    with pytest.raises(RunError, match=r"does not fit.*epochs"):
-        TrainingConfig.from_json(values)
 
 
 def test_an_epoch_draws_clips_and_copies_alike():
