@@ -251,17 +251,17 @@ def test_a_configuration_is_given_back(ser, tmp_path):
 
 def test_a_cross_validation_is_given_back(ser, tmp_path):
     data = tiny_corpus(tmp_path / "clips", ("01", "05"))
-    (tmp_path / "own.toml").write_text(f"data = '{data}'\nfolds = 2\n{TINY}")
-    first, again = tmp_path / "first", tmp_path / "again"
-    code, _, errors = ser(
-        "crossval", "--config", tmp_path / "own.toml", "--out", first, "--n-jobs", 1
-    )
+    study, file = tmp_path / "study", tmp_path / "own.toml"
+    file.write_text(f"data = '{data}'\nfolds = 2\n{TINY}")
+    code, _, errors = ser("crossval", "--config", file, "--out", study, "--n-jobs", 1)
     assert code == 0, errors
-    config = json.loads((first / "config.json").read_text())
+    config = json.loads((study / "config.json").read_text())
     assert (config["protocol"], config["folds"], config["fold"]) == ("unseen-speakers", 2, 0)
-    code, _, errors = ser("crossval", "--config", first, "--out", again, "--n-jobs", 1)
-    assert code == 0, errors
-    assert (again / "config.json").read_bytes() == (first / "config.json").read_bytes()
+    # Folds are only kept where the configuration is the same.
+    again = ("crossval", "--config", study, "--out", study, "--resume")
+    code, output, errors = ser(*again)
+    assert code == 0 and "fold 2: accuracy" in output, errors
+    refused(ser(*again, "--dropout", 0.5), "other settings")
 
 
 def test_configurations_that_cannot_be_are_refused(ser, tmp_path):
