@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command("info", _info, "versions, models with their figures, and corpora found here")
 
+    sub = command("cache", _cache, "how much is kept on disk to save time, and delete it")
+    sub.add_argument("--clear", action="store_true", help="delete all of it; it is made again")
+
     sub = command("scan", _scan, "list the clips of a corpus, and what was left out and why")
     _corpus(sub, "corpus")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write the table of clips here")
@@ -147,7 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
     _jobs(sub)
 
-    sub = command("adapt", _adapt, "let a model learn a voice from a few labelled takes")
+    sub = command(
+        "adapt", _adapt, "adapt a model to a voice with a few labelled recordings (few-shot)"
+    )
     sub.add_argument("model", type=Path, metavar="BUNDLE", help="the model, which stays as it is")
     _corpus(sub, "--data")
     sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE2", help="new folder")
@@ -304,6 +309,17 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def _cache(options: argparse.Namespace) -> None:
+    from ser.data import cache
+
+    if options.clear:
+        print(f"Freed: {cache.clear() / 1e6:.1f} MB")
+    print(f"The cache is in {cache.cache_folder()}.")
+    for kind, (files, size) in cache.usage().items():
+        print(f"  {kind:10} {files:7} files {size / 1e6:10.1f} MB")
+    print(f"Of features at most {cache.LIMIT_BYTES / 1e9:.0f} GB are kept, those used last.")
+
+
 def _scan(options: argparse.Namespace) -> None:
     from ser.data import corpora
     from ser.data.inspection import inspect_corpus
@@ -366,7 +382,7 @@ def _features(options: argparse.Namespace) -> None:
     feature_cache.save_features(
         options.out, inputs, clips["emotion"].tolist(), clips["name"].tolist()
     )
-    shape = " × ".join(map(str, inputs.clean.shape))
+    shape = " × ".join(map(str, inputs["features"].clean.shape))
     print(f"Written: {options.out} ({shape})")
     _print_skipped(corpus.skipped)
 
@@ -565,6 +581,7 @@ def _predict(options: argparse.Namespace) -> None:
     import pandas as pd
 
     from ser.audio import EXTENSIONS, AudioError
+    from ser.models.recognizer import REFUSED
 
     files: list[Path] = []
     for path in options.paths:
@@ -586,8 +603,10 @@ def _predict(options: argparse.Namespace) -> None:
                 refused.append(f"{file}: {error}")
         table = pd.concat(tables, ignore_index=True) if tables else None
     else:
-        table, bad = recognizer.predict_files(files, n_jobs=options.n_jobs)
-        refused = [f"{path}: {reason}" for path, reason in bad.to_numpy()]
+        table = recognizer.predict_files(files, n_jobs=options.n_jobs)
+        bad = table["verdict"] == REFUSED
+        refused = [f"{row.file}: {row.reason}" for row in table[bad].itertuples()]
+        table = table[~bad]
     if table is not None and len(table):
         print(_formatted(table, recognizer.labels, options.format))
     if refused:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 
 from ser import audio
-from ser.audio.config import CONTRACT
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
 from ser.utils.parallel import Progress, map_items
@@ -230,6 +229,30 @@ def scan(location: str | Path) -> Corpus:
     return corpus
 
 
+def from_labels(labels: Mapping[str, str]) -> Corpus:
+    """Make a corpus of audio files and the emotion of each.
+
+    Parameters
+    ----------
+    labels : mapping of str to str
+        Emotions by path.
+
+    Raises
+    ------
+    DataError
+        If a file does not exist, or a label is none of the eight.
+    """
+    clips = []
+    for path, label in labels.items():
+        emotion = emotion_of(label)
+        if emotion is None:
+            raise DataError(f"{label!r} is none of the emotions: {', '.join(EMOTIONS)}.")
+        if not os.path.isfile(path):
+            raise DataError(f"{path} does not exist. Check its name.")
+        clips.append(_row(Path(path), {"corpus": "labels", "emotion": emotion}))
+    return _corpus(clips, [])
+
+
 def _scan_folder(folder: Path) -> Corpus:
     clips, skipped = [], []
 
@@ -383,8 +406,8 @@ def _measure(path: str) -> dict[str, Any]:
     except audio.AudioError as error:
         return {"audio": "", "reason": f"{error.code}: {error}"}
     return {
-        "seconds": len(samples) / CONTRACT.sample_rate,
-        "speech_seconds": (end - start) / CONTRACT.sample_rate,
+        "seconds": len(samples) / audio.SAMPLING_RATE,
+        "speech_seconds": (end - start) / audio.SAMPLING_RATE,
         "level_dbfs": audio.level_dbfs(samples),
         "audio": audio.audio_hash(samples),
         "reason": "",

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from ser.audio.config import CONTRACT, Contract
+from ser.audio.features import SPECTRAL, FeatureExtractor
 from ser.errors import BundleError
+from ser.labels import EMOTIONS
 from ser.utils.settings import STRICT, Settings
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ class ModelConfig(Settings):
 
 
 def build_cnn_lstm(
-    config: ModelConfig | None = None, *, contract: Contract = CONTRACT
+    config: ModelConfig | None = None,
+    *,
+    extractor: FeatureExtractor = SPECTRAL,
+    labels: int = len(EMOTIONS),
 ) -> keras.Model:
     """Build the untrained network: normalise rows, ask every member, average their logits.
 
@@ -76,8 +80,10 @@ def build_cnn_lstm(
     ----------
     config : ModelConfig, optional
         Its size.
-    contract : Contract
-        Shape of the input and number of labels.
+    extractor : FeatureExtractor
+        Makes its one input.
+    labels : int
+        Number of labels.
 
     Returns
     -------
@@ -97,11 +103,12 @@ def build_cnn_lstm(
     from keras import layers
 
     config = config or ModelConfig()
-    inputs = keras.Input(contract.input_shape, name="features")
+    ((name, shape),) = extractor.shapes.items()
+    inputs = keras.Input(shape, name=name)
     # Statistics per row and channel: one pair for all would let the loud first MFCCs drown the
     # rest.
     normalised = layers.Normalization(axis=(1, 3), name="rows")(inputs)
-    members = [_member(config, contract, f"member_{i + 1}") for i in range(config.members)]
+    members = [_member(config, shape, labels, f"member_{i + 1}") for i in range(config.members)]
     logits = [member(normalised) for member in members]
     average = logits[0] if len(logits) == 1 else layers.Average(name="average")(logits)
     return keras.Model(inputs, average, name="cnn_lstm")
@@ -196,12 +203,12 @@ def with_adaptation_layer(
     return keras.Model(opened.input, logits, name="cnn_lstm")
 
 
-def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
+def _member(config: ModelConfig, shape: tuple[int, ...], labels: int, name: str) -> keras.Model:
     import keras
     from keras import layers
 
-    rows, frames, channels = contract.input_shape
-    inputs = keras.Input(contract.input_shape)
+    rows, frames, channels = shape
+    inputs = keras.Input(shape)
     x = layers.Permute((2, 1, 3))(inputs)
     statistics = []
     if config.functionals:
@@ -231,7 +238,7 @@ def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
     x = layers.Dot(axes=1)([weights, x])
     x = layers.Concatenate(name="embedding")([layers.Flatten()(x), *statistics])
     x = layers.Dropout(config.output_dropout)(x)
-    logits = layers.Dense(len(contract.labels), name="logits")(x)
+    logits = layers.Dense(labels, name="logits")(x)
     return keras.Model(inputs, logits, name=name)
 
 

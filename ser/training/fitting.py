@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from ser.audio.config import CONTRACT
+from ser.audio.features import SPECTRAL
 from ser.data.feature_cache import Features
 from ser.errors import RunError
+from ser.labels import EMOTIONS
 from ser.models.embedding import Embedding, fit_embedding
+from ser.models.inference import Network, averaged, network_function, softmax
 from ser.models.networks import build_cnn_lstm, members_of, with_activations
-from ser.models.recognizer import Network, network_function, shifted, softmax
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import atomic_path
@@ -240,7 +241,7 @@ def _validate(
     network: Network, validation: npt.NDArray[np.float32], y_true: npt.NDArray[np.integer]
 ) -> dict[str, float]:
     """Return loss and accuracy on the validation clips."""
-    probabilities = softmax(network(validation)[0])
+    probabilities = softmax(network({"features": validation})[0])
     chosen = probabilities[np.arange(len(probabilities)), y_true]
     return {
         "val_loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
@@ -279,15 +280,15 @@ def fit_model_embedding(
         Of the validation clips.
     """
     network = network_function(with_activations(model))
-    logits, activations = shifted(network, validation)
-    copies = training.copies[:, :1].reshape(-1, *CONTRACT.input_shape).astype(np.float32)
+    logits, activations = averaged(network, SPECTRAL, {"features": validation})
+    copies = training.copies[:, :1].reshape(-1, *training.clean.shape[1:]).astype(np.float32)
     embedding = fit_embedding(
-        network(training.clean)[1],
+        network({"features": training.clean})[1],
         y_true,
         speakers,
-        copies=network(copies)[1],
+        copies=network({"features": copies})[1],
         validation=activations,
-        count=len(CONTRACT.labels),
+        count=len(EMOTIONS),
     )
     return embedding, logits, embedding.distances(embedding.transform(activations))
 

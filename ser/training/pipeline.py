@@ -20,16 +20,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser import __version__
-from ser.audio.config import CONTRACT
 from ser.data import corpora, feature_cache, splits
 from ser.data.feature_cache import Features
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import Split
 from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.evaluation import metrics, report
+from ser.labels import EMOTIONS
 from ser.models import bundle
 from ser.models.embedding import Embedding
-from ser.models.recognizer import Recognizer, calibrated
+from ser.models.inference import calibrated
+from ser.models.manifest import TrainingClips
+from ser.models.recognizer import Recognizer
 from ser.training import fitting
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
@@ -230,7 +232,7 @@ def _fit(
         seed=config.seed,
         n_jobs=n_jobs,
         progress=_progress(run, "preparing"),
-    )
+    )["features"]
     model, epochs = fitting.fit(
         training.features.joined(sounds),
         _targets(training.y_true, nonspeech=len(sounds.clean)),
@@ -271,8 +273,8 @@ def _examples(
         seed=config.seed,
         n_jobs=n_jobs,
         progress=_progress(run, "preparing"),
-    )
-    codes = {label: i for i, label in enumerate(CONTRACT.labels)}
+    )["features"]
+    codes = {label: i for i, label in enumerate(EMOTIONS)}
     return _Examples(
         features, clips["emotion"].map(codes).to_numpy(int), clips["speaker"].to_numpy(str)
     )
@@ -283,7 +285,7 @@ def _targets(y_true: npt.NDArray[np.integer], *, nonspeech: int) -> npt.NDArray[
 
     Where nobody speaks, no emotion is any likelier than the others.
     """
-    labels = len(CONTRACT.labels)
+    labels = len(EMOTIONS)
     nothing = np.full((nonspeech, labels), 1 / labels, np.float32)
     return np.concatenate([np.eye(labels, dtype=np.float32)[y_true], nothing])
 
@@ -308,10 +310,9 @@ def _save(
             "refit": config.refit,
             "n_test": len(split.test),
         },
-        training_clips={
-            "ids": sorted(set(heard["clip_id"]) - {""}),
-            "audio": sorted(set(heard["audio"])),
-        },
+        training_clips=TrainingClips(
+            ids=sorted(set(heard["clip_id"]) - {""}), audio=sorted(set(heard["audio"]))
+        ),
         versions=environment()["versions"],
     )
 
