@@ -20,6 +20,7 @@ from ser.evaluation import report
 from ser.training import runs
 from ser.training.pipeline import PRESETS, TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs
+from ser.utils.files import read_json
 
 DAMAGED = "damaged"
 """State of a run whose settings or records cannot be read by this version of ser."""
@@ -88,6 +89,15 @@ class Training:
     def seconds(self) -> float:
         """How long the epochs have taken so far, and once it is finished, also those of a refit."""
         return self.figures.get("training_seconds", float(self.epochs["seconds"].sum()))
+
+    @property
+    def clips(self) -> int:
+        """How many clips its corpus had; 0 if that is not known."""
+        try:
+            split = read_json(self.run.folder / "split.json")
+            return sum(len(split[part]) for part in ("train", "validation", "test"))
+        except (OSError, ValueError, TypeError, KeyError):
+            return 0
 
     @property
     def best_epoch(self) -> int | None:
@@ -169,22 +179,35 @@ def read_epochs(run: Run) -> pd.DataFrame:
     return pd.DataFrame(table, columns=EPOCH_COLUMNS, dtype=float).astype({"epoch": int})
 
 
+def preset_of(config: TrainingConfig) -> str:
+    """Return the name of the preset that a training was made with; ``custom`` if with none."""
+    for name, preset in _PRESETS.items():
+        if all(getattr(config, key) == getattr(preset, key) for key in _CHOSEN):
+            return name
+    return "custom"
+
+
+def last_finished(trainings: Sequence[Training], preset: str) -> Training | None:
+    """Return the training with a preset that was finished last, if its duration is known."""
+    finished = [
+        training
+        for training in trainings
+        if training.state == "finished"
+        and training.config is not None
+        and preset_of(training.config) == preset
+        and training.status["worked"]
+    ]
+    return max(finished, key=lambda training: training.status["updated"], default=None)
+
+
 def settings(config: TrainingConfig | None) -> dict[str, str]:
     """Return what people choose of a training, in their words."""
     if config is None:
         return {}
-    preset = next(
-        (
-            name
-            for name, preset in _PRESETS.items()
-            if all(getattr(config, key) == getattr(preset, key) for key in _CHOSEN)
-        ),
-        "custom",
-    )
     return {
         "Corpus": Path(config.data).name,
         "Protocol": {"unseen-speakers": "unseen speakers"}.get(config.protocol, config.protocol),
-        "Preset": preset,
+        "Preset": preset_of(config),
         "Epochs": str(config.epochs),
         "Batch size": str(config.batch_size),
         "Learning rate": f"{config.learning_rate:g}",

@@ -54,6 +54,7 @@ class Run:
         self._last_status = 0.0
         self._last_words: tuple[str, str] | None = None
         self._since, self._began_with = "", 0
+        self._worked = 0.0
 
     def create(self, config: dict[str, Any]) -> None:
         """Make the folder with its configuration.
@@ -128,6 +129,10 @@ class Run:
         same = self._last_words == (state, message)
         if same and done < total and now - self._last_status < 0.25:
             return
+        if self._last_words is None:
+            self._worked = self.read_status()["worked"]  # by processes before this one
+        elif self._last_words[0] != "queued":
+            self._worked += now - self._last_status
         self._last_words, self._last_status = (state, message), now
         updated = datetime.now(UTC).isoformat(timespec="milliseconds")
         if not same:
@@ -143,6 +148,7 @@ class Run:
                 "since": self._since,
                 "begun_with": self._began_with,
                 "updated": updated,
+                "worked": round(self._worked, 3),
             },
         )
 
@@ -156,8 +162,9 @@ class Run:
         -------
         dict
             ``state`` (of `STATES`), ``message``; ``done`` of ``total`` steps of what the message
-            says, of which ``begun_with`` were done before this process; and as ISO 8601 in UTC, or
-            empty, ``since``, when it began, and ``updated``, when this was written.
+            says, of which ``begun_with`` were done before this process; as ISO 8601 in UTC, or
+            empty, ``since``, when it began, and ``updated``, when this was written; and ``worked``,
+            how many seconds processes have worked on the run, which does not count the queue.
         """
         status: dict[str, Any] = {"state": "preparing", "message": "Starting"}
         try:
@@ -168,12 +175,21 @@ class Run:
                 for key in ("since", "updated"):
                     datetime.fromisoformat(found[key])
                     status[key] = found[key]
+                status["worked"] = min(max(float(found["worked"]), 0.0), 1e9)
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             pass  # none yet, torn, or of another version: what could be read of it is kept
         if status["state"] in BUSY_STATES and not self.is_held():
             status["state"] = "interrupted"
             status["message"] = "The process was killed. Resume the run to go on."
-        return {"done": 0, "total": 0, "begun_with": 0, "since": "", "updated": ""} | status
+        nothing = {
+            "done": 0,
+            "total": 0,
+            "begun_with": 0,
+            "since": "",
+            "updated": "",
+            "worked": 0.0,
+        }
+        return nothing | status
 
     def ask_to_stop(self) -> None:
         """Ask the process that works on the run to stop; it leaves a run that can be resumed.

@@ -37,10 +37,9 @@ PRESET_WORDS = {
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner="Looking through the corpus …")
-def corpus_size(location: str) -> tuple[int, int]:
-    """Count clips and speakers of a corpus; only for the estimate and the defaults."""
-    clips = corpora.scan(location).clips
-    return len(clips), clips["speaker"].nunique()
+def count_speakers(location: str) -> int:
+    """Count the speakers of a corpus, who decide how many folds there can be."""
+    return corpora.scan(location).clips["speaker"].nunique()
 
 
 def folds_for(protocol: str, speakers: int) -> int:
@@ -154,7 +153,7 @@ def show() -> None:
         config = None
         if corpus:
             with layout.errors_for_people():
-                clips, speakers = corpus_size(corpus)
+                speakers = count_speakers(corpus)
                 config = replace(
                     defaults,
                     data=corpus,
@@ -167,7 +166,7 @@ def show() -> None:
                     copies=int(copies),
                     model=replace(defaults.model, members=int(members)),
                 )
-                runs.show_estimate(config, clips, busy=bool(busy))
+            runs.show_duration(found, preset)
         else:
             st.info("Choose a corpus, or type where one lies.", icon=":material/folder:")
         if busy:
@@ -212,4 +211,3 @@ def show() -> None:
                 runs.show_comparison([ended[name] for name in chosen])
 
     layout.finish()
-    runs.measure_speed(busy=bool(busy))

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ser.app import catalogue, estimate, evaluations, processes, workspace
+from ser.app import catalogue, evaluations, processes, workspace
 from ser.app.widgets import layout
 from ser.app.widgets.corpus import pick
 from ser.training.runs import BUSY_STATES, Run, seconds_left
@@ -88,7 +88,7 @@ def _watch(trial: Run) -> None:
     stopping = trial.folder.joinpath("stop").exists()
     left = seconds_left(status)
     words = f"{status['message']} · " + (
-        f"about {estimate.in_words(left)} left in this step" if left else "a moment"
+        f"about {layout.in_words(left)} left in this step" if left else "a moment"
     )
     done, total = status["done"], status["total"]
     st.write(f"**{name}** is going on. You can leave this page.")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Thread
 
 import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import estimate, history, processes, workspace
+from ser.app import history, processes, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout, resources
-from ser.errors import SerError
-from ser.training.pipeline import TrainingConfig
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
 """What a training goes through, in the order it does."""
@@ -28,58 +25,14 @@ _ICONS = {
 }
 
 
-@st.cache_resource(show_spinner=False)
-def _failures() -> list[str]:
-    """Return why the speed of this machine could not be measured, if so; one list for everybody."""
-    return []
-
-
-@st.cache_resource(show_spinner=False)
-def _measure() -> None:
-    loaded, failures = resources.warm_up(), _failures()
-
-    def measure() -> None:
-        loaded.exception()  # wait: two programs that load TensorFlow slow each other down
-        try:
-            estimate.measure_apart()
-        except (SerError, OSError) as error:
-            failures.append(str(error))
-
-    Thread(target=measure, name="measure", daemon=True).start()
-
-
-def measure_speed(*, busy: bool) -> None:
-    """Begin to measure how fast this machine is, once, unless a training keeps it busy.
-
-    A page calls it after `ui.finish`, when everything of it is on the screen.
-    """
-    if not busy and estimate.known_speed() is None:
-        _measure()
-
-
-def show_estimate(config: TrainingConfig, clips: int, *, busy: bool) -> None:
-    """Say how long a training will take, as soon as that is known."""
-
-    def show() -> None:
-        speed = estimate.known_speed()
-        if speed is not None:
-            duration = estimate.in_words(estimate.seconds(config, clips, speed))
-            words = (
-                f"About **{duration}** for {clips} clips, as measured on this machine; less if "
-                "their features were computed before, more while other programs are at work."
-            )
-        elif busy:
-            words = "How long it takes can be measured when no training is running."
-        else:
-            words = next(
-                iter(_failures()),
-                "How long it will take is being measured, once, for about half a minute. You need "
-                "not wait for it.",
-            )
-        st.caption(f":material/timer: {words}")
-
-    unknown = estimate.known_speed() is None and not busy
-    st.fragment(show, run_every=2.0 if unknown else None)()
+def show_duration(trainings: Sequence[Training], preset: str) -> None:
+    """Say how long the last training with a preset took, if one was finished here."""
+    last = history.last_finished(trainings, preset)
+    if last is not None:
+        st.caption(
+            f":material/timer: The last training with the {preset} preset took "
+            f"**{layout.in_words(last.status['worked'])}** here ({last.clips} clips)."
+        )
 
 
 def watch(trainings: Sequence[Training]) -> None:
@@ -172,7 +125,7 @@ def _progress_words(training: Training) -> str:
     elif total:
         words = f"{words}: {done} of {total}"
     left = history.seconds_left(training)
-    return f"{words} · about {estimate.in_words(left)} left" if left else f"{words} …"
+    return f"{words} · about {layout.in_words(left)} left" if left else f"{words} …"
 
 
 def show_curves(training: Training) -> None:
