@@ -84,14 +84,7 @@ def _show_busy(training: Training) -> None:
             training.run.ask_to_stop()
             stopping.add(name)
     if training.state == "queued":
-        ahead = [run.folder.name for run in processes.ahead_of(training.run)]
-        st.info(
-            f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
-            f"{'has' if len(ahead) == 1 else 'have'} ended, also if this page is closed."
-            if ahead
-            else "It is its turn.",
-            icon=":material/hourglass_top:",
-        )
+        _show_queue(training)
         return
     _show_stages(training)
     done, total = status["done"], status["total"]
@@ -99,6 +92,17 @@ def _show_busy(training: Training) -> None:
     st.progress(min(max(done / total, 0.0), 1.0) if total else 0.0, text=words)
     if not training.epochs.empty:
         show_curves(training)
+
+
+def _show_queue(training: Training) -> None:
+    ahead = [run.folder.name for run in processes.ahead_of(training.run)]
+    st.info(
+        f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
+        f"{'has' if len(ahead) == 1 else 'have'} ended, also if this page is closed."
+        if ahead
+        else "It is its turn.",
+        icon=":material/hourglass_top:",
+    )
 
 
 def _show_stages(training: Training) -> None:
@@ -132,29 +136,7 @@ def show_curves(training: Training) -> None:
     """Show how loss, accuracy, learning rate and time went from epoch to epoch."""
     epochs, best = training.epochs, training.best_epoch
     last = epochs.iloc[-1]
-    with st.container(horizontal=True):
-        st.metric("Epochs", f"{len(epochs)}", border=True)
-        st.metric(
-            "Best epoch",
-            f"{best}",
-            border=True,
-            help="The epoch of the lowest loss on the validation clips, marked in the charts. What "
-            "is kept is not that epoch but the running average of the weights at the end, which is "
-            "usually better than any single epoch.",
-        )
-        st.metric(
-            "Validation accuracy",
-            f"{last['val_accuracy']:.0%}",
-            border=True,
-            help="The share of validation clips named right after the last epoch. They steer and "
-            "calibrate the training; only the test clips say how good it is.",
-        )
-        st.metric(
-            "Time per epoch",
-            f"{epochs['seconds'].tail(5).mean():.1f} s",
-            border=True,
-            help="The mean of the last five epochs.",
-        )
+    _show_epoch_figures(training)
     left, right = st.columns(2)
     with left:
         layout.show(
@@ -186,14 +168,41 @@ def show_curves(training: Training) -> None:
                 key=f"seconds-{training.name}",
                 alt=f"Seconds per epoch, the last {last['seconds']:.1f}",
             )
-    with st.expander("Log", icon=":material/notes:"):
-        show_log(training)
+    show_log(training)
+
+
+def _show_epoch_figures(training: Training) -> None:
+    epochs = training.epochs
+    with st.container(horizontal=True):
+        st.metric("Epochs", f"{len(epochs)}", border=True)
+        st.metric(
+            "Best epoch",
+            f"{training.best_epoch}",
+            border=True,
+            help="The epoch of the lowest loss on the validation clips, marked in the charts. What "
+            "is kept is not that epoch but the running average of the weights at the end, which is "
+            "usually better than any single epoch.",
+        )
+        st.metric(
+            "Validation accuracy",
+            f"{epochs['val_accuracy'].iloc[-1]:.0%}",
+            border=True,
+            help="The share of validation clips named right after the last epoch. They steer and "
+            "calibrate the training; only the test clips say how good it is.",
+        )
+        st.metric(
+            "Time per epoch",
+            f"{epochs['seconds'].tail(5).mean():.1f} s",
+            border=True,
+            help="The mean of the last five epochs.",
+        )
 
 
 def show_log(training: Training) -> None:
-    """Show what the process of a training said."""
-    text = processes.read_log(training.run)
-    st.code(text or "Nothing yet: only trainings started here write a log.", language=None)
+    """Show what the process of a training said, when asked to."""
+    with st.expander("Log", icon=":material/notes:"):
+        text = processes.read_log(training.run)
+        st.code(text or "Nothing yet: only trainings started here write a log.", language=None)
 
 
 def show_table(trainings: Sequence[Training]) -> None:
@@ -223,23 +232,27 @@ def show_ended(training: Training) -> None:
     box.get(training.state, st.error)(text, icon=_ICONS.get(training.state))
     _show_actions(training)
     if training.figures:
-        figures = resources.find_report(training.run.folder / "report.json") or {}
-        with st.container(horizontal=True):
-            for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
-                value = training.figures.get(key)
-                shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
-                st.metric(history.FIGURES[key], shown, border=True, help=TERMS[term])
-        if "protocol_in_words" in figures:
-            st.caption(f"On {figures.get('n_test')} test clips: {figures['protocol_in_words']}.")
+        _show_figures(training)
     if not training.epochs.empty:
         show_curves(training)
     elif training.state != history.DAMAGED:
-        with st.expander("Log", icon=":material/notes:"):
-            show_log(training)
+        show_log(training)
     if training.config is not None:
         with st.expander("Settings", icon=":material/tune:"):
             chosen = history.settings(training.config) | {"Folder": training.config.data}
             st.table(pd.Series(chosen, name="Value").rename_axis("Setting"))
+
+
+def _show_figures(training: Training) -> None:
+    """Show how good a finished training is on its test clips."""
+    with st.container(horizontal=True):
+        for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
+            value = training.figures.get(key)
+            shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
+            st.metric(history.FIGURES[key], shown, border=True, help=TERMS[term])
+    figures = resources.find_report(training.run.folder / "report.json") or {}
+    if "protocol_in_words" in figures:
+        st.caption(f"On {figures.get('n_test')} test clips: {figures['protocol_in_words']}.")
 
 
 def _show_actions(training: Training) -> None:
@@ -271,15 +284,20 @@ def _show_actions(training: Training) -> None:
                 icon=":material/analytics:",
                 query_params={"report": f"run/{name}"},
             )
-        with st.popover("Delete", icon=":material/delete:"):
-            st.write(
-                f"**{name}** and everything in its folder is deleted for good."
-                + (" It is the active model; the shipped one will answer again." if active else "")
-            )
-            if st.button("Delete it", key=f"delete-{name}", icon=":material/delete_forever:"):
-                with layout.errors_for_people():
-                    processes.delete(training.run)
-                    st.rerun()
+        _show_delete(training, active=active)
+
+
+def _show_delete(training: Training, *, active: bool) -> None:
+    name = training.name
+    with st.popover("Delete", icon=":material/delete:"):
+        st.write(
+            f"**{name}** and everything in its folder is deleted for good."
+            + (" It is the active model; the shipped one will answer again." if active else "")
+        )
+        if st.button("Delete it", key=f"delete-{name}", icon=":material/delete_forever:"):
+            with layout.errors_for_people():
+                processes.delete(training.run)
+                st.rerun()
 
 
 def show_active() -> None:
@@ -297,22 +315,7 @@ def show_active() -> None:
 
 def show_comparison(trainings: Sequence[Training]) -> None:
     """Show two or more trainings in one chart, and in what they differ."""
-    tables = {t.name: t.epochs for t in trainings if not t.epochs.empty}
-    if tables:
-        left, right = st.columns(2)
-        for place, figure in ((left, "accuracy"), (right, "loss")):
-            with place:
-                layout.show(
-                    plots.comparison(tables, figure),
-                    key=f"compare-{figure}",
-                    alt="; ".join(
-                        f"{name}: validation {figure} {epochs[f'val_{figure}'].iloc[-1]:.2f} "
-                        f"after {len(epochs)} epochs"
-                        for name, epochs in tables.items()
-                    ),
-                )
-    else:
-        st.info("None of them has finished an epoch, so there is no curve to compare.")
+    _compare_curves({t.name: t.epochs for t in trainings if not t.epochs.empty})
     st.caption("Figures on the test clips, and the settings in which they differ.")
     st.dataframe(history.differences(trainings), hide_index=True)
     tests = {(c.data, c.protocol, c.seed, c.folds) for t in trainings if (c := t.config)}
@@ -322,3 +325,20 @@ def show_comparison(trainings: Sequence[Training]) -> None:
             "figures cannot be compared as they stand.",
             icon=":material/balance:",
         )
+
+
+def _compare_curves(tables: dict[str, pd.DataFrame]) -> None:
+    if not tables:
+        st.info("None of them has finished an epoch, so there is no curve to compare.")
+        return
+    for column, figure in zip(st.columns(2), ("accuracy", "loss"), strict=True):
+        with column:
+            layout.show(
+                plots.comparison(tables, figure),
+                key=f"compare-{figure}",
+                alt="; ".join(
+                    f"{name}: validation {figure} {epochs[f'val_{figure}'].iloc[-1]:.2f} "
+                    f"after {len(epochs)} epochs"
+                    for name, epochs in tables.items()
+                ),
+            )
