@@ -130,10 +130,11 @@ def read_all(runs: Sequence[Run]) -> list[Training]:
 
 
 def seconds_left(training: Training) -> float | None:
-    """Return how long the present step of a busy training will still take; None if unknown."""
+    """Return how long the epochs, or what else is being done, will still take; None if unknown."""
     status = training.status
-    left = status["total"] - status["done"]
     if training.state == "training" and not training.epochs.empty:
+        left = status["total"] - status["done"]
+        left += (status["stages"] - status["stage"]) * status["total"]  # the refit has as many
         return float(left * training.epochs["seconds"].tail(5).mean())
     return runs.seconds_left(status)
 

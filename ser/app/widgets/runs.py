@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +13,7 @@ from ser.app import history, processes, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout, resources
+from ser.training.runs import Run
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
 """What a training goes through, in the order it does."""
@@ -49,7 +51,6 @@ def watch(trainings: Sequence[Training]) -> None:
     st.session_state["watched"] = list(known)
     if ended:
         st.session_state["ended"] = sorted(ended)
-        st.session_state.setdefault("stopping", set()).difference_update(ended)
 
     def show() -> None:
         now = history.read_all(workspace.runs())
@@ -65,31 +66,17 @@ def watch(trainings: Sequence[Training]) -> None:
 
 
 def _show_busy(training: Training) -> None:
-    status, name = training.status, training.name
-    stopping = st.session_state.setdefault("stopping", set())
-    title, button = st.columns([4, 1], vertical_alignment="center")
     chosen = history.settings(training.config)
-    title.markdown(
-        f"**{name}** · {chosen.get('Corpus')}, {chosen.get('Protocol')}, {chosen.get('Preset')}"
-    )
-    if button.button(
-        "Stop",
-        key=f"stop-{name}",
-        icon=":material/stop_circle:",
-        disabled=name in stopping,
-        width="stretch",
-        help="It can be resumed; at most the epoch under way is trained again.",
-    ):
-        with layout.errors_for_people():
-            training.run.ask_to_stop()
-            stopping.add(name)
+    words = ", ".join(str(chosen.get(key)) for key in ("Corpus", "Protocol", "Preset"))
+    help = "It can be resumed; at most the epoch under way is trained again."
+    show_stop(training.run, f"**{training.name}** · {words}", help=help)
     if training.state == "queued":
         _show_queue(training)
         return
     _show_stages(training)
-    done, total = status["done"], status["total"]
-    words = "Stopping …" if name in stopping else _progress_words(training)
-    st.progress(min(max(done / total, 0.0), 1.0) if total else 0.0, text=words)
+    left = history.seconds_left(training)
+    words = f"about {layout.in_words(left)} left" if left else ""
+    show_progress(training.run, training.status, _step_words(training), words)
     if not training.epochs.empty:
         show_curves(training)
 
@@ -119,17 +106,47 @@ def _show_stages(training: Training) -> None:
     st.markdown("&emsp;".join(parts))
 
 
-def _progress_words(training: Training) -> str:
+def _step_words(training: Training) -> str:
     status = training.status
-    done, total = status["done"], status["total"]
-    words = status["message"]
+    done, total, words = status["done"], status["total"], status["message"]
     if training.state == "training":
         epoch = f"{min(done + 1, total)} of {total}"
-        words = f"Epoch {epoch}" if words == "Training" else f"{words}: epoch {epoch}"
-    elif total:
-        words = f"{words}: {done} of {total}"
-    left = history.seconds_left(training)
-    return f"{words} · about {layout.in_words(left)} left" if left else f"{words} …"
+        return f"Epoch {epoch}" if status["stage"] == 1 else f"{words}: epoch {epoch}"
+    return f"{words}: {done} of {total}" if total else words
+
+
+def show_stop(run: Run, title: str, *, help: str) -> None:
+    """Name what a process works on, with a button that stops it."""
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.markdown(title)
+    if right.button(
+        "Stop",
+        key=f"stop-{run.folder.name}",
+        icon=":material/stop_circle:",
+        disabled=run.is_stopping,
+        width="stretch",
+        help=help,
+    ):
+        with layout.errors_for_people():
+            run.ask_to_stop()
+
+
+def show_progress(run: Run, status: dict[str, Any], step: str, left: str) -> None:
+    """Show how far a process is with a run.
+
+    Parameters
+    ----------
+    run, status : Run, dict
+        See `ser.training.runs.Run.read_status`.
+    step : str
+        What it does now.
+    left : str
+        How long that will still take; empty if it is not known.
+    """
+    done, total = status["done"], status["total"]
+    words = f"{step} · {left}" if left else f"{step} …"
+    share = min(max(done / total, 0.0), 1.0) if total else 0.0
+    st.progress(share, text="Stopping …" if run.is_stopping else words)
 
 
 def show_curves(training: Training) -> None:

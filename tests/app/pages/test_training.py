@@ -222,7 +222,7 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
         assert "Running now" in [heading.value for heading in page.subheader]
         progress = page.get("progress")[0].proto
         assert "Epoch 4 of 9" in progress.text and "left" in progress.text
-        Run(run.folder).write_status("training", "Training again, on all clips", 4, 9)
+        Run(run.folder).write_status("training", "Training again, on all clips", 4, 9, stage=2)
         progress = page.run().get("progress")[0].proto
         assert progress.text.startswith("Training again, on all clips: epoch 5 of 9")
         assert "Begins when running has ended" in said(page)
@@ -230,7 +230,8 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
         assert "running" not in field(page, "Look at").options
         page.button(key="stop-running").click().run()
         assert not page.exception and not page.error
-        assert (run.folder / "stop").exists()
+        assert run.is_stopping
+        assert page.run().get("progress")[0].proto.text == "Stopping …"
     page.run()
     assert "Running now" not in [heading.value for heading in page.subheader]
     assert field(page, "Look at").value == ["running", "waiting"]
