@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, get_origin
+from typing import TYPE_CHECKING, Any, get_origin
 
 import ser
 import ser.labels
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 on success, 2 on input that cannot be used (with one line on stderr), 130 when stopped.
     """
     # `kill` asks for the same as Ctrl-C: leave a run that can be resumed.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options = _parser().parse_args(arguments)
         options.run(options)
@@ -65,10 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("ser: the disk is full. Free some space and try again.", file=sys.stderr)
         return 2
     return 0
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -408,6 +404,7 @@ def _train(options: argparse.Namespace) -> None:
         run = pipeline.start(options.out, _config(options))
     with pipeline.working_on(run) as config, processes.obeying_stop(run):
         if options.background:
+            processes.log_steps()
             processes.wait_for_turn(run)
         _warm_up_tensorflow(members=config.model.members)
         result = pipeline.train(run, n_jobs=options.n_jobs)

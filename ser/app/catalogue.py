@@ -117,9 +117,9 @@ def entries() -> list[Entry]:
     own = {run.folder for run in workspace.runs()} | set(bundle.find_bundles(workspace.folder()))
     runs = [Entry(f"run/{folder.name}", "Run", folder.name, folder) for folder in sorted(own)]
     made = [
-        Entry(f"evaluation/{trial.folder.name}", "Evaluation", trial.folder.name, trial.folder)
-        for trial in evaluations.find_trials()
-        if (trial.folder / "report.json").is_file()
+        Entry(f"evaluation/{run.folder.name}", "Evaluation", run.folder.name, run.folder)
+        for run in evaluations.find_evaluations()
+        if (run.folder / "report.json").is_file()
     ]
     published = [
         Entry(

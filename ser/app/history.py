@@ -20,6 +20,7 @@ from ser.evaluation import report
 from ser.training import runs
 from ser.training.config import PRESETS, TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs
+from ser.utils.files import read_json
 
 DAMAGED = "damaged"
 """State of a run whose settings or records cannot be read by this version of ser."""
@@ -90,6 +91,15 @@ class Training:
         return self.figures.get("training_seconds", float(self.epochs["seconds"].sum()))
 
     @property
+    def clips(self) -> int:
+        """How many clips its corpus had; 0 if that is not known."""
+        try:
+            split = read_json(self.run.folder / "split.json")
+            return sum(len(split[part]) for part in ("train", "validation", "test"))
+        except (OSError, ValueError, TypeError, KeyError):
+            return 0
+
+    @property
     def best_epoch(self) -> int | None:
         """The epoch of the lowest loss on the validation clips, if there is one yet."""
         if self.epochs.empty:
@@ -120,10 +130,11 @@ def read_all(runs: Sequence[Run]) -> list[Training]:
 
 
 def seconds_left(training: Training) -> float | None:
-    """Return how long the present step of a busy training will still take; None if unknown."""
+    """Return how long the epochs, or what else is being done, will still take; None if unknown."""
     status = training.status
-    left = status["total"] - status["done"]
     if training.state == "training" and not training.epochs.empty:
+        left = status["total"] - status["done"]
+        left += (status["stages"] - status["stage"]) * status["total"]  # the refit has as many
         return float(left * training.epochs["seconds"].tail(5).mean())
     return runs.seconds_left(status)
 
@@ -169,22 +180,35 @@ def read_epochs(run: Run) -> pd.DataFrame:
     return pd.DataFrame(table, columns=EPOCH_COLUMNS, dtype=float).astype({"epoch": int})
 
 
+def preset_of(config: TrainingConfig) -> str:
+    """Return the name of the preset that a training was made with; ``custom`` if with none."""
+    for name, preset in _PRESETS.items():
+        if all(getattr(config, key) == getattr(preset, key) for key in _CHOSEN):
+            return name
+    return "custom"
+
+
+def last_finished(trainings: Sequence[Training], preset: str) -> Training | None:
+    """Return the training with a preset that was finished last, if its duration is known."""
+    finished = [
+        training
+        for training in trainings
+        if training.state == "finished"
+        and training.config is not None
+        and preset_of(training.config) == preset
+        and training.status["worked"]
+    ]
+    return max(finished, key=lambda training: training.status["updated"], default=None)
+
+
 def settings(config: TrainingConfig | None) -> dict[str, str]:
     """Return what people choose of a training, in their words."""
     if config is None:
         return {}
-    preset = next(
-        (
-            name
-            for name, preset in _PRESETS.items()
-            if all(getattr(config, key) == getattr(preset, key) for key in _CHOSEN)
-        ),
-        "custom",
-    )
     return {
         "Corpus": Path(config.data).name,
         "Protocol": {"unseen-speakers": "unseen speakers"}.get(config.protocol, config.protocol),
-        "Preset": preset,
+        "Preset": preset_of(config),
         "Epochs": str(config.epochs),
         "Batch size": str(config.batch_size),
         "Learning rate": f"{config.learning_rate:g}",

@@ -79,6 +79,7 @@ def fit(
     watched = validation is not None
     checkpoint = run.folder / (CHECKPOINT if watched else REFIT_CHECKPOINT)
     words = "Training" if watched else "Training again, on all clips"
+    stage, stages = 1 if watched else 2, 2 if config.refit else 1
     state = [*model.variables, *average.variables, *optimizer.variables]
     epochs = _restore(checkpoint, state)
     if watched:
@@ -87,7 +88,7 @@ def fit(
     done, total = len(epochs), config.epochs
     with tqdm(total=total, initial=done, desc=words, unit="epoch", disable=None) as bar:
         for epoch in range(done, total):
-            run.write_status("training", words, epoch, total)
+            run.write_status("training", words, epoch, total, stage=stage, stages=stages)
             began = time.monotonic()
             record = {"epoch": epoch + 1, **_train_epoch(config, step, training, targets, epoch)}
             if validation is not None and y_validation is not None:

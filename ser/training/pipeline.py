@@ -24,7 +24,7 @@ from ser.data import corpora, feature_cache, splits
 from ser.data.feature_cache import Features
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import Split
-from ser.errors import OutputError, RunError, SerError, Stopped
+from ser.errors import RunError
 from ser.evaluation import metrics, report
 from ser.labels import EMOTIONS
 from ser.models import bundle
@@ -32,7 +32,7 @@ from ser.models.embedding import Embedding
 from ser.models.inference import calibrated
 from ser.models.manifest import TrainingClips
 from ser.models.recognizer import Recognizer
-from ser.training import fitting
+from ser.training import fitting, runs
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import atomic_path, read_json, write_json
@@ -74,7 +74,7 @@ def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
 
 @contextmanager
 def working_on(run: Run) -> Iterator[TrainingConfig]:
-    """Hold a run for a training, and leave in its status how that ended.
+    """Hold a run for a training, see `ser.training.runs.working_on`.
 
     `train` does it by itself; who has something to do before, such as to wait, begins here, so
     that the run reads as busy from the first moment.
@@ -91,46 +91,16 @@ def working_on(run: Run) -> Iterator[TrainingConfig]:
     Stopped
         If the block is interrupted (Ctrl-C, SIGTERM).
     """
-    run.read_config()  # refuses a folder that is no run
-    with run.locked():
-        config = TrainingConfig.from_json(run.read_config())
-        if run.read_status()["state"] == "finished":
-            raise RunError(f"{run.folder} is finished. Start a new run to train again.")
-        try:
-            run.write_status("preparing", "Starting")
-            yield config
-        except Stopped:  # told already, by a block within this one
-            raise
-        except BaseException as error:
-            if _is_interruption(error):
-                words = f"Stopped after {len(run.read_epochs())} of {config.epochs} epochs"
-                if (run.folder / fitting.REFIT_CHECKPOINT).exists():
-                    words += ", while training again on all clips"
-                run.write_status("stopped", words)
-                raise Stopped(f"{words}. Go on with: ser train --resume {run.folder}") from None
-            with suppress(OutputError):  # on a full disk not even this may fit
-                run.write_status("failed", _in_words(error))
-            raise
+    config = TrainingConfig.from_json(run.read_config())
 
+    def how_far() -> str:
+        words = f"Stopped after {len(run.read_epochs())} of {config.epochs} epochs"
+        again = (run.folder / fitting.REFIT_CHECKPOINT).exists()
+        return f"{words}, while training again on all clips" if again else words
 
-def _is_interruption(error: BaseException | None) -> bool:
-    """Whether it is Ctrl-C or SIGTERM, or what became of that within compiled code.
-
-    If the signal comes while NumPy or TensorFlow call back into Python, Python makes a SystemError
-    of it ("returned a result with an exception set").
-    """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__
-    return error is not None
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, SerError):
-        return str(error)
-    first = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, MemoryError):
-        return f"The memory is full. Close other programs, or use fewer copies. {first}".strip()
-    return f"Unexpected {type(error).__name__}: {first}"
+    go_on = f"Go on with: ser train --resume {run.folder}"
+    with runs.working_on(run, how_far=how_far, go_on=go_on):
+        yield config
 
 
 def start(folder: str | Path, config: TrainingConfig) -> Run:

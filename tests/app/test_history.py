@@ -84,7 +84,12 @@ def test_time_left_comes_from_the_epochs(finished_run):
     seen = history.read(finished_run)
     status = seen.status | {"state": "training", "done": 3, "total": 13}
     running = history.Training(seen.run, status, seen.started, seen.config, seen.epochs)
-    assert history.seconds_left(running) == pytest.approx(10 * seen.epochs["seconds"].mean())
+    mean = seen.epochs["seconds"].mean()
+    assert history.seconds_left(running) == pytest.approx(10 * mean)
+    refit = history.Training(
+        seen.run, status | {"stages": 2}, seen.started, seen.config, seen.epochs
+    )
+    assert history.seconds_left(refit) == pytest.approx((10 + 13) * mean)
 
 
 def test_what_was_done_by_an_earlier_process_says_nothing_about_speed(tmp_path):

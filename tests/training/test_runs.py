@@ -1,10 +1,12 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from ser.errors import RunError
+from ser.training import runs
 from ser.training.runs import Run, find_runs
 
 
@@ -63,6 +65,20 @@ def test_a_busy_run_without_its_process_reads_interrupted(tmp_path):
     status = Run(tmp_path / "run").read_status()
     assert status["state"] == "interrupted"
     assert "Resume" in status["message"]
+
+
+def test_the_time_worked_adds_up_over_processes_and_leaves_out_the_queue(tmp_path, monkeypatch):
+    clock = iter([100, 160, 170, 1000, 1005])
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    first = Run(tmp_path)
+    first.write_status("queued", "Waiting for its turn")
+    first.write_status("preparing", "Opening clips")
+    first.write_status("stopped", "Stopped")
+    assert first.read_status()["worked"] == 10
+    second = Run(tmp_path)
+    second.write_status("preparing", "Starting")
+    second.write_status("finished", "Done")
+    assert second.read_status()["worked"] == 15
 
 
 def test_a_torn_status_does_not_break_its_readers(tmp_path):
