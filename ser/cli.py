@@ -227,9 +227,9 @@ def _training_options(
     group.add_argument(
         "--config", type=Path, metavar="FILE", help="a TOML file, or a run or its config.json"
     )
-    full = configure("full", {"data": ""}, base)
-    _options(group, full, without=["model", *without])
-    _options(parser.add_argument_group("size of the network"), full.model)
+    usual = configure({"data": ""}, base)
+    _options(group, usual, without=["model", "preset", *without])
+    _options(parser.add_argument_group("size of the network"), usual.model)
 
 
 def _options(group: Any, defaults: Settings, without: Sequence[str] = ()) -> None:
@@ -429,7 +429,7 @@ def _config(options: argparse.Namespace, **base: Any) -> Any:
     options_given = given(TrainingConfig) | {"model": given(ModelConfig)}
     if "data" not in file | options_given:
         raise DataError("Which corpus? Give --data DIR, or data in the file of --config.")
-    config = configure(options.preset or "full", base, file, options_given)
+    config = configure(base, file, options_given)
     corpora.scan(config.data)  # refuse a wrong folder before anything is made
     return config
 

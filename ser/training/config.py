@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, replace
+from dataclasses import InitVar, asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs
 
 from ser.data import splits
 from ser.errors import RunError
 from ser.models.networks import ModelConfig
 from ser.utils.files import read_json
-from ser.utils.settings import STRICT, Settings, fields_of
+from ser.utils.settings import STRICT, Settings
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 24, "copies": 4, "model": ModelConfig()},
@@ -32,9 +33,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 voices that are not in the corpus, which longer training only helps to know those that are."""
 
 if TYPE_CHECKING:
+    _Preset = str
     _Protocol = str
-else:  # mypy cannot look into a tuple, and the names of the protocols are to stand in one place
-    _Protocol = Literal[splits.PROTOCOLS]
+else:  # mypy cannot look into a tuple, and such names are to stand in one place
+    _Preset, _Protocol = Literal[tuple(PRESETS)], Literal[splits.PROTOCOLS]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -110,6 +112,18 @@ class TrainingConfig(Settings):
     model: ModelConfig = PRESETS["full"]["model"]
     """Size of the network."""
 
+    preset: InitVar[_Preset] = "full"
+    """Where everything comes from that is not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_preset(cls, values: Any) -> Any:
+        if not isinstance(values, ArgsKwargs):
+            return values
+        given = values.kwargs or {}
+        preset = PRESETS.get(str(given.get("preset")), {})  # an impossible one is refused later
+        return ArgsKwargs(values.args, preset | given)
+
     @field_validator("model", mode="before")
     @classmethod
     def _read_model(cls, value: Any) -> Any:
@@ -119,7 +133,7 @@ class TrainingConfig(Settings):
             raise ValueError("it is no table")
         return value
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, preset: str) -> None:
         """Refuse values that do not go together."""
         if self.protocol == "luna-jimenez" and self.folds != 5:
             raise RunError(f"folds {self.folds} is impossible; use 5, the study's own.")
@@ -140,7 +154,7 @@ class TrainingConfig(Settings):
             If a value is missing, unknown or impossible.
         """
         try:
-            if missing := [name for name in fields_of(cls) if name not in values]:
+            if missing := [f.name for f in fields(cls) if f.name not in values]:
                 raise RunError(f"{missing[0]} is missing.")
             return cls(**values)
         except RunError as error:
@@ -149,16 +163,15 @@ class TrainingConfig(Settings):
             ) from error
 
 
-def configure(preset: str, *layers: dict[str, Any]) -> TrainingConfig:
-    """Build a configuration from a preset and values over it, later ones over earlier ones.
+def configure(*layers: dict[str, Any]) -> TrainingConfig:
+    """Build a configuration of several layers, later ones over earlier ones, all over a preset.
 
     Parameters
     ----------
-    preset : str
-        Of `PRESETS`.
     layers : dict
-        Some fields of `TrainingConfig`; ``model`` is a table of some fields of `ModelConfig`.  One
-        that names a protocol and no ``folds`` brings the usual folds of that protocol.
+        Some fields of `TrainingConfig`, among them perhaps the ``preset``; ``model`` is a table of
+        some fields of `ModelConfig`.  One that names a protocol and no ``folds`` brings the usual
+        folds of that protocol.
 
     Raises
     ------
@@ -167,11 +180,14 @@ def configure(preset: str, *layers: dict[str, Any]) -> TrainingConfig:
 
     Examples
     --------
-    >>> config = configure("quick", {"data": "x", "model": {"members": 2}}, {"epochs": 3})
+    >>> config = configure({"data": "x", "preset": "quick"}, {"model": {"members": 2}, "epochs": 3})
     >>> config.epochs, config.copies, config.model.members
     (3, 4, 2)
     """
-    values = dict(PRESETS[preset])
+    values: dict[str, Any] = {"preset": "full"}
+    for layer in layers:
+        values["preset"] = layer.get("preset", values["preset"])
+    values["model"] = PRESETS.get(str(values["preset"]), PRESETS["full"])["model"]
     for layer in layers:
         if "protocol" in layer:
             values["folds"] = splits.FOLDS.get(str(layer["protocol"]), 5)
@@ -201,7 +217,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         else:
             values = read_json(file)
-        configure("full", {"data": ""}, values)
+        configure({"data": ""}, values)
     except FileNotFoundError:
         raise RunError(f"{file} does not exist. Check the name of the configuration.") from None
     except (OSError, ValueError) as error:

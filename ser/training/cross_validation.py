@@ -67,22 +67,12 @@ def cross_validate(
         )
     results = []
     for fold in range(config.folds):
-        run = _fold(folder, replace(config, fold=fold))
+        run = pipeline.start_or_resume(folder / f"fold-{fold + 1}", replace(config, fold=fold))
         results.append(_result(run, f"fold {fold + 1} of {config.folds}", n_jobs))
         _check_same_corpus(folder, fold)
     summary = _summary(config, results)
     write_json(folder / "report.json", summary, indent=None)
     return summary
-
-
-def _fold(folder: Path, config: TrainingConfig) -> Run:
-    """Return the run of a fold, which is made if it is not there yet."""
-    run = Run(folder / f"fold-{config.fold + 1}")
-    if not (run.folder / "config.json").exists():
-        run.create(config.to_json())
-    if TrainingConfig.from_json(run.read_config()) != config:
-        raise RunError(f"{run.folder} holds another training. Start in a new folder.")
-    return run
 
 
 def _result(run: Run, which: str, n_jobs: int) -> dict[str, Any]:

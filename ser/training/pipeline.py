@@ -116,6 +116,22 @@ def start(folder: str | Path, config: TrainingConfig) -> Run:
     return run
 
 
+def start_or_resume(folder: str | Path, config: TrainingConfig) -> Run:
+    """Return the run of a configuration, which is made if it is not there yet.
+
+    Raises
+    ------
+    RunError
+        If the folder holds something else, or the run of another configuration.
+    """
+    run = Run(folder)
+    if not (run.folder / "config.json").exists():
+        return start(folder, config)
+    if TrainingConfig.from_json(run.read_config()) != config:
+        raise RunError(f"{run.folder} holds another training. Start in a new folder.")
+    return run
+
+
 def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
     _write_or_compare(
         run.folder / "environment.json",

@@ -36,7 +36,7 @@ def test_impossible_networks_are_refused_by_name(name, value):
     with pytest.raises(RunError, match=f"{name}.*impossible; use "):
         replace(ModelConfig(), **{name: value})
     with pytest.raises(RunError, match=f"{name}.*impossible; use "):
-        configure("full", {"data": "x", "model": {name: value}})
+        configure({"data": "x", "model": {name: value}})
 
 
 def test_a_configuration_of_another_version_is_refused():
@@ -61,10 +61,20 @@ def test_every_field_says_what_it_is_for(settings):
         assert field.description, name
 
 
+def test_what_is_not_given_is_the_presets():
+    config = TrainingConfig(data="x", preset="unseen-speakers", epochs=3)
+    assert (config.epochs, config.copies, config.refit) == (3, 12, True)
+    assert config.model == PRESETS["unseen-speakers"]["model"]
+    assert replace(config, seed=7) == TrainingConfig(
+        data="x", preset="unseen-speakers", epochs=3, seed=7
+    )
+    assert "preset" not in config.to_json()
+
+
 def test_layers_lie_over_a_preset():
     config = configure(
-        "unseen-speakers",
-        {"protocol": "unseen-speakers"},
+        {"protocol": "unseen-speakers", "preset": "quick"},
+        {"preset": "unseen-speakers"},
         {"data": "x", "epochs": 7, "model": {"members": 2, "lstm": 8}},
         {"epochs": 9, "model": {"lstm": 16}},
     )
@@ -75,13 +85,14 @@ def test_layers_lie_over_a_preset():
 
 def test_a_protocol_brings_its_usual_folds():
     told = {"data": "x", "protocol": "kfold-speech"}
-    assert configure("full", told).folds == 10
-    assert configure("full", told | {"folds": 3}).folds == 3
-    assert configure("full", told | {"folds": 3}, {"protocol": "luna-jimenez"}).folds == 5
-    assert configure("full", told | {"folds": 3}, {"epochs": 1}).folds == 3
+    assert configure(told).folds == 10
+    assert configure(told | {"folds": 3}).folds == 3
+    assert configure(told | {"folds": 3}, {"protocol": "luna-jimenez"}).folds == 5
+    assert configure(told | {"folds": 3}, {"epochs": 1}).folds == 3
 
 
 TOML = """
+preset = "quick"
 data = "data/ravdess"
 learning_rate = 1
 balanced = true
@@ -92,7 +103,7 @@ filters = [8, 16]
 
 def test_a_toml_file_is_read(tmp_path):
     (tmp_path / "own.toml").write_text(TOML)
-    config = configure("quick", read_config(tmp_path / "own.toml"))
+    config = configure(read_config(tmp_path / "own.toml"))
     assert (config.data, config.learning_rate, config.balanced) == ("data/ravdess", 1.0, True)
     assert config.model == ModelConfig(filters=(8, 16))
     assert config.epochs == PRESETS["quick"]["epochs"]
@@ -107,6 +118,7 @@ def test_a_toml_file_is_read(tmp_path):
         ("colour = 3", "no setting colour; there are data, protocol"),
         ('epochs = "many"', "epochs 'many' is impossible; use a whole number from 1 to 10000"),
         ("model = 7", "model 7 is impossible"),
+        ('preset = "best"', "preset 'best' is impossible; use quick or full or unseen-speakers"),
         ('protocol = ["random"]', "protocol .* is impossible; use random or"),
         ("learning_rate = nan", "learning_rate nan is impossible"),
         ("epochs = ", "cannot be read as a configuration"),
@@ -125,4 +137,4 @@ def test_a_run_or_its_file_gives_its_configuration(tmp_path):
         read_config(tmp_path / "config.json")
     (tmp_path / "config.json").write_text(json.dumps(config.to_json()))
     for place in (tmp_path, tmp_path / "config.json"):
-        assert configure("unseen-speakers", read_config(place)) == config
+        assert configure({"preset": "unseen-speakers"}, read_config(place)) == config
