@@ -155,20 +155,10 @@ def epochs_of(entry: Entry) -> list[dict[str, Any]]:
     """
     if entry.folder == REPORTS:
         return []
-    needed = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
     try:
-        epochs = Run(entry.folder).read_epochs()
+        return Run(entry.folder).read_epochs()
     except RunError as error:
         raise ReportError(str(error)) from error
-    for epoch in epochs:
-        if not isinstance(epoch, dict) or not all(
-            isinstance(epoch.get(key), int | float) for key in needed
-        ):
-            raise ReportError(
-                f"{entry.folder / 'epochs.jsonl'} is damaged: a line of it is no epoch. Copy the "
-                "run again."
-            )
-    return epochs
 
 
 def corpora_at_hand(entry: Entry | None = None) -> list[Path]:

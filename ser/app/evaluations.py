@@ -70,7 +70,7 @@ def start(
     # Patience for as long as a process may take to begin: until then nobody sees that it is busy.
     with FileLock(folder / ".lock", timeout=60):
         for other in find_evaluations():
-            if other.read_status()["state"] in BUSY_STATES:
+            if other.read_status().state in BUSY_STATES:
                 raise RunError(
                     f"The evaluation {other.folder.name} is still going on. Wait for it or stop it."
                 )

@@ -11,23 +11,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from ser.errors import RunError, SerError
+from ser.errors import SerError
 from ser.evaluation import report
 from ser.training import runs
 from ser.training.config import PRESETS, TrainingConfig
-from ser.training.runs import BUSY_STATES, Run, find_runs
+from ser.training.runs import BUSY_STATES, Epoch, Run, Status, find_runs
 from ser.utils.files import read_json
 
 DAMAGED = "damaged"
 """State of a run whose settings or records cannot be read by this version of ser."""
 
-EPOCH_COLUMNS = (
-    "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
-)  # fmt: skip
+EPOCH_COLUMNS = tuple(Epoch.__annotations__)
 
 _PRESETS = {name: TrainingConfig(data="", **values) for name, values in PRESETS.items()}
 _CHOSEN = {key for values in PRESETS.values() for key in values}
@@ -46,7 +43,7 @@ class Training:
     ----------
     run : Run
         Its folder.
-    status : dict
+    status : Status
         See `ser.training.runs.Run.read_status`; the state may also be `DAMAGED`.
     started : datetime
         When its settings were written.
@@ -59,7 +56,7 @@ class Training:
     """
 
     run: Run
-    status: dict[str, Any]
+    status: Status
     started: datetime
     config: TrainingConfig | None = None
     epochs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EPOCH_COLUMNS))
@@ -73,7 +70,7 @@ class Training:
     @property
     def state(self) -> str:
         """One of `ser.training.runs.STATES`, or `DAMAGED`."""
-        return str(self.status["state"])
+        return self.status.state
 
     @property
     def is_busy(self) -> bool:
@@ -118,8 +115,9 @@ def read(run: Run) -> Training:
         config = TrainingConfig.from_json(run.read_config())
         epochs = read_epochs(run)
     except SerError as error:
-        return Training(run, status | {"state": DAMAGED, "message": str(error)}, started)
-    figures = _figures(run.folder / "report.json") if status["state"] == "finished" else {}
+        status = status.model_copy(update={"state": DAMAGED, "message": str(error)})
+        return Training(run, status, started)
+    figures = _figures(run.folder / "report.json") if status.state == "finished" else {}
     return Training(run, status, started, config, epochs, figures)
 
 
@@ -133,8 +131,8 @@ def seconds_left(training: Training) -> float | None:
     """Return how long the epochs, or what else is being done, will still take; None if unknown."""
     status = training.status
     if training.state == "training" and not training.epochs.empty:
-        left = status["total"] - status["done"]
-        left += (status["stages"] - status["stage"]) * status["total"]  # the refit has as many
+        left = status.total - status.done
+        left += (status.stages - status.stage) * status.total  # the refit has as many
         return float(left * training.epochs["seconds"].tail(5).mean())
     return runs.seconds_left(status)
 
@@ -170,14 +168,8 @@ def read_epochs(run: Run) -> pd.DataFrame:
     RunError
         If a figure is missing or no number.
     """
-    rows = run.read_epochs()
-    try:
-        table = [[float(row[column]) for column in EPOCH_COLUMNS] for row in rows]
-    except (TypeError, ValueError, KeyError) as error:
-        raise RunError(
-            f"{run.folder / 'epochs.jsonl'} is damaged: {error}. Copy the run again."
-        ) from error
-    return pd.DataFrame(table, columns=EPOCH_COLUMNS, dtype=float).astype({"epoch": int})
+    table = pd.DataFrame(run.read_epochs(), columns=EPOCH_COLUMNS, dtype=float)
+    return table.astype({"epoch": int})
 
 
 def preset_of(config: TrainingConfig) -> str:
@@ -196,9 +188,9 @@ def last_finished(trainings: Sequence[Training], preset: str) -> Training | None
         if training.state == "finished"
         and training.config is not None
         and preset_of(training.config) == preset
-        and training.status["worked"]
+        and training.status.worked
     ]
-    return max(finished, key=lambda training: training.status["updated"], default=None)
+    return max(finished, key=lambda training: training.status.updated, default=None)
 
 
 def settings(config: TrainingConfig | None) -> dict[str, str]:

@@ -211,11 +211,11 @@ def ahead_of(run: Run) -> list[Run]:
     running, waiting = [], []
     for other in others:
         status = other.read_status()
-        if status["state"] == "queued":
+        if status.state == "queued":
             # Names decide between runs that came in the same millisecond.
-            if (status["since"], other.folder) < (own["since"], run.folder):
-                waiting.append((status["since"], other))
-        elif status["state"] in BUSY_STATES:
+            if (status.since, other.folder) < (own.since, run.folder):
+                waiting.append((status.since, other))
+        elif status.state in BUSY_STATES:
             running.append(other)
     return running + [other for _, other in sorted(waiting, key=lambda pair: pair[0])]
 

@@ -22,16 +22,19 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from typing_extensions import TypedDict
 
 from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.utils.files import read_json, write_json, write_text
+from ser.utils.validation import first_problem
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,83 @@ BUSY_STATES = ("queued", "preparing", "training", "evaluating")
 STATES = (*BUSY_STATES, "finished", "stopped", "failed", "interrupted")
 """``interrupted`` is never written: it is a busy state whose process is gone."""
 
-_COUNTS = {"done": 0, "total": 0, "stage": 1, "stages": 1, "begun_with": 0}
+
+class Status(BaseModel):
+    """What is going on in a run, as far as its file can be read."""
+
+    model_config = ConfigDict(strict=True, frozen=True, use_attribute_docstrings=True)
+
+    state: str = "preparing"
+    """One of `STATES`."""
+
+    message: str = "Starting"
+    """What is being done, or how it ended, for people."""
+
+    done: int = 0
+    """Steps of the stage that are done."""
+
+    total: int = 0
+    """All steps of the stage; 0 if that is not known."""
+
+    stage: int = 1
+    """Which part of the state that is, from 1."""
+
+    stages: int = 1
+    """How many parts the state has."""
+
+    since: str = ""
+    """When the stage began, as ISO 8601 in UTC."""
+
+    begun_with: int = 0
+    """Steps that were done before this process."""
+
+    updated: str = ""
+    """When this was written, as ISO 8601 in UTC."""
+
+    worked: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    """Seconds that processes have worked on the run, which does not count the queue."""
+
+    @field_validator("state")
+    @classmethod
+    def _is_known(cls, state: str) -> str:
+        if state not in STATES:
+            raise ValueError("no state of a run")
+        return state
+
+    @field_validator("since", "updated")
+    @classmethod
+    def _is_time(cls, time: str) -> str:
+        if time:
+            datetime.fromisoformat(time)
+        return time
+
+    @classmethod
+    def read(cls, file: Path) -> Status:
+        """Read a status; what is missing or wrong, by a crash or another version, stays as here."""
+        try:
+            found = read_json(file)
+        except (OSError, ValueError):
+            return cls()
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            wrong = {problem["loc"][0] for problem in error.errors()}
+            return cls.model_validate({k: v for k, v in found.items() if k not in wrong})
+
+
+class Epoch(TypedDict):
+    """What is on record of an epoch; loss and accuracy are of speech alone."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+_EPOCH: TypeAdapter[Any] = TypeAdapter(Epoch)
 
 
 class Run:
@@ -156,7 +235,7 @@ class Run:
         if same and done < total and now - self._last_status < 0.25:
             return
         if self._last_words is None:
-            self._worked = self.read_status()["worked"]  # by processes before this one
+            self._worked = self.read_status().worked  # by processes before this one
         elif self._last_words[0] != "queued":
             self._worked += now - self._last_status
         self._last_words, self._last_status = words, now
@@ -164,53 +243,31 @@ class Run:
         if not same:
             log.info("%s: %s", state, message)
             self._since, self._began_with = updated, done
-        write_json(
-            self.folder / "status.json",
-            {
-                "state": state,
-                "message": message,
-                "done": done,
-                "total": total,
-                "stage": stage,
-                "stages": stages,
-                "since": self._since,
-                "begun_with": self._began_with,
-                "updated": updated,
-                "worked": round(self._worked, 3),
-            },
+        status = Status(
+            state=state,
+            message=message,
+            done=done,
+            total=total,
+            stage=stage,
+            stages=stages,
+            since=self._since,
+            begun_with=self._began_with,
+            updated=updated,
+            worked=round(self._worked, 3),
         )
+        write_json(self.folder / "status.json", status.model_dump())
 
-    def read_status(self) -> dict[str, Any]:
+    def read_status(self) -> Status:
         """Return state, message and progress, and when what.
 
         A run whose process was killed reads ``interrupted``, whatever it wrote last; so does one
         whose status cannot be read.
-
-        Returns
-        -------
-        dict
-            ``state`` (of `STATES`), ``message``; ``done`` of ``total`` steps of what the message
-            says, of which ``begun_with`` were done before this process; which ``stage`` of how
-            many ``stages`` of its state that is; as ISO 8601 in UTC, or empty, ``since``, when it
-            began, and ``updated``, when this was written; and ``worked``, how many seconds
-            processes have worked on the run, which does not count the queue.
         """
-        status: dict[str, Any] = {"state": "preparing", "message": "Starting"}
-        try:
-            found = read_json(self.folder / "status.json")
-            if found["state"] in STATES:
-                status = {"state": found["state"], "message": str(found["message"])}
-                status |= {k: int(found[k]) for k in _COUNTS if k in found}
-                for key in ("since", "updated"):
-                    datetime.fromisoformat(found[key])
-                    status[key] = found[key]
-                status["worked"] = min(max(float(found["worked"]), 0.0), 1e9)
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
-            pass  # none yet, torn, or of another version: what could be read of it is kept
-        if status["state"] in BUSY_STATES and not self.is_held():
-            status["state"] = "interrupted"
-            status["message"] = "The process was killed. Resume the run to go on."
-        return _COUNTS | {"since": "", "updated": "", "worked": 0.0} | status
+        status = Status.read(self.folder / "status.json")
+        if status.state in BUSY_STATES and not self.is_held():
+            words = "The process was killed. Resume the run to go on."
+            return status.model_copy(update={"state": "interrupted", "message": words})
+        return status
 
     def ask_to_stop(self) -> None:
         """Ask the process that works on the run to stop; it leaves a run that can be resumed.
@@ -240,7 +297,7 @@ class Run:
         return self.folder / "stop"
 
     def read_epochs(self) -> list[dict[str, Any]]:
-        """Return one record per finished epoch.
+        """Return one record per finished epoch, with what `Epoch` says.
 
         Raises
         ------
@@ -249,13 +306,18 @@ class Run:
         """
         file = self.folder / "epochs.jsonl"
         try:
-            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = file.read_text(encoding="utf-8").splitlines()
+            return [_EPOCH.validate_python(json.loads(line)) for line in lines]
         except FileNotFoundError:
             return []
+        except ValidationError as error:
+            raise RunError(
+                f"{file} is damaged: {first_problem(error)}. Copy the run again."
+            ) from error
         except (OSError, ValueError) as error:
             raise RunError(f"{file} is damaged: {error}. Copy the run again.") from error
 
-    def write_epochs(self, epochs: list[dict[str, Any]]) -> None:
+    def write_epochs(self, epochs: Sequence[Mapping[str, Any]]) -> None:
         """Replace the record of epochs; whole, so that no reader meets half a line."""
         write_text(self.folder / "epochs.jsonl", "".join(json.dumps(e) + "\n" for e in epochs))
 
@@ -284,7 +346,7 @@ def working_on(run: Run, *, how_far: Callable[[], str], go_on: str) -> Iterator[
     """
     run.read_config()  # refuses a folder that is no run
     with run.locked():
-        if run.read_status()["state"] == "finished":
+        if run.read_status().state == "finished":
             raise RunError(f"{run.folder} is finished. Start a new one.")
         try:
             run.write_status("preparing", "Starting")
@@ -321,15 +383,15 @@ def _in_words(error: BaseException) -> str:
     return f"Unexpected {type(error).__name__}: {first}"
 
 
-def seconds_left(status: dict[str, Any]) -> float | None:
+def seconds_left(status: Status) -> float | None:
     """Return how long what a status (`Run.read_status`) tells of will still take, if it is known.
 
     It goes on as fast as it went since it began.
     """
-    done, left = status["done"] - status["begun_with"], status["total"] - status["done"]
-    if not status["since"] or done <= 0 or left <= 0:
+    done, left = status.done - status.begun_with, status.total - status.done
+    if not status.since or done <= 0 or left <= 0:
         return None
-    elapsed = datetime.now(UTC) - datetime.fromisoformat(status["since"])
+    elapsed = datetime.now(UTC) - datetime.fromisoformat(status.since)
     return max(elapsed.total_seconds(), 0.0) / done * left
 
 

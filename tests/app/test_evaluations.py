@@ -29,7 +29,7 @@ def waiting(finished_run, corpus, monkeypatch):
 
 def wait_for_state(evaluation, *states):
     deadline = time.monotonic() + 300
-    while evaluation.read_status()["state"] not in states:
+    while evaluation.read_status().state not in states:
         assert time.monotonic() < deadline, processes.read_log(evaluation)
         time.sleep(0.05)
 
@@ -38,7 +38,7 @@ def test_an_evaluation_runs_in_a_process_of_its_own_and_leaves_a_report(finished
     evaluation = evaluations.start(finished_run.folder, corpus, protocol="all")
     assert evaluation.is_held()
     wait_for_state(evaluation, "finished", "failed", "interrupted")
-    assert evaluation.read_status()["state"] == "finished", processes.read_log(evaluation)
+    assert evaluation.read_status().state == "finished", processes.read_log(evaluation)
     found = report.load_report(evaluation.folder / "report.json")
     assert found["n_test"] == len(list(corpus.iterdir()))
     assert "evaluating: Listening" in processes.read_log(evaluation)
@@ -57,7 +57,7 @@ def test_it_tells_how_far_it_is(waiting, monkeypatch):
 
     monkeypatch.setattr(Run, "write_status", watch)
     evaluations.run(waiting)
-    steps = [status for status in seen if status["state"] == "evaluating"]
+    steps = [status for status in seen if status.state == "evaluating"]
     assert {(s["message"], s["stage"], s["stages"]) for s in steps} == {
         ("Opening clips", 1, 2),
         ("Listening", 2, 2),
@@ -71,7 +71,7 @@ def test_it_stops_when_asked_and_can_be_started_again(finished_run, corpus):
     evaluation.ask_to_stop()
     assert evaluation.is_stopping
     wait_for_state(evaluation, "stopped", "finished")
-    assert evaluation.read_status()["state"] == "stopped"
+    assert evaluation.read_status().state == "stopped"
     assert "Traceback" not in processes.read_log(evaluation)
     assert not evaluation.is_stopping
     assert not (evaluation.folder / "report.json").exists()
@@ -93,7 +93,7 @@ def test_a_second_one_waits_its_turn(waiting, finished_run):
 
 def test_a_killed_process_is_noticed(waiting):
     waiting.write_status("evaluating", "Listening")
-    assert waiting.read_status()["state"] == "interrupted"
+    assert waiting.read_status().state == "interrupted"
 
 
 def test_what_cannot_be_tested_is_refused_before_anything_is_made(finished_run, tmp_path):
@@ -111,7 +111,7 @@ def test_clips_it_was_trained_on_are_refused_with_a_reason(finished_run, monkeyp
     with pytest.raises(DataError):
         evaluations.run(evaluation)
     status = evaluation.read_status()
-    assert status["state"] == "failed" and "was trained on" in status["message"]
+    assert status.state == "failed" and "was trained on" in status.message
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"model": 1}'])

@@ -73,7 +73,7 @@ def figures(run):
 
 def test_a_finished_run_holds_everything(finished_run):
     assert {file.name for file in finished_run.folder.iterdir()} == FILES
-    assert finished_run.read_status()["state"] == "finished"
+    assert finished_run.read_status().state == "finished"
     environment = json.loads((finished_run.folder / "environment.json").read_text())
     assert {"ser", "tensorflow", "keras", "librosa"} <= set(environment["versions"])
 
@@ -216,10 +216,10 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, corpus, undisturbed, num
     before = run.read_epochs()
     assert 3 <= len(before) < 30
     expected = "interrupted" if number == signal.SIGKILL else "stopped"
-    assert run.read_status()["state"] == expected
+    assert run.read_status().state == expected
 
     pipeline.train(run, n_jobs=1)
-    assert run.read_status()["state"] == "finished"
+    assert run.read_status().state == "finished"
     assert run.read_epochs()[: len(before)] == before, "finished epochs were trained again"
     assert figures(run) == figures(undisturbed)
 
@@ -235,9 +235,9 @@ def test_a_stopped_run_says_so_and_can_be_resumed(tmp_path, corpus, number):
     assert f"ser train --resume {run.folder}" in errors
     assert "Traceback" not in errors
     status = run.read_status()
-    assert status["state"] == "stopped"
+    assert status.state == "stopped"
     epochs = run.read_epochs()
-    assert f"after {len(epochs)} of 500" in status["message"]
+    assert f"after {len(epochs)} of 500" in status.message
     assert not [file for file in run.folder.iterdir() if file.name.startswith(".writing-")]
     with np.load(run.folder / "checkpoint.npz", allow_pickle=False) as checkpoint:
         assert len(json.loads(str(checkpoint["epochs"]))) in (len(epochs), len(epochs) + 1)
@@ -249,7 +249,7 @@ def test_a_signal_within_compiled_code_stops_it_as_well(tmp_path, corpus):
 
     with pytest.raises(Stopped, match="Go on with"), pipeline.working_on(run):
         raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
-    assert run.read_status()["state"] == "stopped"
+    assert run.read_status().state == "stopped"
 
 
 def test_a_finished_run_is_not_trained_again(finished_run):
@@ -257,14 +257,14 @@ def test_a_finished_run_is_not_trained_again(finished_run):
     with pytest.raises(RunError, match="is finished"):
         pipeline.train(finished_run, n_jobs=1)
     assert (finished_run.folder / "model.keras").read_bytes() == before
-    assert finished_run.read_status()["state"] == "finished"
+    assert finished_run.read_status().state == "finished"
 
 
 def test_a_process_holds_its_run_alone(tmp_path, corpus):
     run = pipeline.start(tmp_path / "run", tiny_config(corpus, epochs=500))
     process = start_process(run)
     wait_for(lambda: len(run.read_epochs()) >= 1, process, "the first epoch")
-    assert run.read_status()["state"] == "training"
+    assert run.read_status().state == "training"
     with pytest.raises(RunError, match="another process"):
         pipeline.train(Run(run.folder), n_jobs=1)
     process.terminate()
@@ -327,7 +327,7 @@ def test_a_changed_corpus_is_not_mixed_into_a_run(tmp_path, corpus):
     shutil.copy(first, second)
     with pytest.raises(RunError, match="corpus has changed"):
         pipeline.train(run, n_jobs=1)
-    assert run.read_status()["state"] == "failed"
+    assert run.read_status().state == "failed"
 
 
 def test_other_versions_do_not_continue_a_run(tmp_path, corpus):
@@ -342,8 +342,8 @@ def test_a_vanished_corpus_is_reported(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         pipeline.train(run, n_jobs=1)
     status = run.read_status()
-    assert status["state"] == "failed"
-    assert "does not exist" in status["message"]
+    assert status.state == "failed"
+    assert "does not exist" in status.message
 
 
 def test_a_damaged_checkpoint_is_reported(tmp_path, corpus):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from ser.app import catalogue, evaluations, processes, workspace
 from ser.app.widgets import layout, runs
 from ser.app.widgets.corpus import pick
-from ser.training.runs import BUSY_STATES, Run, seconds_left
+from ser.training.runs import BUSY_STATES, Run, Status, seconds_left
 
 _PROTOCOLS = {
     "all": "Every clip",
@@ -23,7 +21,7 @@ def open_mine() -> None:
     A page calls it before `ser.app.widgets.report.choose`.
     """
     name = st.session_state.get("my evaluation")
-    if name and Run(workspace.evaluations() / name).read_status()["state"] == "finished":
+    if name and Run(workspace.evaluations() / name).read_status().state == "finished":
         st.session_state["open report"] = f"evaluation/{name}"
         del st.session_state["my evaluation"]
 
@@ -31,8 +29,8 @@ def open_mine() -> None:
 def show() -> None:
     """Show the evaluation that is going on, or the form that starts one."""
     states = [(run, run.read_status()) for run in evaluations.find_evaluations()]
-    busy = [run for run, status in states if status["state"] in BUSY_STATES]
-    unfinished = [(run, status) for run, status in states if status["state"] != "finished"]
+    busy = [run for run, status in states if status.state in BUSY_STATES]
+    unfinished = [(run, status) for run, status in states if status.state != "finished"]
     with st.expander(
         "Test a model on a corpus", icon=":material/science:", expanded=bool(unfinished)
     ):
@@ -83,24 +81,24 @@ def _form() -> None:
 def _watch(evaluation: Run) -> None:
     """Show how far an evaluation is, until it ends."""
     status = evaluation.read_status()
-    if status["state"] not in BUSY_STATES:
+    if status.state not in BUSY_STATES:
         st.rerun()
     title = f"**{evaluation.folder.name}** is going on. You can leave this page."
     runs.show_stop(evaluation, title, help="Nothing of it is kept; it can be started again.")
-    step = status["message"]
-    if status["stages"] > 1:
-        step += f" ({status['stage']} of {status['stages']})"
+    step = status.message
+    if status.stages > 1:
+        step += f" ({status.stage} of {status.stages})"
     left = seconds_left(status)
     words = f"about {layout.in_words(left)} left in this step" if left else ""
     runs.show_progress(evaluation, status, step, words)
 
 
-def _unfinished(evaluation: Run, status: dict[str, Any]) -> None:
+def _unfinished(evaluation: Run, status: Status) -> None:
     name = evaluation.folder.name
     with st.container(border=True), layout.errors_for_people():
-        if status["state"] == "interrupted":
-            status["message"] = "Its process ended before it was done."
-        st.write(f"**{name}** ({status['state']}): {status['message']}")
+        killed = status.state == "interrupted"
+        words = "Its process ended before it was done." if killed else status.message
+        st.write(f"**{name}** ({status.state}): {words}")
         with st.container(horizontal=True):
             if st.button("Start again", key=f"again {name}", icon=":material/replay:"):
                 with st.spinner("Starting …"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,7 +12,7 @@ from ser.app import history, processes, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout, resources
-from ser.training.runs import Run
+from ser.training.runs import Run, Status
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
 """What a training goes through, in the order it does."""
@@ -33,7 +32,7 @@ def show_duration(trainings: Sequence[Training], preset: str) -> None:
     if last is not None:
         st.caption(
             f":material/timer: The last training with the {preset} preset took "
-            f"**{layout.in_words(last.status['worked'])}** here ({last.clips} clips)."
+            f"**{layout.in_words(last.status.worked)}** here ({last.clips} clips)."
         )
 
 
@@ -58,7 +57,7 @@ def watch(trainings: Sequence[Training]) -> None:
             st.rerun()
         # What is being trained comes first, then the queue in its order.
         busy = [training for training in now if training.is_busy]
-        for training in sorted(busy, key=lambda t: (not t.is_running, t.status["since"])):
+        for training in sorted(busy, key=lambda t: (not t.is_running, t.status.since)):
             with st.container(border=True):
                 _show_busy(training)
 
@@ -108,10 +107,10 @@ def _show_stages(training: Training) -> None:
 
 def _step_words(training: Training) -> str:
     status = training.status
-    done, total, words = status["done"], status["total"], status["message"]
+    done, total, words = status.done, status.total, status.message
     if training.state == "training":
         epoch = f"{min(done + 1, total)} of {total}"
-        return f"Epoch {epoch}" if status["stage"] == 1 else f"{words}: epoch {epoch}"
+        return f"Epoch {epoch}" if status.stage == 1 else f"{words}: epoch {epoch}"
     return f"{words}: {done} of {total}" if total else words
 
 
@@ -131,19 +130,19 @@ def show_stop(run: Run, title: str, *, help: str) -> None:
             run.ask_to_stop()
 
 
-def show_progress(run: Run, status: dict[str, Any], step: str, left: str) -> None:
+def show_progress(run: Run, status: Status, step: str, left: str) -> None:
     """Show how far a process is with a run.
 
     Parameters
     ----------
-    run, status : Run, dict
+    run, status : Run, Status
         See `ser.training.runs.Run.read_status`.
     step : str
         What it does now.
     left : str
         How long that will still take; empty if it is not known.
     """
-    done, total = status["done"], status["total"]
+    done, total = status.done, status.total
     words = f"{step} · {left}" if left else f"{step} …"
     share = min(max(done / total, 0.0), 1.0) if total else 0.0
     st.progress(share, text="Stopping …" if run.is_stopping else words)
@@ -242,7 +241,7 @@ def show_table(trainings: Sequence[Training]) -> None:
 
 def show_ended(training: Training) -> None:
     """Show a training that no process works on: how it ended, and what can be done now."""
-    message = f"**{training.name}** · {training.state}: {training.status['message']}"
+    message = f"**{training.name}** · {training.state}: {training.status.message}"
     more = history.what_to_do(training)
     text = f"{message.rstrip('.')}. {more}".strip()
     box = {"finished": st.success, "stopped": st.info, "interrupted": st.warning}

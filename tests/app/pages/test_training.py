@@ -97,7 +97,7 @@ def test_it_is_said_how_long_the_last_training_with_the_preset_took(open_trainin
             '{"corpus": "x", "train": ["a", "b"], "validation": ["c"], "test": ["d"]}'
         )
         run.write_status("finished", "Accuracy 90.0% on unseen clips")
-        status = run.read_status() | {"worked": seconds, "updated": finished}
+        status = run.read_status().model_dump() | {"worked": seconds, "updated": finished}
         (run.folder / "status.json").write_text(json.dumps(status))
 
     page = open_training()
