@@ -10,14 +10,19 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, get_origin
 
 import ser
 import ser.labels
 from ser.assets import MODELS, SAMPLES, SHIPPED_MODEL
 from ser.errors import DataError, SerError, Stopped
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from ser.utils.settings import Settings
 
 _EXAMPLES = """\
 examples:
@@ -33,20 +38,13 @@ examples:
 """
 
 
-_PROTOCOL_HELP = (
-    "unseen-speakers: every speaker is tested once by a model that never heard it (default of "
-    "crossval); luna-jimenez: speech of unseen actors of RAVDESS in the folds of that study; "
-    "kfold-speech: random folds of speech"
-)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
     0 on success, 2 on input that cannot be used (with one line on stderr), 130 when stopped.
     """
     # `kill` asks for the same as Ctrl-C: leave a run that can be resumed.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options = _parser().parse_args(arguments)
         options.run(options)
@@ -68,10 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("ser: the disk is full. Free some space and try again.", file=sys.stderr)
         return 2
     return 0
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,12 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     _jobs(sub)
 
     sub = command("train", _train, "train a model, test it on unseen clips, write a report")
-    _corpus(sub, "--data", required=False)
     sub.add_argument("--out", type=Path, metavar="RUN", help="new folder for everything it makes")
     sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run instead")
-    _training_options(sub, f"random (default) or one fold of another; {_PROTOCOL_HELP}")
-    sub.add_argument("--folds", type=int, metavar="N", help="number of folds (10 or 5)")
-    sub.add_argument("--fold", type=int, metavar="K", help="which fold tests, from 0 (0)")
     sub.add_argument(
         "--background",
         action="store_true",
@@ -143,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         "write a line for every step and epoch to stderr",
     )
     _jobs(sub)
+    _training_options(sub)
 
     sub = command("evaluate", _evaluate, "test a model on a corpus")
     sub.add_argument("model", type=Path, metavar="BUNDLE_OR_RUN", help="a folder with a model")
@@ -180,13 +171,11 @@ def _parser() -> argparse.ArgumentParser:
     _jobs(sub)
 
     sub = command("crossval", _crossval, "train and test once per fold: every clip is unseen once")
-    _corpus(sub, "--data")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
-    _training_options(sub, _PROTOCOL_HELP, list(FOLDS))
-    sub.add_argument("--folds", type=int, metavar="N", help="number of folds (10 or 5)")
     sub.add_argument("--resume", action="store_true", help="keep the folds already finished")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here as well")
     _jobs(sub)
+    _training_options(sub, without=["fold"], protocol=next(iter(FOLDS)))
 
     sub = command("predict", _predict, "name the emotion in audio files")
     sub.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files or folders")
@@ -201,10 +190,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _corpus(parser: argparse.ArgumentParser, name: str, *, required: bool = True) -> None:
+def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
     settings: dict[str, Any] = {"type": Path, "metavar": "DIR"}
     if name.startswith("-"):
-        settings["required"] = required
+        settings["required"] = True
     parser.add_argument(
         name, **settings, help="folder of clips (RAVDESS, EMO-DB, a folder per emotion), or a CSV"
     )
@@ -235,37 +224,69 @@ def _port(text: str) -> int:
 
 
 def _training_options(
-    parser: argparse.ArgumentParser, protocol: str, protocols: Sequence[str] | None = None
+    parser: argparse.ArgumentParser, *, without: Sequence[str] = (), **base: Any
 ) -> None:
-    from ser.data.splits import PROTOCOLS
-    from ser.training.pipeline import PRESETS
+    """Add an option for every field of the configurations of training and model."""
+    from ser.training.config import PRESETS, configure
 
+    group = parser.add_argument_group(
+        "configuration", "A preset, over it a file, and over both every option that is given."
+    )
     sizes = "; ".join(
         f"{name}: {values['epochs']} epochs, {values['copies']} augmented copies per clip, "
         f"{values['model'].members} network{'s' * (values['model'].members > 1)}"
         for name, values in PRESETS.items()
     )
-    parser.add_argument(
-        "--protocol",
-        choices=protocols or PROTOCOLS,
-        help=protocol,
-        default=protocols[0] if protocols else None,
-    )
-    parser.add_argument(
+    group.add_argument(
         "--preset",
         choices=list(PRESETS),
-        default="full",
         help="full is the shipped model's (default), unseen-speakers is for voices that are not "
         f"in the corpus; {sizes}",
     )
-    parser.add_argument("--seed", type=int, help="of the split and the training (42)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the preset's")
-    parser.add_argument("--copies", type=int, metavar="N", help="instead of the preset's")
-    parser.add_argument(
-        "--members", type=int, metavar="N", help="networks to average, instead of the preset's"
+    group.add_argument(
+        "--config", type=Path, metavar="FILE", help="a TOML file, or a run or its config.json"
     )
-    parser.add_argument("--batch-size", type=int, metavar="N", help="clips per step (32)")
-    parser.add_argument("--learning-rate", type=float, metavar="X", help="highest value (0.002)")
+    usual = configure({"data": ""}, base)
+    _options(group, usual, without=["model", "preset", *without])
+    _options(parser.add_argument_group("size of the network"), usual.model)
+
+
+def _options(group: Any, defaults: Settings, without: Sequence[str] = ()) -> None:
+    """Add an option for every field of a configuration."""
+    from ser.utils.settings import fields_of
+
+    for name, field in fields_of(type(defaults)).items():
+        if name not in without:
+            _option(group, name, field, getattr(defaults, name))
+
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "DIR"}
+
+
+def _option(group: Any, name: str, field: FieldInfo, default: Any) -> None:
+    """Add the option of a field of a configuration, from what is declared of it."""
+    from ser.utils.settings import possible
+
+    settings: dict[str, Any] = {"metavar": _METAVARS.get(field.annotation, "WHICH")}
+    if field.annotation is bool:
+        settings = {"action": argparse.BooleanOptionalAction}
+    elif field.annotation in (int, float, str):
+        settings["type"] = field.annotation
+    elif get_origin(field.annotation) is tuple:
+        settings |= {"type": _numbers, "metavar": "N,N,…"}
+    usual = f"; default {_as_given(default)}" if default != "" else ""
+    words = f"{field.description} ({possible(field)}{usual})".replace("%", "%%")
+    group.add_argument(f"--{name.replace('_', '-')}", default=None, help=words, **settings)
+
+
+def _as_given(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 def _app(options: argparse.Namespace) -> None:
@@ -323,9 +344,10 @@ def _cache(options: argparse.Namespace) -> None:
 
 def _scan(options: argparse.Namespace) -> None:
     from ser.data import corpora
+    from ser.data.inspection import inspect_corpus
     from ser.utils.files import atomic_path
 
-    corpus = corpora.inspect(corpora.scan(options.corpus), n_jobs=options.n_jobs)
+    corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
     clips = corpus.clips
     if options.csv:
         with atomic_path(options.csv) as temporary:
@@ -373,9 +395,10 @@ def _plot(options: argparse.Namespace) -> None:
 
 
 def _features(options: argparse.Namespace) -> None:
-    from ser.data import corpora, feature_cache
+    from ser.data import feature_cache
+    from ser.data.inspection import inspect_corpus
 
-    corpus = corpora.inspect(corpora.scan(options.corpus), n_jobs=options.n_jobs)
+    corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
     clips = corpus.clips
     inputs = feature_cache.compute_features(clips["path"].tolist(), n_jobs=options.n_jobs)
     feature_cache.save_features(
@@ -394,7 +417,7 @@ def _train(options: argparse.Namespace) -> None:
     from ser.training.runs import Run
 
     if options.resume:
-        settings = {"background", "n_jobs", "preset", "resume", "run"}
+        settings = {"background", "n_jobs", "resume", "run"}
         if given := [k for k, v in vars(options).items() if k not in settings and v is not None]:
             raise DataError(
                 f"--resume knows its corpus, folder and settings; leave out "
@@ -402,11 +425,12 @@ def _train(options: argparse.Namespace) -> None:
             )
         run = Run(options.resume)
     else:
-        if not (options.data and options.out):
+        if not options.out:
             raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")
         run = pipeline.start(options.out, _config(options))
     with pipeline.working_on(run) as config, processes.obeying_stop(run):
         if options.background:
+            processes.log_steps()
             processes.wait_for_turn(run)
         _warm_up_tensorflow(members=config.model.members)
         result = pipeline.train(run, n_jobs=options.n_jobs)
@@ -416,20 +440,24 @@ def _train(options: argparse.Namespace) -> None:
     print(f"\nModel, report.html and MODEL_CARD.md are in {run.folder}")
 
 
-def _config(options: argparse.Namespace) -> Any:
-    """Build the configuration: the preset, and over it whatever was given."""
-    from ser.data import corpora, splits
-    from ser.training import pipeline
+def _config(options: argparse.Namespace, **base: Any) -> Any:
+    """Build the configuration: `base`, a preset, over them a file, over all what was given."""
+    from ser.data import corpora
+    from ser.models.networks import ModelConfig
+    from ser.training.config import TrainingConfig, configure, read_config
+    from ser.utils.settings import fields_of
 
-    corpora.scan(options.data)  # refuse a wrong folder before anything is made
-    given = {f.name: getattr(options, f.name, None) for f in fields(pipeline.TrainingConfig)}
-    given = {k: v for k, v in given.items() if v is not None} | {"data": str(options.data)}
-    if (protocol := given.get("protocol")) in splits.FOLDS:
-        given.setdefault("folds", splits.FOLDS[protocol])
-    preset = pipeline.PRESETS[options.preset]
-    if options.members is not None:
-        given["model"] = replace(preset["model"], members=options.members)
-    return pipeline.TrainingConfig(**{**preset, **given})
+    def given(settings: Any) -> dict[str, Any]:
+        names = fields_of(settings)
+        return {k: v for k, v in vars(options).items() if k in names and v is not None}
+
+    file = read_config(options.config) if options.config else {}
+    options_given = given(TrainingConfig) | {"model": given(ModelConfig)}
+    if "data" not in file | options_given:
+        raise DataError("Which corpus? Give --data DIR, or data in the file of --config.")
+    config = configure(base, file, options_given)
+    corpora.scan(config.data)  # refuse a wrong folder before anything is made
+    return config
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -461,7 +489,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _evaluate_adaptation(options: argparse.Namespace) -> None:
-    from ser.data import corpora
+    from ser.data.inspection import inspect_corpus
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
     from ser.utils.files import write_json
@@ -471,7 +499,7 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
             "--protocol few-shot knows --json, but neither --html, --csv nor --robustness."
         )
     recognizer = _load(options.model)
-    corpus = corpora.inspect(corpora.scan(options.data), n_jobs=options.n_jobs)
+    corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
     result = few_shot.study(
         recognizer,
         enrol(recognizer, corpus.clips, n_jobs=options.n_jobs),
@@ -498,13 +526,13 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
 
 
 def _adapt(options: argparse.Namespace) -> None:
-    from ser.data import corpora
+    from ser.data.inspection import inspect_corpus
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
     from ser.utils.files import write_json
 
     recognizer = _load(options.model)
-    corpus = corpora.inspect(corpora.scan(options.data), n_jobs=options.n_jobs)
+    corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
     clips = corpus.clips
     if options.shots is not None:
         if options.shots < 1:
@@ -525,10 +553,11 @@ def _adapt(options: argparse.Namespace) -> None:
 
 
 def _crossval(options: argparse.Namespace) -> None:
+    from ser.data.splits import FOLDS
     from ser.training import cross_validation
     from ser.utils.files import write_json
 
-    config = replace(_config(options), fold=0)
+    config = replace(_config(options, protocol=next(iter(FOLDS))), fold=0)
     _warm_up_tensorflow(members=config.model.members)
     result = cross_validation.cross_validate(
         options.out, config, resume=options.resume, n_jobs=options.n_jobs

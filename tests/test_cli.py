@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -212,6 +213,82 @@ def test_train_makes_a_model_that_predict_can_use(ser, tmp_path):
     assert json.loads((run / "config.json").read_text())["seed"] == 3
     assert ser("predict", CLIPS[0], "--model", run)[0] == 0
     refused(ser("train", "--data", data, "--out", run), "not empty", "--resume")
+
+
+TINY = """
+epochs = 1
+copies = 0
+batch_size = 8
+[model]
+members = 1
+filters = [8, 8]
+lstm = 4
+"""
+
+
+def test_a_configuration_is_given_back(ser, tmp_path):
+    """A file over the preset, options over the file; and what a run was made with, again."""
+    data = tiny_corpus(tmp_path / "clips", ("01", "05"))
+    (tmp_path / "own.toml").write_text(TINY)
+    code, _, errors = ser(
+        "train", "--config", tmp_path / "own.toml", "--data", data, "--out", tmp_path / "first",
+        "--preset", "unseen-speakers", "--no-refit", "--filters", "8,8,8", "--kernel", 3,
+        "--dropout", 0.2, "--seed", 3, "--n-jobs", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    first = json.loads((tmp_path / "first" / "config.json").read_text())
+    assert (first["epochs"], first["copies"], first["seed"]) == (1, 0, 3)
+    assert (first["balanced"], first["refit"]) == (True, False)
+    model = {"members": 1, "front": 24, "functionals": 64, "filters": [8, 8, 8], "kernel": 3}
+    assert first["model"] == model | {"lstm": 4, "dropout": 0.2, "output_dropout": 0.1}
+    code, _, errors = ser(
+        "train", "--config", tmp_path / "first" / "config.json", "--out", tmp_path / "again",
+        "--n-jobs", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    files = [tmp_path / run / "config.json" for run in ("first", "again")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_cross_validation_is_given_back(ser, tmp_path):
+    data = tiny_corpus(tmp_path / "clips", ("01", "05"))
+    study, file = tmp_path / "study", tmp_path / "own.toml"
+    file.write_text(f"data = '{data}'\nfolds = 2\n{TINY}")
+    code, _, errors = ser("crossval", "--config", file, "--out", study, "--n-jobs", 1)
+    assert code == 0, errors
+    config = json.loads((study / "config.json").read_text())
+    assert (config["protocol"], config["folds"], config["fold"]) == ("unseen-speakers", 2, 0)
+    # Folds are only kept where the configuration is the same.
+    again = ("crossval", "--config", study, "--out", study, "--resume")
+    code, output, errors = ser(*again)
+    assert code == 0 and "fold 2: accuracy" in output, errors
+    refused(ser(*again, "--dropout", 0.5), "other settings")
+
+
+def test_configurations_that_cannot_be_are_refused(ser, tmp_path):
+    out, file = tmp_path / "run", tmp_path / "own.toml"
+    given = ("train", "--data", SAMPLES, "--out", out, "--config", file)
+    refused(ser(*given), "own.toml does not exist")
+    file.write_text("epoch = 3")
+    refused(ser(*given), "own.toml", "no setting epoch", "did you mean epochs")
+    file.write_text("[model]\nlstm = 0")
+    refused(ser(*given), "own.toml", "lstm 0 is impossible", "from 1 to 1024")
+    file.write_text("epochs = 3")
+    refused(ser(*given, "--dropout", 1), "dropout 1.0 is impossible")
+    assert ser(*given, "--filters", "8,many")[0] == 2
+    refused(ser("train", "--out", out, "--config", file), "Which corpus", "--data")
+    random = ("crossval", "--data", SAMPLES, "--out", out, "--protocol", "random")
+    refused(ser(*random), "random protocol has no folds", "unseen-speakers")
+    assert not out.exists()
+
+
+def test_every_field_of_a_configuration_is_an_option(ser):
+    from ser.models.networks import ModelConfig
+    from ser.training.config import TrainingConfig
+
+    _, output, _ = ser("train", "--help")
+    for field in (*fields(TrainingConfig), *fields(ModelConfig)):
+        assert field.name == "model" or f"--{field.name.replace('_', '-')}" in output
 
 
 def test_train_refuses_bad_input_before_making_anything(ser, tmp_path):

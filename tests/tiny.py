@@ -10,7 +10,7 @@ import numpy as np
 from ser.models.embedding import Embedding, fit_embedding
 from ser.models.networks import ModelConfig
 from ser.training import pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"

@@ -117,9 +117,9 @@ def entries() -> list[Entry]:
     own = {run.folder for run in workspace.runs()} | set(bundle.find_bundles(workspace.folder()))
     runs = [Entry(f"run/{folder.name}", "Run", folder.name, folder) for folder in sorted(own)]
     made = [
-        Entry(f"evaluation/{trial.folder.name}", "Evaluation", trial.folder.name, trial.folder)
-        for trial in evaluations.find_trials()
-        if (trial.folder / "report.json").is_file()
+        Entry(f"evaluation/{run.folder.name}", "Evaluation", run.folder.name, run.folder)
+        for run in evaluations.find_evaluations()
+        if (run.folder / "report.json").is_file()
     ]
     published = [
         Entry(
@@ -155,20 +155,10 @@ def epochs_of(entry: Entry) -> list[dict[str, Any]]:
     """
     if entry.folder == REPORTS:
         return []
-    needed = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
     try:
-        epochs = Run(entry.folder).read_epochs()
+        return Run(entry.folder).read_epochs()
     except RunError as error:
         raise ReportError(str(error)) from error
-    for epoch in epochs:
-        if not isinstance(epoch, dict) or not all(
-            isinstance(epoch.get(key), int | float) for key in needed
-        ):
-            raise ReportError(
-                f"{entry.folder / 'epochs.jsonl'} is damaged: a line of it is no epoch. Copy the "
-                "run again."
-            )
-    return epochs
 
 
 def corpora_at_hand(entry: Entry | None = None) -> list[Path]:

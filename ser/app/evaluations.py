@@ -1,8 +1,8 @@
-"""Trials: a model tested on a corpus in a process of its own, which outlives whoever started it.
+"""Evaluations: a model tested on a corpus in a process of its own, which outlives its starter.
 
-Every trial is a folder in `ser.app.workspace.evaluations`, laid out as that of a training
-(`ser.training.runs`) and begun, stopped and deleted like one (`ser.app.processes`).  At the end it
-holds ``report.json``, see `ser.evaluation.report.evaluate_clips`.
+Each is a run in `ser.app.workspace.evaluations` (`ser.training.runs`), begun, stopped and deleted
+as a training is (`ser.app.processes`).  At the end it holds ``report.json``, see
+`ser.evaluation.report.evaluate_clips`.
 
 ``python -m ser.app.evaluations FOLDER`` is the process.
 """
@@ -19,15 +19,15 @@ from filelock import FileLock
 from ser.app import processes, workspace
 from ser.errors import RunError, SerError, Stopped
 from ser.models import bundle
-from ser.training.runs import BUSY_STATES, Run, find_runs
+from ser.training.runs import BUSY_STATES, Run, find_runs, working_on
 from ser.utils.files import write_json
+from ser.utils.parallel import Progress
 
-PROTOCOLS = ("random", "all")
 _KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "robustness": bool}
 
 
-def find_trials() -> list[Run]:
-    """Return all trials, sorted by name."""
+def find_evaluations() -> list[Run]:
+    """Return all evaluations, sorted by name."""
     return find_runs(workspace.evaluations())
 
 
@@ -40,13 +40,13 @@ def start(
     ----------
     model : str or Path
         A bundle.
-    data, protocol, seed, trust
+    data, protocol, seed, robustness
         See `ser.evaluation.report.evaluate_corpus`.
 
     Returns
     -------
     Run
-        The trial; its status says how far it is.
+        The evaluation; its status says how far it is.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def start(
     DataError
         If the corpus holds no clip.
     RunError
-        If another trial is still going on, as two would only slow each other down; or if the
+        If another evaluation is still going on, as two would only slow each other down; or if the
         process did not start.
     OutputError
         If its folder cannot be written.
@@ -69,13 +69,13 @@ def start(
     folder.mkdir(parents=True, exist_ok=True)
     # Patience for as long as a process may take to begin: until then nobody sees that it is busy.
     with FileLock(folder / ".lock", timeout=60):
-        for other in find_trials():
-            if other.read_status()["state"] in BUSY_STATES:
+        for other in find_evaluations():
+            if other.read_status().state in BUSY_STATES:
                 raise RunError(
                     f"The evaluation {other.folder.name} is still going on. Wait for it or stop it."
                 )
-        trial = Run(_free(f"{model.name} on {data.stem} {protocol}"))
-        trial.create(
+        evaluation = Run(_free(f"{model.name} on {data.stem} {protocol}"))
+        evaluation.create(
             {
                 "model": str(model),
                 "data": str(data),
@@ -84,8 +84,8 @@ def start(
                 "robustness": robustness,
             }
         )
-        launch(trial)
-    return trial
+        launch(evaluation)
+    return evaluation
 
 
 def _free(words: str) -> Path:
@@ -96,84 +96,70 @@ def _free(words: str) -> Path:
     return next(folder / name for name in names if not (folder / name).exists())
 
 
-def launch(trial: Run) -> None:
-    """Start the process of a trial, the first time or again.
+def launch(evaluation: Run) -> None:
+    """Start the process of an evaluation, the first time or again.
 
     Raises
     ------
     RunError, OutputError
         See `ser.app.processes.begin`.
     """
-    processes.begin(trial, "ser.app.evaluations", str(trial.folder))
+    processes.begin(evaluation, "ser.app.evaluations", str(evaluation.folder))
 
 
-def run(trial: Run) -> None:
-    """Do what a trial asks for; the work of its process.
+def run(evaluation: Run) -> None:
+    """Do what an evaluation asks for; the work of its process.
 
     Raises
     ------
     SerError
-        See `ser.evaluation.report.evaluate_corpus`, and if the folder is no trial or is being
-        worked on.
+        See `ser.evaluation.report.evaluate_corpus`, and if the folder is no evaluation, or is
+        finished or being worked on.
     Stopped
-        If `ser.training.runs.Run.ask_to_stop` was called.
+        If interrupted (Ctrl-C, SIGTERM) or asked to, see `ser.training.runs.Run.ask_to_stop`.
     """
-    config = trial.read_config()
+    config = evaluation.read_config()
     if wrong := [k for k, kind in _KEYS.items() if not isinstance(config.get(k), kind)]:
-        raise RunError(f"{trial.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
-    with trial.locked():
-        trial.folder.joinpath("stop").unlink(missing_ok=True)  # meant for a process before this one
-        progress = _Progress(trial, stages=3 if config["robustness"] else 2)
-        try:
-            trial.write_status("preparing", "Loading the model")
-            from ser.evaluation import report
-            from ser.models.recognizer import Recognizer
+        raise RunError(f"{evaluation.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
+    with (
+        working_on(
+            evaluation, how_far=lambda: "Nothing was kept", go_on="It can be started again."
+        ),
+        processes.obeying_stop(evaluation),
+    ):
+        evaluation.write_status("preparing", "Loading the model")
+        from ser.evaluation import report
+        from ser.models.recognizer import Recognizer
 
-            recognizer = Recognizer.load(config["model"])
-            result, _ = report.evaluate_corpus(
-                recognizer,
-                config["data"],
-                protocol=config["protocol"],
-                seed=config["seed"],
-                robustness=config["robustness"],
-                progress=progress,
-            )
-            write_json(trial.folder / "report.json", result, indent=None)
-        except Stopped as stopped:
-            trial.write_status("stopped", str(stopped))
-            raise
-        except SerError as error:
-            trial.write_status("failed", str(error))
-            raise
-        except BaseException:
-            trial.write_status(
-                "failed", f"A defect of this program; {trial.folder}/log.txt has it."
-            )
-            raise
-        trial.write_status("finished", f"Accuracy {result['accuracy']:.1%}")
+        result, _ = report.evaluate_corpus(
+            Recognizer.load(config["model"]),
+            config["data"],
+            protocol=config["protocol"],
+            seed=config["seed"],
+            robustness=config["robustness"],
+            progress=_progress(evaluation, stages=3 if config["robustness"] else 2),
+        )
+        write_json(evaluation.folder / "report.json", result, indent=None)
+        evaluation.write_status("finished", f"Accuracy {result['accuracy']:.1%}")
 
 
-class _Progress:
-    """Says which of a trial's stages it is in and how far, and stops it where that was asked."""
+def _progress(evaluation: Run, *, stages: int) -> Progress:
+    """Return what tells in the status how far it is; whatever is new is the next stage."""
+    seen: list[str] = []
 
-    def __init__(self, trial: Run, *, stages: int) -> None:
-        self._trial, self._stages = trial, stages
-        self._seen: list[str] = []
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in seen:
+            seen.append(what)
+        stage = seen.index(what) + 1
+        evaluation.write_status("evaluating", what, done, total, stage=stage, stages=stages)
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        request = self._trial.folder / "stop"
-        if request.exists():
-            request.unlink()
-            raise Stopped("Nothing was kept; it can be started again.")
-        if what not in self._seen:
-            self._seen.append(what)
-        stage = f"{what} ({self._seen.index(what) + 1} of {self._stages})"
-        self._trial.write_status("evaluating", stage, done, total)
+    return tell
 
 
 def main() -> int:
-    """Run the trial in the folder that is the only argument; returns the exit code."""
+    """Run the evaluation in the folder that is the only argument; returns the exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    processes.log_steps()
     try:
         run(Run(sys.argv[1]))
     except (SerError, Stopped) as error:

@@ -11,22 +11,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from ser.errors import RunError, SerError
+from ser.errors import SerError
 from ser.evaluation import report
 from ser.training import runs
-from ser.training.pipeline import PRESETS, TrainingConfig
-from ser.training.runs import BUSY_STATES, Run, find_runs
+from ser.training.config import PRESETS, TrainingConfig
+from ser.training.runs import BUSY_STATES, Epoch, Run, Status, find_runs
+from ser.utils.files import read_json
 
 DAMAGED = "damaged"
 """State of a run whose settings or records cannot be read by this version of ser."""
 
-EPOCH_COLUMNS = (
-    "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
-)  # fmt: skip
+EPOCH_COLUMNS = tuple(Epoch.__annotations__)
 
 _PRESETS = {name: TrainingConfig(data="", **values) for name, values in PRESETS.items()}
 _CHOSEN = {key for values in PRESETS.values() for key in values}
@@ -45,7 +43,7 @@ class Training:
     ----------
     run : Run
         Its folder.
-    status : dict
+    status : Status
         See `ser.training.runs.Run.read_status`; the state may also be `DAMAGED`.
     started : datetime
         When its settings were written.
@@ -58,7 +56,7 @@ class Training:
     """
 
     run: Run
-    status: dict[str, Any]
+    status: Status
     started: datetime
     config: TrainingConfig | None = None
     epochs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EPOCH_COLUMNS))
@@ -72,7 +70,7 @@ class Training:
     @property
     def state(self) -> str:
         """One of `ser.training.runs.STATES`, or `DAMAGED`."""
-        return str(self.status["state"])
+        return self.status.state
 
     @property
     def is_busy(self) -> bool:
@@ -88,6 +86,15 @@ class Training:
     def seconds(self) -> float:
         """How long the epochs have taken so far, and once it is finished, also those of a refit."""
         return self.figures.get("training_seconds", float(self.epochs["seconds"].sum()))
+
+    @property
+    def clips(self) -> int:
+        """How many clips its corpus had; 0 if that is not known."""
+        try:
+            split = read_json(self.run.folder / "split.json")
+            return sum(len(split[part]) for part in ("train", "validation", "test"))
+        except (OSError, ValueError, TypeError, KeyError):
+            return 0
 
     @property
     def best_epoch(self) -> int | None:
@@ -108,8 +115,9 @@ def read(run: Run) -> Training:
         config = TrainingConfig.from_json(run.read_config())
         epochs = read_epochs(run)
     except SerError as error:
-        return Training(run, status | {"state": DAMAGED, "message": str(error)}, started)
-    figures = _figures(run.folder / "report.json") if status["state"] == "finished" else {}
+        status = status.model_copy(update={"state": DAMAGED, "message": str(error)})
+        return Training(run, status, started)
+    figures = _figures(run.folder / "report.json") if status.state == "finished" else {}
     return Training(run, status, started, config, epochs, figures)
 
 
@@ -120,10 +128,11 @@ def read_all(runs: Sequence[Run]) -> list[Training]:
 
 
 def seconds_left(training: Training) -> float | None:
-    """Return how long the present step of a busy training will still take; None if unknown."""
+    """Return how long the epochs, or what else is being done, will still take; None if unknown."""
     status = training.status
-    left = status["total"] - status["done"]
     if training.state == "training" and not training.epochs.empty:
+        left = status.total - status.done
+        left += (status.stages - status.stage) * status.total  # the refit has as many
         return float(left * training.epochs["seconds"].tail(5).mean())
     return runs.seconds_left(status)
 
@@ -159,32 +168,39 @@ def read_epochs(run: Run) -> pd.DataFrame:
     RunError
         If a figure is missing or no number.
     """
-    rows = run.read_epochs()
-    try:
-        table = [[float(row[column]) for column in EPOCH_COLUMNS] for row in rows]
-    except (TypeError, ValueError, KeyError) as error:
-        raise RunError(
-            f"{run.folder / 'epochs.jsonl'} is damaged: {error}. Copy the run again."
-        ) from error
-    return pd.DataFrame(table, columns=EPOCH_COLUMNS, dtype=float).astype({"epoch": int})
+    table = pd.DataFrame(run.read_epochs(), columns=EPOCH_COLUMNS, dtype=float)
+    return table.astype({"epoch": int})
+
+
+def preset_of(config: TrainingConfig) -> str:
+    """Return the name of the preset that a training was made with; ``custom`` if with none."""
+    for name, preset in _PRESETS.items():
+        if all(getattr(config, key) == getattr(preset, key) for key in _CHOSEN):
+            return name
+    return "custom"
+
+
+def last_finished(trainings: Sequence[Training], preset: str) -> Training | None:
+    """Return the training with a preset that was finished last, if its duration is known."""
+    finished = [
+        training
+        for training in trainings
+        if training.state == "finished"
+        and training.config is not None
+        and preset_of(training.config) == preset
+        and training.status.worked
+    ]
+    return max(finished, key=lambda training: training.status.updated, default=None)
 
 
 def settings(config: TrainingConfig | None) -> dict[str, str]:
     """Return what people choose of a training, in their words."""
     if config is None:
         return {}
-    preset = next(
-        (
-            name
-            for name, preset in _PRESETS.items()
-            if all(getattr(config, key) == getattr(preset, key) for key in _CHOSEN)
-        ),
-        "custom",
-    )
     return {
         "Corpus": Path(config.data).name,
         "Protocol": {"unseen-speakers": "unseen speakers"}.get(config.protocol, config.protocol),
-        "Preset": preset,
+        "Preset": preset_of(config),
         "Epochs": str(config.epochs),
         "Batch size": str(config.batch_size),
         "Learning rate": f"{config.learning_rate:g}",

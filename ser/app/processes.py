@@ -26,7 +26,7 @@ from ser.app import workspace
 from ser.data import corpora, splits
 from ser.errors import OutputError, RunError
 from ser.training import pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training.config import TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs
 
 LOG_FILE = "log.txt"
@@ -223,42 +223,51 @@ def ahead_of(run: Run) -> list[Run]:
     running, waiting = [], []
     for other in others:
         status = other.read_status()
-        if status["state"] == "queued":
+        if status.state == "queued":
             # Names decide between runs that came in the same millisecond.
-            if (status["since"], other.folder) < (own["since"], run.folder):
-                waiting.append((status["since"], other))
-        elif status["state"] in BUSY_STATES:
+            if (status.since, other.folder) < (own.since, run.folder):
+                waiting.append((status.since, other))
+        elif status.state in BUSY_STATES:
             running.append(other)
     return running + [other for _, other in sorted(waiting, key=lambda pair: pair[0])]
 
 
 def wait_for_turn(run: Run) -> None:
     """Keep a run that this process holds in the queue until no other beside it is trained."""
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    logging.getLogger("ser").setLevel(logging.INFO)
     run.write_status("queued", "Waiting for its turn")
     while ahead_of(run):
         time.sleep(0.5)
     run.write_status("preparing", "Loading TensorFlow")
 
 
+def log_steps() -> None:
+    """Let this process say every step to stderr, which `begin` makes the log of the run."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    logging.getLogger("ser").setLevel(logging.INFO)
+
+
 @contextmanager
 def obeying_stop(run: Run) -> Iterator[None]:
-    """Let `ser.training.runs.Run.ask_to_stop` do what SIGTERM does, while this holds a run."""
-    request = run.folder / "stop"
-    request.unlink(missing_ok=True)  # meant for a process before this one
+    """Let SIGTERM and `ser.training.runs.Run.ask_to_stop` do what Ctrl-C does, in this block.
+
+    For the main thread of a process that holds the run.
+    """
+    run.forget_stop()
     ended = Event()
 
     def watch() -> None:
         while not ended.wait(0.2):
-            if request.exists():
-                request.unlink(missing_ok=True)
+            if run.is_stopping:
                 interrupt_main(signal.SIGTERM)
+                ended.wait(30)  # then again: compiled code may have swallowed it
 
     watcher = Thread(target=watch, daemon=True)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     watcher.start()
     try:
         yield
     finally:
         ended.set()
         watcher.join()
+        signal.signal(signal.SIGTERM, before)
+        run.forget_stop()

@@ -97,7 +97,7 @@ class Task:
         """Whether it was asked to stop."""
         return self._stop.is_set()
 
-    def report(self, what: str, done: int, total: int) -> None:
+    def report(self, what: str, done: int = 0, total: int = 0) -> None:
         """Say how far the work is; a `ser.utils.parallel.Progress`.
 
         Raises
@@ -105,18 +105,15 @@ class Task:
         Stopped
             If someone asked the task to stop.
         """
-        self.note(what, done, total)
-        if self.stopping:
-            raise Stopped(f"Stopped: {what[:1].lower()}{what[1:]}, {done} of {total} done.")
-
-    def note(self, what: str, done: int, total: int) -> None:
-        """Say how far the work is, where it cannot stop."""
         now = time.monotonic()
         if what != self._first[0] or done < self._first[1]:
             self._first = (what, done, now)
         gained, elapsed = done - self._first[1], now - self._first[2]
         speed = gained / elapsed if gained > 0 and elapsed > 0 else None
         self.status = Status(what, done, total, speed)
+        if self.stopping:
+            so_far = f", {done} of {total} done" if total else ""
+            raise Stopped(f"Stopped: {what[:1].lower()}{what[1:]}{so_far}.")
 
     def stop(self) -> None:
         """Ask the work to stop; it does at its next report."""

@@ -19,6 +19,7 @@ import pandas as pd
 
 from ser.data import corpora
 from ser.data.cache import cache_folder
+from ser.data.corpora import Corpus
 from ser.errors import OutputError
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
@@ -138,6 +139,44 @@ def update_inspection(
             "cleaning the folder? Set SER_CACHE to another folder."
         )
     return index
+
+
+def inspect_corpus(
+    location: str | Path, *, n_jobs: int = -1, progress: Progress | None = None
+) -> Corpus:
+    """Scan a corpus and inspect its clips, opening only those that are new or changed.
+
+    Parameters
+    ----------
+    location, n_jobs, progress
+        See `update_inspection`.
+
+    Returns
+    -------
+    Corpus
+        What ``corpora.inspect(corpora.scan(location))`` returns: text in text columns, and paths
+        that begin with `location` as it was given.
+
+    Raises
+    ------
+    DataError, OutputError
+        See `update_inspection`.
+    """
+    found = update_inspection(location, n_jobs=n_jobs, progress=progress)
+    clips = found.clips.astype(dict.fromkeys(_WORDS, "str"))
+    given = Path(location) if os.path.isdir(location) else Path(location).parent
+    absolute = os.path.abspath(given)
+
+    def as_given(path: str) -> str:
+        inside = Path(path).is_relative_to(absolute)
+        return str(given / Path(path).relative_to(absolute)) if inside else path
+
+    return Corpus(
+        *(
+            table.assign(path=table["path"].map(as_given).astype("str"))
+            for table in (clips, found.skipped)
+        )
+    )
 
 
 def _remembered(clips: pd.DataFrame, file: Path) -> pd.DataFrame:

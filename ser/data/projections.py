@@ -7,10 +7,6 @@ input; clips that sound alike lie near each other on the map.
 from __future__ import annotations
 
 import os
-import re
-import subprocess
-import sys
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,9 +29,9 @@ FEWEST = 5
 """Clips that a map needs."""
 
 # Raise when code changes what is computed.
-_RECIPE = 1
-_ITERATIONS = 1000  # of t-SNE, scikit-learn's default
-_ITERATION = re.compile(r"\[t-SNE\] Iteration ([0-9]+):")
+_RECIPE = 2
+_ITERATIONS = (250, 750)  # of t-SNE: with neighbourhoods drawn together at first, and without
+_TOLD_EVERY = 10
 
 Points = npt.NDArray[np.float32]
 
@@ -157,8 +153,7 @@ def tsne(
 ) -> Points:
     """Lay clips out so that those that sound alike are neighbours, from the cache if it is there.
 
-    Van der Maaten & Hinton 2008, *Visualizing data using t-SNE*.  It runs in a process of its own,
-    which an exception of `progress` ends.
+    Van der Maaten & Hinton 2008, *Visualizing data using t-SNE*, as openTSNE computes it.
 
     Parameters
     ----------
@@ -169,7 +164,7 @@ def tsne(
     cache : Path, optional
         As for `summarise`.
     progress : callable, optional
-        See `ser.utils.parallel.Progress`; counts iterations.
+        See `ser.utils.parallel.Progress`; counts iterations, and what it raises ends them.
 
     Returns
     -------
@@ -179,7 +174,7 @@ def tsne(
     Raises
     ------
     DataError
-        If there are fewer than `FEWEST` clips, or the process died.
+        If there are fewer than `FEWEST` clips.
     OutputError
         If the cache cannot be written.
     """
@@ -188,58 +183,32 @@ def tsne(
     if kept is not None:
         return kept["points"]
     standard = _standardised(statistics)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        np.save(folder / "in.npy", standard)
-        _run_tsne(folder, progress)
-        try:
-            points = np.load(folder / "out.npy", allow_pickle=False)
-        except (OSError, ValueError):
-            raise DataError(
-                "The map could not be computed: its process died, perhaps for want of memory. "
-                "Try again, or use PCA."
-            ) from None
-    if progress is not None:  # it may have found its end before the last iteration
-        progress("Arranging clips", _ITERATIONS, _ITERATIONS)
+    from openTSNE import TSNE
+
+    done = 0
+
+    def tell(*_: object) -> None:
+        nonlocal done
+        done += _TOLD_EVERY
+        if progress is not None:
+            progress("Arranging clips", done, sum(_ITERATIONS))
+
+    if progress is not None:
+        progress("Arranging clips", 0, sum(_ITERATIONS))
+    model = TSNE(
+        perplexity=min(30.0, (len(standard) - 1) / 3),
+        early_exaggeration_iter=_ITERATIONS[0],
+        n_iter=_ITERATIONS[1],
+        neighbors="exact",
+        n_jobs=1,  # threads that wait for each other would slow down few clips a hundredfold
+        random_state=0,
+        callbacks=tell,
+        callbacks_every_iters=_TOLD_EVERY,
+    )
+    points = np.asarray(model.fit(standard), np.float32)
     with atomic_path(file) as temporary:
         np.savez(temporary, points=points)
     return points
-
-
-def _run_tsne(folder: Path, progress: Progress | None) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "ser.data.projections", str(folder)],
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        if progress is not None:
-            progress("Arranging clips", 0, _ITERATIONS)
-        for line in process.stdout:
-            if progress is not None and (match := _ITERATION.match(line)):
-                progress("Arranging clips", min(int(match[1]), _ITERATIONS), _ITERATIONS)
-    finally:
-        if sys.exc_info()[0] is not None:
-            process.kill()
-        process.communicate()
-
-
-def _main(folder: Path) -> None:
-    """Compute a t-SNE in the process that `_run_tsne` starts, telling of every 50th iteration."""
-    from sklearn.manifold import TSNE
-
-    points = np.load(folder / "in.npy", allow_pickle=False)
-    model = TSNE(
-        2,
-        perplexity=min(30.0, (len(points) - 1) / 3),
-        init="pca",
-        max_iter=_ITERATIONS,
-        random_state=0,
-        verbose=2,
-    )
-    np.save(folder / "out.npy", model.fit_transform(points).astype(np.float32))
 
 
 def _standardised(statistics: Points) -> Points:
@@ -267,7 +236,3 @@ def _read(file: Path, names: Sequence[str]) -> dict[str, npt.NDArray] | None:
             return {name: arrays[name] for name in names} if whole else None
     except Exception:  # none yet, or torn, which can raise anything: it is made again
         return None
-
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]))

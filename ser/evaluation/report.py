@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ser import plots
-from ser.data import corpora
+from ser.data.inspection import inspect_corpus
 from ser.errors import DataError, ReportError
 from ser.evaluation import metrics, robustness
 from ser.models import bundle
@@ -163,7 +163,7 @@ def evaluate_corpus(
     """
     from ser.data import splits
 
-    corpus = corpora.inspect(corpora.scan(data), n_jobs=n_jobs, progress=progress)
+    corpus = inspect_corpus(data, n_jobs=n_jobs, progress=progress)
     clips, in_words = corpus.clips, None
     if protocol == "random":
         if not seen_in_training(clips, recognizer.manifest).any():

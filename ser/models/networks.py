@@ -2,55 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, field_validator
+from pydantic.dataclasses import dataclass
 
 from ser.audio.features import SPECTRAL, FeatureExtractor
 from ser.errors import BundleError
 from ser.labels import EMOTIONS
+from ser.utils.settings import STRICT, Settings
 
 if TYPE_CHECKING:
     import keras
 
 
-@dataclass(frozen=True)
-class ModelConfig:
+@dataclass(frozen=True, config=STRICT)
+class ModelConfig(Settings):
     """Size of the network.
 
-    Attributes
-    ----------
-    members : int
-        Networks of the same make whose logits are averaged.
-    front : int
-        Filters of a convolution over time and rows before the blocks, which halves the time axis in
-        place of the first block; 0 for none.  It minds less at which height a voice's formants are.
-    functionals : int
-        Units of a layer that reads how every row of the input is spread and moves over the whole
-        clip (functionals, as of Eyben et al. 2010, *openSMILE*); 0 for none.
-    filters : tuple of int
-        Filters of each convolution block; every block but the last halves the time axis.
-    kernel : int
-        Frames that a convolution sees (5 frames of 32 ms).
-    lstm : int
-        Units of the LSTM in each direction.
-    dropout : float
-        Part of the activations dropped after the blocks, in [0, 1).
-    output_dropout : float
-        Part of the embedding dropped before the output, in [0, 1).
+    Raises
+    ------
+    RunError
+        Naming a value that cannot work, and what is possible.
     """
 
-    members: int = 1
-    front: int = 0
-    functionals: int = 0
-    filters: tuple[int, ...] = (96, 144, 192)
-    kernel: int = 5
-    lstm: int = 80
-    dropout: float = 0.05
-    output_dropout: float = 0.1
+    members: Annotated[int, Field(ge=1, le=20)] = 1
+    """Networks of the same make whose logits are averaged."""
+
+    front: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Filters of a convolution over time and rows before the blocks, which halves the time axis in
+    place of the first block; 0 for none. It minds less at which height a voice's formants are."""
+
+    functionals: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Units of a layer that reads how every row of the input is spread and moves over the whole
+    clip (functionals, as of Eyben et al. 2010, openSMILE); 0 for none."""
+
+    filters: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)
+    ] = (96, 144, 192)
+    """Filters of each convolution block; every block but the last halves the time axis."""
+
+    kernel: Annotated[int, Field(ge=1, le=94)] = 5
+    """Frames of 32 ms that a convolution sees."""
+
+    lstm: Annotated[int, Field(ge=1, le=1024)] = 80
+    """Units of the LSTM in each direction."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Part of the activations dropped after the blocks."""
+
+    output_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Part of the embedding dropped before the output."""
+
+    @field_validator("filters", mode="before")
+    @classmethod
+    def _read_filters(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value  # as JSON and TOML have it
 
 
 def build_cnn_lstm(

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser.data.splits import FOLDS
 from ser.errors import RunError, Stopped
 from ser.evaluation import metrics, report
 from ser.labels import EMOTIONS
 from ser.models.recognizer import SURE
 from ser.training import pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import read_json, write_json
+
+_FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")
 
 
 def cross_validate(
@@ -45,54 +48,74 @@ def cross_validate(
     Raises
     ------
     RunError
-        If the folder is not empty and `resume` is false, or holds another configuration or
-        corpus.
+        If the protocol has no folds, or the folder is not empty and `resume` is false, or holds
+        another configuration or corpus.
     DataError
         See `ser.training.pipeline.train`.
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
+    if config.protocol not in FOLDS:
+        raise RunError(f"The {config.protocol} protocol has no folds; use {' or '.join(FOLDS)}.")
     folder = Path(folder)
     study = Run(folder)
-    if resume:
-        if TrainingConfig.from_json(study.read_config()) != config:
-            raise RunError(
-                f"{folder} was started with other settings. Give the same ones, or another folder."
-            )
-    else:
+    if not resume:
         study.create(config.to_json())
-    figures, tables = [], []
-    corpora_seen: set[str] = set()
+    elif TrainingConfig.from_json(study.read_config()) != config:
+        raise RunError(
+            f"{folder} was started with other settings. Give the same ones, or another folder."
+        )
+    results = []
     for fold in range(config.folds):
-        run = Run(folder / f"fold-{fold + 1}")
-        own = replace(config, fold=fold)
-        if not (run.folder / "config.json").exists():
-            run.create(own.to_json())
-        if TrainingConfig.from_json(run.read_config()) != own:
-            raise RunError(f"{run.folder} holds another training. Start in a new folder.")
-        result = report.read_report(run.folder)
-        if result is None:
-            try:
-                result = pipeline.train(run, n_jobs=n_jobs)
-            except Stopped:  # it names the command for one run, which would leave the study undone
-                raise Stopped(
-                    f"Stopped in fold {fold + 1} of {config.folds}. Go on with the same command "
-                    "and --resume."
-                ) from None
-        figures.append({"fold": fold + 1} | {k: result[k] for k in _FIGURES})
-        corpora_seen.add(read_json(run.folder / "split.json")["corpus"])
-        if len(corpora_seen) > 1:
-            raise RunError(
-                f"The corpus has changed since {folder} was started, so its folds do not belong "
-                "together. Restore the corpus, or start in a new folder."
-            )
-        tables.append(report.predictions_of(result).assign(fold=fold + 1))
-    pooled = pd.concat(tables, ignore_index=True)
-    summary = {
+        run = pipeline.start_or_resume(folder / f"fold-{fold + 1}", replace(config, fold=fold))
+        results.append(_result(run, f"fold {fold + 1} of {config.folds}", n_jobs))
+        _check_same_corpus(folder, fold)
+    summary = _summary(config, results)
+    write_json(folder / "report.json", summary, indent=None)
+    return summary
+
+
+def _result(run: Run, which: str, n_jobs: int) -> dict[str, Any]:
+    """Return the report of a fold, which is trained unless it was before."""
+    result = report.read_report(run.folder)
+    if result is not None:
+        return result
+    try:
+        return pipeline.train(run, n_jobs=n_jobs)
+    except Stopped:  # it names the command for one run, which would leave the study undone
+        raise Stopped(f"Stopped in {which}. Go on with the same command and --resume.") from None
+
+
+def _check_same_corpus(folder: Path, fold: int) -> None:
+    """Refuse a fold that has seen another corpus than the first."""
+    first, this = (
+        read_json(folder / f"fold-{number}" / "split.json")["corpus"] for number in (1, fold + 1)
+    )
+    if first != this:
+        raise RunError(
+            f"The corpus has changed since {folder} was started, so its folds do not belong "
+            "together. Restore the corpus, or start in a new folder."
+        )
+
+
+def _summary(config: TrainingConfig, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Report over the clips of all folds together."""
+    figures = [
+        {"fold": number} | {key: result[key] for key in _FIGURES}
+        for number, result in enumerate(results, 1)
+    ]
+    pooled = pd.concat(
+        [
+            report.predictions_of(result).assign(fold=number)
+            for number, result in enumerate(results, 1)
+        ],
+        ignore_index=True,
+    )
+    return {
         "protocol": config.protocol,
         "protocol_in_words": report.PROTOCOL_WORDS[config.protocol],
         "seed": config.seed,
-        "config": {k: v for k, v in study.read_config().items() if k not in ("data", "fold")},
+        "config": {k: v for k, v in config.to_json().items() if k not in ("data", "fold")},
         "corpora": sorted(pooled["corpus"].unique()),
         "folds": figures,
         "mean": {k: float(np.mean([f[k] for f in figures])) for k in _FIGURES[1:]},
@@ -101,8 +124,3 @@ def cross_validate(
         **metrics.evaluate(pooled, EMOTIONS),
         "predictions": report.to_rows(pooled),
     }
-    write_json(folder / "report.json", summary, indent=None)
-    return summary
-
-
-_FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")

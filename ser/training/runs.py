@@ -1,4 +1,6 @@
-"""Run directories: what a training leaves behind, and what can be read of it while it runs.
+"""Run directories: what a process works on, leaves behind, and lets others see while it works.
+
+Those of a training; an evaluation of the app (`ser.app.evaluations`) has fewer files:
 
     config.json       what was asked for
     environment.json  versions of everything that has a say
@@ -9,7 +11,7 @@
     checkpoint.npz    everything needed to go on after the last finished epoch
     checkpoint-refit.npz  the same, of the training on all clips that may follow (`refit`)
     log.txt           what the process said, if the app started it
-    stop              a request to stop; the process takes it away as it obeys
+    stop              a request to stop; the process takes it away when it has obeyed
     model.keras, manifest.json, report.json, report.html, MODEL_CARD.md
 
 A finished run is a model bundle as it stands.
@@ -20,16 +22,19 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from typing_extensions import TypedDict
 
-from ser.errors import RunError
+from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.utils.files import read_json, write_json, write_text
+from ser.utils.validation import first_problem
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +42,84 @@ BUSY_STATES = ("queued", "preparing", "training", "evaluating")
 """States of a run that a process is working on, or keeps in the queue."""
 STATES = (*BUSY_STATES, "finished", "stopped", "failed", "interrupted")
 """``interrupted`` is never written: it is a busy state whose process is gone."""
+
+
+class Status(BaseModel):
+    """What is going on in a run, as far as its file can be read."""
+
+    model_config = ConfigDict(strict=True, frozen=True, use_attribute_docstrings=True)
+
+    state: str = "preparing"
+    """One of `STATES`."""
+
+    message: str = "Starting"
+    """What is being done, or how it ended, for people."""
+
+    done: int = 0
+    """Steps of the stage that are done."""
+
+    total: int = 0
+    """All steps of the stage; 0 if that is not known."""
+
+    stage: int = 1
+    """Which part of the state that is, from 1."""
+
+    stages: int = 1
+    """How many parts the state has."""
+
+    since: str = ""
+    """When the stage began, as ISO 8601 in UTC."""
+
+    begun_with: int = 0
+    """Steps that were done before this process."""
+
+    updated: str = ""
+    """When this was written, as ISO 8601 in UTC."""
+
+    worked: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    """Seconds that processes have worked on the run, which does not count the queue."""
+
+    @field_validator("state")
+    @classmethod
+    def _is_known(cls, state: str) -> str:
+        if state not in STATES:
+            raise ValueError("no state of a run")
+        return state
+
+    @field_validator("since", "updated")
+    @classmethod
+    def _is_time(cls, time: str) -> str:
+        if time:
+            datetime.fromisoformat(time)
+        return time
+
+    @classmethod
+    def read(cls, file: Path) -> Status:
+        """Read a status; what is missing or wrong, by a crash or another version, stays as here."""
+        try:
+            found = read_json(file)
+        except (OSError, ValueError):
+            return cls()
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            wrong = {problem["loc"][0] for problem in error.errors()}
+            return cls.model_validate({k: v for k, v in found.items() if k not in wrong})
+
+
+class Epoch(TypedDict):
+    """What is on record of an epoch; loss and accuracy are of speech alone."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+_EPOCH: TypeAdapter[Any] = TypeAdapter(Epoch)
 
 
 class Run:
@@ -52,8 +135,9 @@ class Run:
         self.folder = Path(folder)
         self._lock = FileLock(self.folder / ".lock")
         self._last_status = 0.0
-        self._last_words: tuple[str, str] | None = None
+        self._last_words: tuple[str, int, str] | None = None
         self._since, self._began_with = "", 0
+        self._worked = 0.0
 
     def create(self, config: dict[str, Any]) -> None:
         """Make the folder with its configuration.
@@ -122,58 +206,68 @@ class Run:
         except OSError:  # a folder that cannot be written to: nobody can work in it
             return False
 
-    def write_status(self, state: str, message: str, done: int = 0, total: int = 0) -> None:
-        """Say what is going on; progress within one state is written at most 4 times a second."""
+    def write_status(
+        self,
+        state: str,
+        message: str,
+        done: int = 0,
+        total: int = 0,
+        *,
+        stage: int = 1,
+        stages: int = 1,
+    ) -> None:
+        """Say what is going on; progress within one stage is written at most 4 times a second.
+
+        Parameters
+        ----------
+        state : str
+            One of `STATES`.
+        message : str
+            What is being done, or how it ended, for people.
+        done, total : int
+            Steps of the stage; a total of 0 is not known.
+        stage, stages : int
+            Which of how many parts the state has, from 1.
+        """
         now = time.monotonic()
-        same = self._last_words == (state, message)
+        words = (state, stage, message)
+        same = self._last_words == words
         if same and done < total and now - self._last_status < 0.25:
             return
-        self._last_words, self._last_status = (state, message), now
+        if self._last_words is None:
+            self._worked = self.read_status().worked  # by processes before this one
+        elif self._last_words[0] != "queued":
+            self._worked += now - self._last_status
+        self._last_words, self._last_status = words, now
         updated = datetime.now(UTC).isoformat(timespec="milliseconds")
         if not same:
             log.info("%s: %s", state, message)
             self._since, self._began_with = updated, done
-        write_json(
-            self.folder / "status.json",
-            {
-                "state": state,
-                "message": message,
-                "done": done,
-                "total": total,
-                "since": self._since,
-                "begun_with": self._began_with,
-                "updated": updated,
-            },
+        status = Status(
+            state=state,
+            message=message,
+            done=done,
+            total=total,
+            stage=stage,
+            stages=stages,
+            since=self._since,
+            begun_with=self._began_with,
+            updated=updated,
+            worked=round(self._worked, 3),
         )
+        write_json(self.folder / "status.json", status.model_dump())
 
-    def read_status(self) -> dict[str, Any]:
+    def read_status(self) -> Status:
         """Return state, message and progress, and when what.
 
         A run whose process was killed reads ``interrupted``, whatever it wrote last; so does one
         whose status cannot be read.
-
-        Returns
-        -------
-        dict
-            ``state`` (of `STATES`), ``message``; ``done`` of ``total`` steps of what the message
-            says, of which ``begun_with`` were done before this process; and as ISO 8601 in UTC, or
-            empty, ``since``, when it began, and ``updated``, when this was written.
         """
-        status: dict[str, Any] = {"state": "preparing", "message": "Starting"}
-        try:
-            found = read_json(self.folder / "status.json")
-            if found["state"] in STATES:
-                status = {"state": found["state"], "message": str(found["message"])}
-                status |= {k: int(found[k]) for k in ("done", "total", "begun_with") if k in found}
-                for key in ("since", "updated"):
-                    datetime.fromisoformat(found[key])
-                    status[key] = found[key]
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
-            pass  # none yet, torn, or of another version: what could be read of it is kept
-        if status["state"] in BUSY_STATES and not self.is_held():
-            status["state"] = "interrupted"
-            status["message"] = "The process was killed. Resume the run to go on."
-        return {"done": 0, "total": 0, "begun_with": 0, "since": "", "updated": ""} | status
+        status = Status.read(self.folder / "status.json")
+        if status.state in BUSY_STATES and not self.is_held():
+            words = "The process was killed. Resume the run to go on."
+            return status.model_copy(update={"state": "interrupted", "message": words})
+        return status
 
     def ask_to_stop(self) -> None:
         """Ask the process that works on the run to stop; it leaves a run that can be resumed.
@@ -187,10 +281,23 @@ class Run:
         """
         if not self.is_held():
             raise RunError(f"{self.folder.name} is not running, so there is nothing to stop.")
-        write_text(self.folder / "stop", "")
+        write_text(self._stop_request, "")
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the process was asked to stop and has not ended yet."""
+        return self._stop_request.exists()
+
+    def forget_stop(self) -> None:
+        """Take a request to stop away: it was obeyed, or meant for a process before this one."""
+        self._stop_request.unlink(missing_ok=True)
+
+    @property
+    def _stop_request(self) -> Path:
+        return self.folder / "stop"
 
     def read_epochs(self) -> list[dict[str, Any]]:
-        """Return one record per finished epoch.
+        """Return one record per finished epoch, with what `Epoch` says.
 
         Raises
         ------
@@ -199,26 +306,92 @@ class Run:
         """
         file = self.folder / "epochs.jsonl"
         try:
-            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = file.read_text(encoding="utf-8").splitlines()
+            return [_EPOCH.validate_python(json.loads(line)) for line in lines]
         except FileNotFoundError:
             return []
+        except ValidationError as error:
+            raise RunError(
+                f"{file} is damaged: {first_problem(error)}. Copy the run again."
+            ) from error
         except (OSError, ValueError) as error:
             raise RunError(f"{file} is damaged: {error}. Copy the run again.") from error
 
-    def write_epochs(self, epochs: list[dict[str, Any]]) -> None:
+    def write_epochs(self, epochs: Sequence[Mapping[str, Any]]) -> None:
         """Replace the record of epochs; whole, so that no reader meets half a line."""
         write_text(self.folder / "epochs.jsonl", "".join(json.dumps(e) + "\n" for e in epochs))
 
 
-def seconds_left(status: dict[str, Any]) -> float | None:
+@contextmanager
+def working_on(run: Run, *, how_far: Callable[[], str], go_on: str) -> Iterator[None]:
+    """Hold a run for the work of this process, and leave in its status how that ended.
+
+    Whoever works within says itself that it is finished.  It may be nested, with the same `Run`.
+
+    Parameters
+    ----------
+    run : Run
+        What is worked on.
+    how_far : callable
+        Says how far it has come, if the work is stopped.
+    go_on : str
+        How to go on then.
+
+    Raises
+    ------
+    RunError
+        If it is no run, is finished, or another process works on it.
+    Stopped
+        If the block is interrupted (Ctrl-C, SIGTERM).
+    """
+    run.read_config()  # refuses a folder that is no run
+    with run.locked():
+        if run.read_status().state == "finished":
+            raise RunError(f"{run.folder} is finished. Start a new one.")
+        try:
+            run.write_status("preparing", "Starting")
+            yield
+        except Stopped:  # told already, by a block within this one
+            raise
+        except BaseException as error:
+            if _is_interruption(error):
+                words = how_far()
+                run.write_status("stopped", words)
+                raise Stopped(f"{words}. {go_on}") from None
+            with suppress(OutputError):  # on a full disk not even this may fit
+                run.write_status("failed", _in_words(error))
+            raise
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C or SIGTERM, or what became of that within compiled code.
+
+    If the signal comes while NumPy or TensorFlow call back into Python, Python makes a SystemError
+    of it ("returned a result with an exception set").
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, SerError):
+        return str(error)
+    first = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, MemoryError):
+        return f"The memory is full. Close other programs, or use fewer copies. {first}".strip()
+    return f"Unexpected {type(error).__name__}: {first}"
+
+
+def seconds_left(status: Status) -> float | None:
     """Return how long what a status (`Run.read_status`) tells of will still take, if it is known.
 
     It goes on as fast as it went since it began.
     """
-    done, left = status["done"] - status["begun_with"], status["total"] - status["done"]
-    if not status["since"] or done <= 0 or left <= 0:
+    done, left = status.done - status.begun_with, status.total - status.done
+    if not status.since or done <= 0 or left <= 0:
         return None
-    elapsed = datetime.now(UTC) - datetime.fromisoformat(status["since"])
+    elapsed = datetime.now(UTC) - datetime.fromisoformat(status.since)
     return max(elapsed.total_seconds(), 0.0) / done * left
 
 

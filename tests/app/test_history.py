@@ -82,9 +82,14 @@ def test_only_what_differs_is_compared(home, finished_run):
 
 def test_time_left_comes_from_the_epochs(finished_run):
     seen = history.read(finished_run)
-    status = seen.status | {"state": "training", "done": 3, "total": 13}
+    status = seen.status.model_copy(update={"state": "training", "done": 3, "total": 13})
     running = history.Training(seen.run, status, seen.started, seen.config, seen.epochs)
-    assert history.seconds_left(running) == pytest.approx(10 * seen.epochs["seconds"].mean())
+    mean = seen.epochs["seconds"].mean()
+    assert history.seconds_left(running) == pytest.approx(10 * mean)
+    refit = history.Training(
+        seen.run, status.model_copy(update={"stages": 2}), seen.started, seen.config, seen.epochs
+    )
+    assert history.seconds_left(refit) == pytest.approx((10 + 13) * mean)
 
 
 def test_what_was_done_by_an_earlier_process_says_nothing_about_speed(tmp_path):
@@ -93,4 +98,4 @@ def test_what_was_done_by_an_earlier_process_says_nothing_about_speed(tmp_path):
         run.write_status("preparing", "Opening clips", 60, 120)
         assert history.seconds_left(history.read(run)) is None
         run.write_status("preparing", "Opening clips", 120, 120)
-        assert history.read(run).status["begun_with"] == 60
+        assert history.read(run).status.begun_with == 60

@@ -65,8 +65,8 @@ def wait_for(condition, what):
 def wait_for_state(run, *states):
     def reached():
         status = run.read_status()
-        assert status["state"] != "failed" or "failed" in states, processes.read_log(run)
-        return status["state"] in states
+        assert status.state != "failed" or "failed" in states, processes.read_log(run)
+        return status.state in states
 
     wait_for(reached, f"{run.folder.name} {states}")
 
@@ -81,8 +81,8 @@ def test_a_training_outlives_the_app_that_started_it(home, corpus):
     code = (
         "import json, sys, time\n"
         "from ser.app import processes\n"
-        "from ser.training import pipeline\n"
-        "processes.start('mine', pipeline.TrainingConfig.from_json(json.loads(sys.argv[1])))\n"
+        "from ser.training.config import TrainingConfig\n"
+        "processes.start('mine', TrainingConfig.from_json(json.loads(sys.argv[1])))\n"
         "print('started', flush=True)\n"
         "time.sleep(1000)\n"
     )
@@ -95,7 +95,7 @@ def test_a_training_outlives_the_app_that_started_it(home, corpus):
     )
     assert app.stdout.readline() == "started\n"
     run = Run(home / "mine")
-    assert run.is_held() and run.read_status()["state"] in ("queued", "preparing")
+    assert run.is_held() and run.read_status().state in ("queued", "preparing")
     os.killpg(app.pid, signal.SIGINT)
     assert app.wait(60) != 0
     assert run.is_held()
@@ -118,14 +118,14 @@ def test_a_second_start_waits_and_a_stop_makes_room(started, home, corpus):
 
     third.ask_to_stop()
     wait_for_state(third, "stopped")
-    assert second.read_status()["state"] == "queued" and not second.read_epochs()
+    assert second.read_status().state == "queued" and not second.read_epochs()
     assert "Loading" not in processes.read_log(second), "what waits must not fill the memory"
 
     first.ask_to_stop()
     wait_for_state(first, "stopped")
     wait_for_state(second, "finished")
     done = len(first.read_epochs())
-    assert f"after {done} of {ENDLESS}" in first.read_status()["message"]
+    assert f"after {done} of {ENDLESS}" in first.read_status().message
     assert not (first.folder / "stop").exists()
     with pytest.raises(RunError, match="not running"):
         first.ask_to_stop()
@@ -147,7 +147,7 @@ def test_a_killed_training_says_so_and_is_resumed(started, home, tmp_path, corpu
     assert "is gone" in history.what_to_do(history.read(run))
     with pytest.raises(DataError, match="does not exist"):
         processes.resume(run)
-    assert run.read_status()["state"] == "interrupted"
+    assert run.read_status().state == "interrupted"
 
     (tmp_path / "elsewhere").rename(data)
     (run.folder / "stop").touch()  # asked for too late: it was meant for the killed process
@@ -168,7 +168,7 @@ def test_a_full_disk_is_told(started, home, tmp_path, corpus, monkeypatch):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     wait_for_state(run, "failed")
-    assert "Cannot write" in run.read_status()["message"]
+    assert "Cannot write" in run.read_status().message
     assert "Resume" in history.what_to_do(history.read(run))
     assert "Traceback" not in processes.read_log(run)
 

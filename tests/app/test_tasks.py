@@ -6,7 +6,7 @@ from ser.app.tasks import Status, Task
 from ser.errors import DataError, Stopped
 
 
-def test_a_job_tells_how_far_it_is_and_what_came_of_it():
+def test_a_task_tells_how_far_it_is_and_what_came_of_it():
     told, seen = Event(), Event()
 
     def work(task):
@@ -25,7 +25,7 @@ def test_a_job_tells_how_far_it_is_and_what_came_of_it():
     assert (task.result, task.error, task.stopped) == ("result", None, "")
 
 
-def test_a_job_stops_at_its_next_report():
+def test_a_task_stops_at_its_next_report():
     asked = Event()
 
     def work(task):
@@ -39,6 +39,21 @@ def test_a_job_stops_at_its_next_report():
     task.join()
     assert task.stopped == "Stopped: opening clips, 4 of 9 done."
     assert task.result is None and task.error is None
+
+
+def test_a_task_stops_where_nothing_can_be_counted_yet():
+    asked = Event()
+
+    def work(task):
+        assert asked.wait(60)
+        task.report("Looking for clips")
+        return "never"
+
+    task = Task(work, "Beginning")
+    task.stop()
+    asked.set()
+    task.join()
+    assert task.stopped == "Stopped: looking for clips."
 
 
 def test_being_stopped_is_no_error():

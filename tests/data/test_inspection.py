@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,29 @@ def test_it_holds_what_inspect_finds(corpus):
         assert found.clips[column].tolist() == expected.clips[column].tolist(), column
     assert found.skipped.to_dict("records") == expected.skipped.to_dict("records")
     assert found.complete
+
+
+@pytest.mark.parametrize("place", ["folder", "folder from here", "table from here"])
+def test_a_corpus_is_as_if_every_clip_had_been_opened(corpus, monkeypatch, place):
+    """To the last digit and type, and with the paths as they were given: splits hang on it."""
+    location = corpus
+    if place != "folder":
+        monkeypatch.chdir(corpus.parent)
+        location = corpus.relative_to(corpus.parent)
+    if place == "table from here":
+        clips = corpora.scan(corpus).clips[["path", "emotion", "speaker"]]
+        outside = shutil.copy(clips["path"].iloc[0], corpus.parent / "outside.flac")
+        paths = [str(outside), *(Path(path).name for path in clips["path"].iloc[1:])]
+        clips.assign(path=paths).to_csv(corpus / "clips.csv", index=False)
+        location = location / "clips.csv"
+    expected = corpora.inspect(corpora.scan(location), n_jobs=1)
+    for _ in range(2):  # opened now, and known from before
+        found = inspection.inspect_corpus(location, n_jobs=1)
+        pd.testing.assert_frame_equal(found.clips, expected.clips, check_exact=True)
+        pd.testing.assert_frame_equal(found.skipped, expected.skipped)
+        assert corpora.fingerprint(found.clips, location) == corpora.fingerprint(
+            expected.clips, location
+        )
 
 
 def test_the_second_time_nothing_is_opened(corpus):

@@ -4,7 +4,7 @@ import pytest
 
 from ser.audio.features import SPECTRAL
 from ser.models.networks import ModelConfig, build_cnn_lstm, members_of, with_activations
-from ser.training.pipeline import PRESETS
+from ser.training.config import PRESETS
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,11 @@ import shutil
 
 import pytest
 
+from ser.data import corpora
 from ser.errors import RunError, Stopped
 from ser.evaluation.report import predictions_of
 from ser.training import cross_validation, pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training.config import TrainingConfig
 from ser.utils.files import read_json
 from tests.tiny import tiny_config, tiny_corpus
 
@@ -59,6 +60,21 @@ def test_random_folds_of_speech_test_every_clip_once(tmp_path, corpus):
     assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
     assert "random folds" in result["protocol_in_words"]
     assert "robustness" not in read_json(tmp_path / "study" / "fold-1" / "report.json")
+
+
+def test_a_clip_is_inspected_once_for_all_folds(tmp_path, corpus, monkeypatch):
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    opened = []
+    real = corpora.measure
+
+    def watch(paths, **rest):
+        opened.extend(paths)
+        return real(paths, **rest)
+
+    monkeypatch.setattr(corpora, "measure", watch)
+    config = tiny_config(corpus, protocol="kfold-speech", folds=2, epochs=1, copies=0)
+    cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
+    assert sorted(opened) == sorted(str(clip) for clip in corpus.iterdir())
 
 
 def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):

@@ -18,8 +18,7 @@ from ser.evaluation.report import predictions_of
 from ser.labels import EMOTIONS
 from ser.models.bundle import read_manifest
 from ser.models.recognizer import Recognizer, softmax
-from ser.training import pipeline
-from ser.training.pipeline import TrainingConfig
+from ser.training import fitting, pipeline
 from ser.training.runs import Run
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
 
@@ -74,7 +73,7 @@ def figures(run):
 
 def test_a_finished_run_holds_everything(finished_run):
     assert {file.name for file in finished_run.folder.iterdir()} == FILES
-    assert finished_run.read_status()["state"] == "finished"
+    assert finished_run.read_status().state == "finished"
     environment = json.loads((finished_run.folder / "environment.json").read_text())
     assert {"ser", "tensorflow", "keras", "librosa"} <= set(environment["versions"])
 
@@ -145,7 +144,7 @@ def test_unheard_speakers_are_unheard(tmp_path, corpus):
 def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     """What reaches the function that trains is exactly the training and the validation part."""
     seen = {}
-    real = pipeline.fit
+    real = fitting.fit
 
     def watch(inputs, targets, validation, y_validation, **rest):
         spoken = targets.max(axis=1) == 1
@@ -154,7 +153,7 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
         seen.update(train=inputs.clean[spoken], validation=validation)
         return real(inputs, targets, validation, y_validation, **rest)
 
-    monkeypatch.setattr(pipeline, "fit", watch)
+    monkeypatch.setattr(fitting, "fit", watch)
     run = tiny_run(tmp_path / "run", corpus, epochs=1)
     split = json.loads((run.folder / "split.json").read_text())
     for part, arrays in seen.items():
@@ -168,13 +167,13 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
     tmp_path, corpus, finished_run, monkeypatch
 ):
     given = []
-    real = pipeline.fit
+    real = fitting.fit
 
     def watch(inputs, targets, *rest, **options):
         given.append(inputs.clean[targets.max(axis=1) == 1])
         return real(inputs, targets, *rest, **options)
 
-    monkeypatch.setattr(pipeline, "fit", watch)
+    monkeypatch.setattr(fitting, "fit", watch)
     run = tiny_run(tmp_path / "run", corpus, refit=True)
     split = json.loads((run.folder / "split.json").read_text())
     paths = [str(corpus / name) for name in split["train"] + split["validation"]]
@@ -217,10 +216,10 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, corpus, undisturbed, num
     before = run.read_epochs()
     assert 3 <= len(before) < 30
     expected = "interrupted" if number == signal.SIGKILL else "stopped"
-    assert run.read_status()["state"] == expected
+    assert run.read_status().state == expected
 
     pipeline.train(run, n_jobs=1)
-    assert run.read_status()["state"] == "finished"
+    assert run.read_status().state == "finished"
     assert run.read_epochs()[: len(before)] == before, "finished epochs were trained again"
     assert figures(run) == figures(undisturbed)
 
@@ -236,9 +235,9 @@ def test_a_stopped_run_says_so_and_can_be_resumed(tmp_path, corpus, number):
     assert f"ser train --resume {run.folder}" in errors
     assert "Traceback" not in errors
     status = run.read_status()
-    assert status["state"] == "stopped"
+    assert status.state == "stopped"
     epochs = run.read_epochs()
-    assert f"after {len(epochs)} of 500" in status["message"]
+    assert f"after {len(epochs)} of 500" in status.message
     assert not [file for file in run.folder.iterdir() if file.name.startswith(".writing-")]
     with np.load(run.folder / "checkpoint.npz", allow_pickle=False) as checkpoint:
         assert len(json.loads(str(checkpoint["epochs"]))) in (len(epochs), len(epochs) + 1)
@@ -250,7 +249,7 @@ def test_a_signal_within_compiled_code_stops_it_as_well(tmp_path, corpus):
 
     with pytest.raises(Stopped, match="Go on with"), pipeline.working_on(run):
         raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
-    assert run.read_status()["state"] == "stopped"
+    assert run.read_status().state == "stopped"
 
 
 def test_a_finished_run_is_not_trained_again(finished_run):
@@ -258,14 +257,14 @@ def test_a_finished_run_is_not_trained_again(finished_run):
     with pytest.raises(RunError, match="is finished"):
         pipeline.train(finished_run, n_jobs=1)
     assert (finished_run.folder / "model.keras").read_bytes() == before
-    assert finished_run.read_status()["state"] == "finished"
+    assert finished_run.read_status().state == "finished"
 
 
 def test_a_process_holds_its_run_alone(tmp_path, corpus):
     run = pipeline.start(tmp_path / "run", tiny_config(corpus, epochs=500))
     process = start_process(run)
     wait_for(lambda: len(run.read_epochs()) >= 1, process, "the first epoch")
-    assert run.read_status()["state"] == "training"
+    assert run.read_status().state == "training"
     with pytest.raises(RunError, match="another process"):
         pipeline.train(Run(run.folder), n_jobs=1)
     process.terminate()
@@ -321,14 +320,14 @@ def test_a_changed_corpus_is_not_mixed_into_a_run(tmp_path, corpus):
     data = shutil.copytree(corpus, tmp_path / "clips")
     run = pipeline.start(tmp_path / "run", tiny_config(data))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "fit", lambda *_, **__: (_ for _ in ()).throw(Died()))
+        patch.setattr(fitting, "fit", lambda *_, **__: (_ for _ in ()).throw(Died()))
         with pytest.raises(Died):
             pipeline.train(run, n_jobs=1)
     first, second = sorted(data.iterdir())[:2]
     shutil.copy(first, second)
     with pytest.raises(RunError, match="corpus has changed"):
         pipeline.train(run, n_jobs=1)
-    assert run.read_status()["state"] == "failed"
+    assert run.read_status().state == "failed"
 
 
 def test_other_versions_do_not_continue_a_run(tmp_path, corpus):
@@ -343,8 +342,8 @@ def test_a_vanished_corpus_is_reported(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         pipeline.train(run, n_jobs=1)
     status = run.read_status()
-    assert status["state"] == "failed"
-    assert "does not exist" in status["message"]
+    assert status.state == "failed"
+    assert "does not exist" in status.message
 
 
 def test_a_damaged_checkpoint_is_reported(tmp_path, corpus):
@@ -362,35 +361,6 @@ def test_results_are_never_overwritten(tmp_path):
     assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
 
 
-def test_the_configuration_survives_json():
-    config = tiny_config(SAMPLES, seed=9)
-    assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("epochs", 0), ("batch_size", 0), ("learning_rate", -1.0), ("copies", -1), ("fold", 5),
-        ("validation", 0.0), ("protocol", "best"), ("seed", -1), ("label_smoothing", 1.0),
-        ("nonspeech", 2.0), ("finish", -0.1),
-    ],
-)  # fmt: skip
-def test_impossible_values_are_refused_by_name(name, value):
-    with pytest.raises(RunError, match=f"{name}.*impossible"):
-        TrainingConfig(data="x", **{name: value})
-
-
-def test_a_configuration_of_another_version_is_refused():
-    values = TrainingConfig(data="x").to_json()
-    with pytest.raises(RunError, match="does not fit"):
-        TrainingConfig.from_json(values | {"optimizer": "sgd"})
-    with pytest.raises(RunError, match="does not fit"):
-        TrainingConfig.from_json(values | {"epochs": "many"})
-    del values["epochs"]
-    with pytest.raises(RunError, match=r"does not fit.*epochs"):
-        TrainingConfig.from_json(values)
-
-
 def test_an_epoch_draws_clips_and_copies_alike():
     shape = SPECTRAL.shapes["features"]
     clean = np.zeros((50, *shape), np.float32)
@@ -400,9 +370,9 @@ def test_an_epoch_draws_clips_and_copies_alike():
 
     def drawn(clean):
         which = [
-            pipeline._draw(inputs, rows, rng, clean)[:, 0, 0, 0]
+            fitting._draw(inputs, rows, rng, clean)[:, 0, 0, 0]
             for _ in range(20)
-            for (_, rows) in pipeline._batches(50, 16, 2, rng)
+            for (_, rows) in fitting._batches(50, 16, 2, rng)
         ]
         counts = np.bincount(np.concatenate(which).astype(int), minlength=5)
         assert counts.sum() == 20 * 48
@@ -413,7 +383,7 @@ def test_an_epoch_draws_clips_and_copies_alike():
 
 
 def test_members_learn_from_clips_of_their_own():
-    first, second = next(iter(pipeline._batches(50, 50, 2, np.random.default_rng(0))))
+    first, second = next(iter(fitting._batches(50, 50, 2, np.random.default_rng(0))))
     assert sorted(first) == sorted(second) == list(range(50))
     assert (first != second).any()
 
@@ -435,7 +405,7 @@ def test_balanced_training_prefers_no_emotion(tmp_path, balanced, expected):
         ema_decay=0.5,
     )
     run = pipeline.start(tmp_path / "run", config)
-    model, _ = pipeline.fit(
+    model, _ = fitting.fit(
         silent,
         np.eye(8, dtype=np.float32)[y_true],
         silent.clean[:8],

@@ -1,10 +1,12 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from ser.errors import RunError
+from ser.training import runs
 from ser.training.runs import Run, find_runs
 
 
@@ -40,11 +42,11 @@ def test_progress_is_not_written_more_often_than_anyone_can_read(tmp_path):
     with run.locked():
         for i in range(1000):
             run.write_status("preparing", "Opening clips", i, 1000)
-        assert run.read_status()["done"] < 999
+        assert run.read_status().done < 999
         run.write_status("preparing", "Opening clips", 1000, 1000)
-        assert run.read_status()["done"] == 1000, "the last one is always written"
+        assert run.read_status().done == 1000, "the last one is always written"
         run.write_status("training", "Training", 0, 5)
-        assert run.read_status()["state"] == "training", "and so is a change of state"
+        assert run.read_status().state == "training", "and so is a change of state"
 
 
 def test_a_busy_run_without_its_process_reads_interrupted(tmp_path):
@@ -53,7 +55,7 @@ def test_a_busy_run_without_its_process_reads_interrupted(tmp_path):
         "run = Run(sys.argv[1]); run.create({})\n"
         "lock = run.locked(); lock.__enter__()\n"
         "run.write_status('training', 'Training', 1, 5)\n"
-        "print(run.read_status()['state'], flush=True)\n"
+        "print(run.read_status().state, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     process = subprocess.run(
@@ -61,19 +63,34 @@ def test_a_busy_run_without_its_process_reads_interrupted(tmp_path):
     )
     assert process.stdout.strip() == "training"
     status = Run(tmp_path / "run").read_status()
-    assert status["state"] == "interrupted"
-    assert "Resume" in status["message"]
+    assert status.state == "interrupted"
+    assert "Resume" in status.message
+
+
+def test_the_time_worked_adds_up_over_processes_and_leaves_out_the_queue(tmp_path, monkeypatch):
+    clock = iter([100, 160, 170, 1000, 1005])
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    first = Run(tmp_path)
+    first.write_status("queued", "Waiting for its turn")
+    first.write_status("preparing", "Opening clips")
+    first.write_status("stopped", "Stopped")
+    assert first.read_status().worked == 10
+    second = Run(tmp_path)
+    second.write_status("preparing", "Starting")
+    second.write_status("finished", "Done")
+    assert second.read_status().worked == 15
 
 
 def test_a_torn_status_does_not_break_its_readers(tmp_path):
     (tmp_path / "status.json").write_text('{"state": "trai')
-    assert Run(tmp_path).read_status()["state"] == "interrupted"
+    assert Run(tmp_path).read_status().state == "interrupted"
 
 
 def test_epochs_are_read_back(tmp_path):
     run = Run(tmp_path)
     assert run.read_epochs() == []
-    records = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+    figures = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+    records = [{"epoch": n} | {name: 1 / n / 3 for name in figures} for n in (1, 2)]
     run.write_epochs(records)
     assert run.read_epochs() == records
     lines = (tmp_path / "epochs.jsonl").read_text().splitlines()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from ser import assets
 from ser.app import history, processes, workspace
+from ser.app.history import Training
 from ser.app.widgets import layout, runs
 from ser.app.widgets.corpus import pick
 from ser.data import corpora, splits
-from ser.training.pipeline import PRESETS, TrainingConfig
+from ser.training.config import PRESETS, TrainingConfig
 
 PROTOCOLS = {
     "random": (
@@ -37,16 +40,176 @@ PRESET_WORDS = {
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner="Looking through the corpus …")
-def corpus_size(location: str) -> tuple[int, int]:
-    """Count clips and speakers of a corpus; only for the estimate and the defaults."""
-    clips = corpora.scan(location).clips
-    return len(clips), clips["speaker"].nunique()
+def count_speakers(location: str) -> int:
+    """Count the speakers of a corpus, who decide how many folds there can be."""
+    return corpora.scan(location).clips["speaker"].nunique()
 
 
 def folds_for(protocol: str, speakers: int) -> int:
     """Return how many folds to make: of few speakers, one for each."""
     folds = splits.FOLDS["unseen-speakers"]
     return max(min(folds, speakers), 2) if protocol == "unseen-speakers" else folds
+
+
+def choose_recipe() -> tuple[str, str]:
+    """Let the user choose protocol and preset; returns the two names."""
+    left, right = st.columns(2)
+    protocol = left.radio(
+        "Protocol",
+        list(PROTOCOLS),
+        format_func=lambda name: PROTOCOLS[name][0],
+        captions=[caption for _, caption in PROTOCOLS.values()],
+        help="Which clips are kept for testing. The figures of the two differ a lot: a voice "
+        "that was seen in training is far easier than a new one.",
+    )
+    preset = right.radio(
+        "Preset",
+        list(PRESETS),
+        format_func=str.capitalize,
+        captions=[
+            PRESET_WORDS[name].format(**values, members=values["model"].members)
+            for name, values in PRESETS.items()
+        ],
+        help="How long and how thoroughly it learns. Every value can be changed below.",
+    )
+    return protocol, preset
+
+
+def choose_settings(defaults: TrainingConfig) -> dict[str, Any]:
+    """Let the user change the values of a preset; returns those of the fields shown."""
+    one, two, three = st.columns(3)
+    epochs = one.number_input(
+        "Epochs",
+        1,
+        10_000,
+        defaults.epochs,
+        help="How often it goes through the training clips.",
+    )
+    batch_size = two.number_input(
+        "Batch size",
+        1,
+        1024,
+        defaults.batch_size,
+        help="Clips per step. Fewer make more and noisier steps; 32 is a good start.",
+    )
+    learning_rate = three.number_input(
+        "Learning rate",
+        1e-5,
+        1.0,
+        defaults.learning_rate,
+        step=5e-4,
+        format="%.5f",
+        help="The size of a step at its highest: it rises over the first epochs and then "
+        "falls to 0. Too high and the loss jumps about, too low and it hardly falls.",
+    )
+    copies = one.number_input(
+        "Augmented copies",
+        0,
+        100,
+        defaults.copies,
+        help="Altered versions of each training clip: faster, slower, in a room, in noise. "
+        "They cost time and memory, and help more than any other setting.",
+    )
+    members = two.number_input(
+        "Networks",
+        1,
+        20,
+        defaults.model.members,
+        help="How many networks are trained side by side; their answers are averaged.",
+    )
+    seed = three.number_input(
+        "Seed",
+        0,
+        2**32 - 1,
+        defaults.seed,
+        help="Decides every random choice, also which clips are for testing. The same seed "
+        "gives the same model again.",
+    )
+    return {
+        "epochs": int(epochs),
+        "batch_size": int(batch_size),
+        "learning_rate": float(learning_rate),
+        "copies": int(copies),
+        "model": replace(defaults.model, members=int(members)),
+        "seed": int(seed),
+    }
+
+
+def name_for(corpus: str, preset: str) -> str:
+    """Propose a name for a training that no other has."""
+    stem = re.sub(r"[^a-z0-9]+", "-", Path(corpus or "corpus").name.lower()).strip("-")[:30]
+    return processes.free_name(f"{stem or 'corpus'}-{preset}-{date.today():%Y-%m-%d}")
+
+
+def new_training(found: Sequence[Training]) -> None:
+    """Show the form that starts a training."""
+    corpus = pick("The clips to learn from.")
+    if corpus == str(assets.SAMPLES):
+        st.caption(
+            "The samples are made by a script. A model of them shows how training works; it "
+            "knows no human voice."
+        )
+    protocol, preset = choose_recipe()
+    defaults = TrainingConfig(data=corpus, protocol=protocol, **PRESETS[preset])
+    with st.expander("Settings", icon=":material/tune:"):
+        chosen = choose_settings(defaults)
+    name = st.text_input(
+        "Name",
+        name_for(corpus, preset),
+        max_chars=60,
+        help="Of the run and its model: letters, digits, - and _.",
+    )
+    config = None
+    if corpus:
+        with layout.errors_for_people():
+            folds = folds_for(protocol, count_speakers(corpus))
+            config = replace(defaults, folds=folds, **chosen)
+        runs.show_duration(found, preset)
+    else:
+        st.info("Choose a corpus, or type where one lies.", icon=":material/folder:")
+    if busy := [training for training in found if training.is_busy]:
+        st.caption(
+            f":material/hourglass_top: {busy[-1].name} is at work. One training runs at a "
+            "time: this one will wait in the queue and begin by itself."
+        )
+    start = st.button(
+        "Start", type="primary", icon=":material/play_arrow:", disabled=config is None
+    )
+    if start and config is not None:
+        with layout.errors_for_people(), st.spinner("Starting …"):
+            processes.start(name.strip(), config)
+            st.rerun()
+
+
+def all_trainings(found: Sequence[Training]) -> None:
+    """Show the table of all trainings, and what the user chose to look at."""
+    runs.show_active()
+    if not found:
+        st.info(
+            "Nothing was trained here yet. The samples with the quick preset are a good start.",
+            icon=":material/school:",
+        )
+        return
+    runs.show_table(found)
+    ended = {training.name: training for training in found if not training.is_busy}
+    if not ended:
+        return
+    # Names, not rows: a row number would mean another run as soon as one is added.
+    look = st.session_state.pop("ended", None) or st.session_state.get("look")
+    if look is None:
+        look = list(ended)[:1]
+    st.session_state["look"] = [name for name in look if name in ended]
+    chosen = st.multiselect(
+        "Look at",
+        list(ended),
+        key="look",
+        placeholder="Choose one, or several to compare",
+        help="One shows how it went and what can be done with it; several are compared.",
+    )
+    if len(chosen) == 1:
+        runs.show_ended(ended[chosen[0]])
+    elif chosen:
+        runs.show_comparison([ended[name] for name in chosen])
 
 
 def show() -> None:
@@ -57,159 +220,13 @@ def show() -> None:
         "the app started again, and the training goes on. Trainings belong to the app, so "
         "everybody who opens it sees the same."
     )
-
     found = history.read_all(workspace.runs())
-    busy = [training for training in found if training.is_busy]
-    if busy:
+    if any(training.is_busy for training in found):
         st.subheader("Running now")
     runs.watch(found)
-
     st.subheader("New training")
     with st.container(border=True):
-        corpus = pick("The clips to learn from.")
-        if corpus == str(assets.SAMPLES):
-            st.caption(
-                "The samples are made by a script. A model of them shows how training works; it "
-                "knows no human voice."
-            )
-        left, right = st.columns(2)
-        protocol = left.radio(
-            "Protocol",
-            list(PROTOCOLS),
-            format_func=lambda name: PROTOCOLS[name][0],
-            captions=[caption for _, caption in PROTOCOLS.values()],
-            help="Which clips are kept for testing. The figures of the two differ a lot: a voice "
-            "that was seen in training is far easier than a new one.",
-        )
-        preset = right.radio(
-            "Preset",
-            list(PRESETS),
-            format_func=str.capitalize,
-            captions=[
-                PRESET_WORDS[name].format(**values, members=values["model"].members)
-                for name, values in PRESETS.items()
-            ],
-            help="How long and how thoroughly it learns. Every value can be changed below.",
-        )
-        values = PRESETS[preset]
-        defaults = TrainingConfig(data="x", **values)
-        with st.expander("Settings", icon=":material/tune:"):
-            one, two, three = st.columns(3)
-            epochs = one.number_input(
-                "Epochs",
-                1,
-                10_000,
-                defaults.epochs,
-                help="How often it goes through the training clips.",
-            )
-            batch_size = two.number_input(
-                "Batch size",
-                1,
-                1024,
-                defaults.batch_size,
-                help="Clips per step. Fewer make more and noisier steps; 32 is a good start.",
-            )
-            learning_rate = three.number_input(
-                "Learning rate",
-                1e-5,
-                1.0,
-                defaults.learning_rate,
-                step=5e-4,
-                format="%.5f",
-                help="The size of a step at its highest: it rises over the first epochs and then "
-                "falls to 0. Too high and the loss jumps about, too low and it hardly falls.",
-            )
-            copies = one.number_input(
-                "Augmented copies",
-                0,
-                100,
-                defaults.copies,
-                help="Altered versions of each training clip: faster, slower, in a room, in noise. "
-                "They cost time and memory, and help more than any other setting.",
-            )
-            members = two.number_input(
-                "Networks",
-                1,
-                20,
-                defaults.model.members,
-                help="How many networks are trained side by side; their answers are averaged.",
-            )
-            seed = three.number_input(
-                "Seed",
-                0,
-                2**32 - 1,
-                defaults.seed,
-                help="Decides every random choice, also which clips are for testing. The same seed "
-                "gives the same model again.",
-            )
-        stem = re.sub(r"[^a-z0-9]+", "-", Path(corpus or "corpus").name.lower()).strip("-")[:30]
-        preferred = f"{stem or 'corpus'}-{preset}-{date.today():%Y-%m-%d}"
-        name = st.text_input(
-            "Name",
-            processes.free_name(preferred),
-            max_chars=60,
-            help="Of the run and its model: letters, digits, - and _.",
-        )
-
-        config = None
-        if corpus:
-            with layout.errors_for_people():
-                clips, speakers = corpus_size(corpus)
-                config = replace(
-                    defaults,
-                    data=corpus,
-                    protocol=protocol,
-                    folds=folds_for(protocol, speakers),
-                    seed=int(seed),
-                    epochs=int(epochs),
-                    batch_size=int(batch_size),
-                    learning_rate=float(learning_rate),
-                    copies=int(copies),
-                    model=replace(defaults.model, members=int(members)),
-                )
-                runs.show_estimate(config, clips, busy=bool(busy))
-        else:
-            st.info("Choose a corpus, or type where one lies.", icon=":material/folder:")
-        if busy:
-            st.caption(
-                f":material/hourglass_top: {busy[-1].name} is at work. One training runs at a "
-                "time: this one will wait in the queue and begin by itself."
-            )
-        start = st.button(
-            "Start", type="primary", icon=":material/play_arrow:", disabled=config is None
-        )
-        if start and config is not None:
-            with layout.errors_for_people(), st.spinner("Starting …"):
-                processes.start(name.strip(), config)
-                st.rerun()
-
+        new_training(found)
     st.subheader("Trainings")
-    runs.show_active()
-    if not found:
-        st.info(
-            "Nothing was trained here yet. The samples with the quick preset are a good start.",
-            icon=":material/school:",
-        )
-    else:
-        runs.show_table(found)
-        ended = {training.name: training for training in found if not training.is_busy}
-        if ended:
-            # Names, not rows: a row number would mean another run as soon as one is added.
-            look = st.session_state.pop("ended", None) or st.session_state.get("look")
-            if look is None:
-                look = list(ended)[:1]
-            st.session_state["look"] = [name for name in look if name in ended]
-            chosen = st.multiselect(
-                "Look at",
-                list(ended),
-                key="look",
-                placeholder="Choose one, or several to compare",
-                help="One shows how it went and what can be done with it; several are compared.",
-            )
-            if len(chosen) == 1:
-                runs.show_ended(ended[chosen[0]])
-            elif chosen:
-                runs.show_comparison([ended[name] for name in chosen])
-
+    all_trainings(found)
     layout.finish()
-    runs.measure_speed(busy=bool(busy))

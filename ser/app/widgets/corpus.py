@@ -215,9 +215,9 @@ def _scan(location: Path) -> Callable[[Task], None]:
 
     def work(task: Task) -> None:
         if inspection.read_inspection(location) is None:
-            task.note("Loading the audio tools, a few seconds once", 0, 0)
+            task.report("Loading the audio tools, a few seconds once")
         tools.exception()  # two threads must not load librosa at once
-        task.note("Looking for clips", 0, 0)
+        task.report("Looking for clips")
         inspection.update_inspection(location, progress=task.report)
         with suppress(OutputError):  # the list of recent corpora is no reason to fail
             workspace.remember_corpus(location)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
-from ser.app import catalogue, estimate, evaluations, processes, workspace
-from ser.app.widgets import layout
+from ser.app import catalogue, evaluations, processes, workspace
+from ser.app.widgets import layout, runs
 from ser.app.widgets.corpus import pick
-from ser.training.runs import BUSY_STATES, Run, seconds_left
+from ser.training.runs import BUSY_STATES, Run, Status, seconds_left
 
 _PROTOCOLS = {
     "all": "Every clip",
@@ -23,24 +21,24 @@ def open_mine() -> None:
     A page calls it before `ser.app.widgets.report.choose`.
     """
     name = st.session_state.get("my evaluation")
-    if name and Run(workspace.evaluations() / name).read_status()["state"] == "finished":
+    if name and Run(workspace.evaluations() / name).read_status().state == "finished":
         st.session_state["open report"] = f"evaluation/{name}"
         del st.session_state["my evaluation"]
 
 
 def show() -> None:
     """Show the evaluation that is going on, or the form that starts one."""
-    states = [(trial, trial.read_status()) for trial in evaluations.find_trials()]
-    busy = [trial for trial, status in states if status["state"] in BUSY_STATES]
-    unfinished = [(t, status) for t, status in states if status["state"] != "finished"]
+    states = [(run, run.read_status()) for run in evaluations.find_evaluations()]
+    busy = [run for run, status in states if status.state in BUSY_STATES]
+    unfinished = [(run, status) for run, status in states if status.state != "finished"]
     with st.expander(
         "Test a model on a corpus", icon=":material/science:", expanded=bool(unfinished)
     ):
         if busy:
             _watch(busy[0])
             return
-        for trial, status in unfinished:
-            _unfinished(trial, status)
+        for evaluation, status in unfinished:
+            _unfinished(evaluation, status)
         _form()
 
 
@@ -71,50 +69,44 @@ def _form() -> None:
         )
         if st.form_submit_button("Evaluate", type="primary", icon=":material/play_arrow:"):
             with st.spinner("Looking at the corpus …"):
-                trial = evaluations.start(
+                evaluation = evaluations.start(
                     model, data, protocol=protocol, seed=int(seed), robustness=robustness
                 )
             workspace.remember_corpus(data)
-            st.session_state["my evaluation"] = trial.folder.name
+            st.session_state["my evaluation"] = evaluation.folder.name
             st.rerun()
 
 
 @st.fragment(run_every=1.0)
-def _watch(trial: Run) -> None:
+def _watch(evaluation: Run) -> None:
     """Show how far an evaluation is, until it ends."""
-    name, status = trial.folder.name, trial.read_status()
-    if status["state"] not in BUSY_STATES:
+    status = evaluation.read_status()
+    if status.state not in BUSY_STATES:
         st.rerun()
-    stopping = trial.folder.joinpath("stop").exists()
+    title = f"**{evaluation.folder.name}** is going on. You can leave this page."
+    runs.show_stop(evaluation, title, help="Nothing of it is kept; it can be started again.")
+    step = status.message
+    if status.stages > 1:
+        step += f" ({status.stage} of {status.stages})"
     left = seconds_left(status)
-    words = f"{status['message']} · " + (
-        f"about {estimate.in_words(left)} left in this step" if left else "a moment"
-    )
-    done, total = status["done"], status["total"]
-    st.write(f"**{name}** is going on. You can leave this page.")
-    st.progress(
-        min(max(done / total, 0.0), 1.0) if total else 0.0, "Stopping …" if stopping else words
-    )
-    if st.button("Stop", icon=":material/stop:", disabled=stopping):
-        with layout.errors_for_people():
-            trial.ask_to_stop()
-        st.rerun(scope="fragment")
+    words = f"about {layout.in_words(left)} left in this step" if left else ""
+    runs.show_progress(evaluation, status, step, words)
 
 
-def _unfinished(trial: Run, status: dict[str, Any]) -> None:
-    name = trial.folder.name
+def _unfinished(evaluation: Run, status: Status) -> None:
+    name = evaluation.folder.name
     with st.container(border=True), layout.errors_for_people():
-        if status["state"] == "interrupted":
-            status["message"] = "Its process ended before it was done."
-        st.write(f"**{name}** ({status['state']}): {status['message']}")
+        killed = status.state == "interrupted"
+        words = "Its process ended before it was done." if killed else status.message
+        st.write(f"**{name}** ({status.state}): {words}")
         with st.container(horizontal=True):
             if st.button("Start again", key=f"again {name}", icon=":material/replay:"):
                 with st.spinner("Starting …"):
-                    evaluations.launch(trial)
+                    evaluations.launch(evaluation)
                 st.session_state["my evaluation"] = name
                 st.rerun()
             if st.button("Remove", key=f"remove {name}", icon=":material/delete:"):
-                processes.delete(trial)
+                processes.delete(evaluation)
                 st.rerun()
 
 

@@ -1,4 +1,4 @@
-"""How a page begins and ends, and how it shows charts, errors and names."""
+"""How a page begins and ends, and how it shows charts, errors, names and durations."""
 
 from __future__ import annotations
 
@@ -92,3 +92,24 @@ def display_path(path: Path) -> str:
 def model_label(folder: Path) -> str:
     """Say which model a folder holds."""
     return f"{folder.name} (shipped)" if folder == assets.SHIPPED_MODEL else folder.name
+
+
+def in_words(duration: float) -> str:
+    """Say a duration in seconds as roughly as people do.
+
+    Examples
+    --------
+    >>> [in_words(s) for s in (3, 47, 100, 4000, 90_000)]
+    ['a few seconds', '50 s', '2 min', '1 h 10 min', '25 h']
+    """
+    if duration < 8:
+        return "a few seconds"
+    if duration < 55:
+        return f"{10 * max(round(duration / 10), 1)} s"
+    minutes = max(round(duration / 60), 1)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 600:
+        hours, rest = divmod(10 * round(minutes / 10), 60)
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{round(minutes / 60)} h"

@@ -64,7 +64,7 @@ def unfinished(entry: Entry) -> None:
         return
     status = Run(entry.folder).read_status()
     st.info(
-        f"{entry.title} has no report yet. It is {status['state']}: {status.get('message', '')}",
+        f"{entry.title} has no report yet. It is {status.state}: {status.message}",
         icon=":material/hourglass_empty:",
     )
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Thread
 
 import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import estimate, history, processes, workspace
+from ser.app import history, processes, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout, resources
-from ser.errors import SerError
-from ser.training.pipeline import TrainingConfig
+from ser.training.runs import Run, Status
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
 """What a training goes through, in the order it does."""
@@ -28,58 +26,14 @@ _ICONS = {
 }
 
 
-@st.cache_resource(show_spinner=False)
-def _failures() -> list[str]:
-    """Return why the speed of this machine could not be measured, if so; one list for everybody."""
-    return []
-
-
-@st.cache_resource(show_spinner=False)
-def _measure() -> None:
-    loaded, failures = resources.warm_up(), _failures()
-
-    def measure() -> None:
-        loaded.exception()  # wait: two programs that load TensorFlow slow each other down
-        try:
-            estimate.measure_apart()
-        except (SerError, OSError) as error:
-            failures.append(str(error))
-
-    Thread(target=measure, name="measure", daemon=True).start()
-
-
-def measure_speed(*, busy: bool) -> None:
-    """Begin to measure how fast this machine is, once, unless a training keeps it busy.
-
-    A page calls it after `ui.finish`, when everything of it is on the screen.
-    """
-    if not busy and estimate.known_speed() is None:
-        _measure()
-
-
-def show_estimate(config: TrainingConfig, clips: int, *, busy: bool) -> None:
-    """Say how long a training will take, as soon as that is known."""
-
-    def show() -> None:
-        speed = estimate.known_speed()
-        if speed is not None:
-            duration = estimate.in_words(estimate.seconds(config, clips, speed))
-            words = (
-                f"About **{duration}** for {clips} clips, as measured on this machine; less if "
-                "their features were computed before, more while other programs are at work."
-            )
-        elif busy:
-            words = "How long it takes can be measured when no training is running."
-        else:
-            words = next(
-                iter(_failures()),
-                "How long it will take is being measured, once, for about half a minute. You need "
-                "not wait for it.",
-            )
-        st.caption(f":material/timer: {words}")
-
-    unknown = estimate.known_speed() is None and not busy
-    st.fragment(show, run_every=2.0 if unknown else None)()
+def show_duration(trainings: Sequence[Training], preset: str) -> None:
+    """Say how long the last training with a preset took, if one was finished here."""
+    last = history.last_finished(trainings, preset)
+    if last is not None:
+        st.caption(
+            f":material/timer: The last training with the {preset} preset took "
+            f"**{layout.in_words(last.status.worked)}** here ({last.clips} clips)."
+        )
 
 
 def watch(trainings: Sequence[Training]) -> None:
@@ -96,7 +50,6 @@ def watch(trainings: Sequence[Training]) -> None:
     st.session_state["watched"] = list(known)
     if ended:
         st.session_state["ended"] = sorted(ended)
-        st.session_state.setdefault("stopping", set()).difference_update(ended)
 
     def show() -> None:
         now = history.read_all(workspace.runs())
@@ -104,7 +57,7 @@ def watch(trainings: Sequence[Training]) -> None:
             st.rerun()
         # What is being trained comes first, then the queue in its order.
         busy = [training for training in now if training.is_busy]
-        for training in sorted(busy, key=lambda t: (not t.is_running, t.status["since"])):
+        for training in sorted(busy, key=lambda t: (not t.is_running, t.status.since)):
             with st.container(border=True):
                 _show_busy(training)
 
@@ -112,40 +65,30 @@ def watch(trainings: Sequence[Training]) -> None:
 
 
 def _show_busy(training: Training) -> None:
-    status, name = training.status, training.name
-    stopping = st.session_state.setdefault("stopping", set())
-    title, button = st.columns([4, 1], vertical_alignment="center")
     chosen = history.settings(training.config)
-    title.markdown(
-        f"**{name}** · {chosen.get('Corpus')}, {chosen.get('Protocol')}, {chosen.get('Preset')}"
-    )
-    if button.button(
-        "Stop",
-        key=f"stop-{name}",
-        icon=":material/stop_circle:",
-        disabled=name in stopping,
-        width="stretch",
-        help="It can be resumed; at most the epoch under way is trained again.",
-    ):
-        with layout.errors_for_people():
-            training.run.ask_to_stop()
-            stopping.add(name)
+    words = ", ".join(str(chosen.get(key)) for key in ("Corpus", "Protocol", "Preset"))
+    help = "It can be resumed; at most the epoch under way is trained again."
+    show_stop(training.run, f"**{training.name}** · {words}", help=help)
     if training.state == "queued":
-        ahead = [run.folder.name for run in processes.ahead_of(training.run)]
-        st.info(
-            f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
-            f"{'has' if len(ahead) == 1 else 'have'} ended, also if this page is closed."
-            if ahead
-            else "It is its turn.",
-            icon=":material/hourglass_top:",
-        )
+        _show_queue(training)
         return
     _show_stages(training)
-    done, total = status["done"], status["total"]
-    words = "Stopping …" if name in stopping else _progress_words(training)
-    st.progress(min(max(done / total, 0.0), 1.0) if total else 0.0, text=words)
+    left = history.seconds_left(training)
+    words = f"about {layout.in_words(left)} left" if left else ""
+    show_progress(training.run, training.status, _step_words(training), words)
     if not training.epochs.empty:
         show_curves(training)
+
+
+def _show_queue(training: Training) -> None:
+    ahead = [run.folder.name for run in processes.ahead_of(training.run)]
+    st.info(
+        f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
+        f"{'has' if len(ahead) == 1 else 'have'} ended, also if this page is closed."
+        if ahead
+        else "It is its turn.",
+        icon=":material/hourglass_top:",
+    )
 
 
 def _show_stages(training: Training) -> None:
@@ -162,46 +105,54 @@ def _show_stages(training: Training) -> None:
     st.markdown("&emsp;".join(parts))
 
 
-def _progress_words(training: Training) -> str:
+def _step_words(training: Training) -> str:
     status = training.status
-    done, total = status["done"], status["total"]
-    words = status["message"]
+    done, total, words = status.done, status.total, status.message
     if training.state == "training":
         epoch = f"{min(done + 1, total)} of {total}"
-        words = f"Epoch {epoch}" if words == "Training" else f"{words}: epoch {epoch}"
-    elif total:
-        words = f"{words}: {done} of {total}"
-    left = history.seconds_left(training)
-    return f"{words} · about {estimate.in_words(left)} left" if left else f"{words} …"
+        return f"Epoch {epoch}" if status.stage == 1 else f"{words}: epoch {epoch}"
+    return f"{words}: {done} of {total}" if total else words
+
+
+def show_stop(run: Run, title: str, *, help: str) -> None:
+    """Name what a process works on, with a button that stops it."""
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.markdown(title)
+    if right.button(
+        "Stop",
+        key=f"stop-{run.folder.name}",
+        icon=":material/stop_circle:",
+        disabled=run.is_stopping,
+        width="stretch",
+        help=help,
+    ):
+        with layout.errors_for_people():
+            run.ask_to_stop()
+
+
+def show_progress(run: Run, status: Status, step: str, left: str) -> None:
+    """Show how far a process is with a run.
+
+    Parameters
+    ----------
+    run, status : Run, Status
+        See `ser.training.runs.Run.read_status`.
+    step : str
+        What it does now.
+    left : str
+        How long that will still take; empty if it is not known.
+    """
+    done, total = status.done, status.total
+    words = f"{step} · {left}" if left else f"{step} …"
+    share = min(max(done / total, 0.0), 1.0) if total else 0.0
+    st.progress(share, text="Stopping …" if run.is_stopping else words)
 
 
 def show_curves(training: Training) -> None:
     """Show how loss, accuracy, learning rate and time went from epoch to epoch."""
     epochs, best = training.epochs, training.best_epoch
     last = epochs.iloc[-1]
-    with st.container(horizontal=True):
-        st.metric("Epochs", f"{len(epochs)}", border=True)
-        st.metric(
-            "Best epoch",
-            f"{best}",
-            border=True,
-            help="The epoch of the lowest loss on the validation clips, marked in the charts. What "
-            "is kept is not that epoch but the running average of the weights at the end, which is "
-            "usually better than any single epoch.",
-        )
-        st.metric(
-            "Validation accuracy",
-            f"{last['val_accuracy']:.0%}",
-            border=True,
-            help="The share of validation clips named right after the last epoch. They steer and "
-            "calibrate the training; only the test clips say how good it is.",
-        )
-        st.metric(
-            "Time per epoch",
-            f"{epochs['seconds'].tail(5).mean():.1f} s",
-            border=True,
-            help="The mean of the last five epochs.",
-        )
+    _show_epoch_figures(training)
     left, right = st.columns(2)
     with left:
         layout.show(
@@ -233,14 +184,41 @@ def show_curves(training: Training) -> None:
                 key=f"seconds-{training.name}",
                 alt=f"Seconds per epoch, the last {last['seconds']:.1f}",
             )
-    with st.expander("Log", icon=":material/notes:"):
-        show_log(training)
+    show_log(training)
+
+
+def _show_epoch_figures(training: Training) -> None:
+    epochs = training.epochs
+    with st.container(horizontal=True):
+        st.metric("Epochs", f"{len(epochs)}", border=True)
+        st.metric(
+            "Best epoch",
+            f"{training.best_epoch}",
+            border=True,
+            help="The epoch of the lowest loss on the validation clips, marked in the charts. What "
+            "is kept is not that epoch but the running average of the weights at the end, which is "
+            "usually better than any single epoch.",
+        )
+        st.metric(
+            "Validation accuracy",
+            f"{epochs['val_accuracy'].iloc[-1]:.0%}",
+            border=True,
+            help="The share of validation clips named right after the last epoch. They steer and "
+            "calibrate the training; only the test clips say how good it is.",
+        )
+        st.metric(
+            "Time per epoch",
+            f"{epochs['seconds'].tail(5).mean():.1f} s",
+            border=True,
+            help="The mean of the last five epochs.",
+        )
 
 
 def show_log(training: Training) -> None:
-    """Show what the process of a training said."""
-    text = processes.read_log(training.run)
-    st.code(text or "Nothing yet: only trainings started here write a log.", language=None)
+    """Show what the process of a training said, when asked to."""
+    with st.expander("Log", icon=":material/notes:"):
+        text = processes.read_log(training.run)
+        st.code(text or "Nothing yet: only trainings started here write a log.", language=None)
 
 
 def show_table(trainings: Sequence[Training]) -> None:
@@ -263,30 +241,34 @@ def show_table(trainings: Sequence[Training]) -> None:
 
 def show_ended(training: Training) -> None:
     """Show a training that no process works on: how it ended, and what can be done now."""
-    message = f"**{training.name}** · {training.state}: {training.status['message']}"
+    message = f"**{training.name}** · {training.state}: {training.status.message}"
     more = history.what_to_do(training)
     text = f"{message.rstrip('.')}. {more}".strip()
     box = {"finished": st.success, "stopped": st.info, "interrupted": st.warning}
     box.get(training.state, st.error)(text, icon=_ICONS.get(training.state))
     _show_actions(training)
     if training.figures:
-        figures = resources.find_report(training.run.folder / "report.json") or {}
-        with st.container(horizontal=True):
-            for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
-                value = training.figures.get(key)
-                shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
-                st.metric(history.FIGURES[key], shown, border=True, help=TERMS[term])
-        if "protocol_in_words" in figures:
-            st.caption(f"On {figures.get('n_test')} test clips: {figures['protocol_in_words']}.")
+        _show_figures(training)
     if not training.epochs.empty:
         show_curves(training)
     elif training.state != history.DAMAGED:
-        with st.expander("Log", icon=":material/notes:"):
-            show_log(training)
+        show_log(training)
     if training.config is not None:
         with st.expander("Settings", icon=":material/tune:"):
             chosen = history.settings(training.config) | {"Folder": training.config.data}
             st.table(pd.Series(chosen, name="Value").rename_axis("Setting"))
+
+
+def _show_figures(training: Training) -> None:
+    """Show how good a finished training is on its test clips."""
+    with st.container(horizontal=True):
+        for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
+            value = training.figures.get(key)
+            shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
+            st.metric(history.FIGURES[key], shown, border=True, help=TERMS[term])
+    figures = resources.find_report(training.run.folder / "report.json") or {}
+    if "protocol_in_words" in figures:
+        st.caption(f"On {figures.get('n_test')} test clips: {figures['protocol_in_words']}.")
 
 
 def _show_actions(training: Training) -> None:
@@ -318,15 +300,20 @@ def _show_actions(training: Training) -> None:
                 icon=":material/analytics:",
                 query_params={"report": f"run/{name}"},
             )
-        with st.popover("Delete", icon=":material/delete:"):
-            st.write(
-                f"**{name}** and everything in its folder is deleted for good."
-                + (" It is the active model; the shipped one will answer again." if active else "")
-            )
-            if st.button("Delete it", key=f"delete-{name}", icon=":material/delete_forever:"):
-                with layout.errors_for_people():
-                    processes.delete(training.run)
-                    st.rerun()
+        _show_delete(training, active=active)
+
+
+def _show_delete(training: Training, *, active: bool) -> None:
+    name = training.name
+    with st.popover("Delete", icon=":material/delete:"):
+        st.write(
+            f"**{name}** and everything in its folder is deleted for good."
+            + (" It is the active model; the shipped one will answer again." if active else "")
+        )
+        if st.button("Delete it", key=f"delete-{name}", icon=":material/delete_forever:"):
+            with layout.errors_for_people():
+                processes.delete(training.run)
+                st.rerun()
 
 
 def show_active() -> None:
@@ -344,22 +331,7 @@ def show_active() -> None:
 
 def show_comparison(trainings: Sequence[Training]) -> None:
     """Show two or more trainings in one chart, and in what they differ."""
-    tables = {t.name: t.epochs for t in trainings if not t.epochs.empty}
-    if tables:
-        left, right = st.columns(2)
-        for place, figure in ((left, "accuracy"), (right, "loss")):
-            with place:
-                layout.show(
-                    plots.comparison(tables, figure),
-                    key=f"compare-{figure}",
-                    alt="; ".join(
-                        f"{name}: validation {figure} {epochs[f'val_{figure}'].iloc[-1]:.2f} "
-                        f"after {len(epochs)} epochs"
-                        for name, epochs in tables.items()
-                    ),
-                )
-    else:
-        st.info("None of them has finished an epoch, so there is no curve to compare.")
+    _compare_curves({t.name: t.epochs for t in trainings if not t.epochs.empty})
     st.caption("Figures on the test clips, and the settings in which they differ.")
     st.dataframe(history.differences(trainings), hide_index=True)
     tests = {(c.data, c.protocol, c.seed, c.folds) for t in trainings if (c := t.config)}
@@ -369,3 +341,20 @@ def show_comparison(trainings: Sequence[Training]) -> None:
             "figures cannot be compared as they stand.",
             icon=":material/balance:",
         )
+
+
+def _compare_curves(tables: dict[str, pd.DataFrame]) -> None:
+    if not tables:
+        st.info("None of them has finished an epoch, so there is no curve to compare.")
+        return
+    for column, figure in zip(st.columns(2), ("accuracy", "loss"), strict=True):
+        with column:
+            layout.show(
+                plots.comparison(tables, figure),
+                key=f"compare-{figure}",
+                alt="; ".join(
+                    f"{name}: validation {figure} {epochs[f'val_{figure}'].iloc[-1]:.2f} "
+                    f"after {len(epochs)} epochs"
+                    for name, epochs in tables.items()
+                ),
+            )

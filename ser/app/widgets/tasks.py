@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from ser.app.tasks import Status, Task
+from ser.app.widgets import layout
 from ser.errors import SerError
 
 Key = tuple[str, str]
@@ -43,9 +44,7 @@ def clips_in_words(status: Status) -> str:
 def time_left(status: Status) -> str:
     """Say how long it will still take, if that can be said."""
     seconds = status.seconds_left
-    if seconds is None or seconds < 1:
-        return ""
-    return f" · {seconds:.0f} s left" if seconds < 90 else f" · {seconds / 60:.0f} min left"
+    return f" · about {layout.in_words(seconds)} left" if seconds is not None else ""
 
 
 @st.fragment(run_every=0.5)

@@ -221,39 +221,54 @@ def test_a_corpus_without_clips_is_refused(open_report, tmp_path):
     find(app.button, "Evaluate").click().run()
     assert not app.exception
     assert "holds no clip" in app.error[0].value
-    assert evaluations.find_trials() == []
+    assert evaluations.find_evaluations() == []
 
 
 def test_an_evaluation_that_failed_can_be_started_again_or_removed(open_report, home):
-    trial = Run(home / "evaluations" / "mine")
-    trial.create({})
-    trial.write_status("failed", "The corpus is gone.")
+    evaluation = Run(home / "evaluations" / "mine")
+    evaluation.create({})
+    evaluation.write_status("failed", "The corpus is gone.")
     app = open_report()
     assert "The corpus is gone." in words(app)
     find(app.button, "Remove").click().run()
     well(app)
-    assert evaluations.find_trials() == []
+    assert evaluations.find_evaluations() == []
     assert "The corpus is gone." not in words(app)
 
 
 def test_only_who_started_an_evaluation_is_taken_to_its_result(open_report, home):
     mine, other = open_report(), open_report()
-    trial = Run(home / "evaluations" / "mine")
-    trial.create({})
-    trial.write_status("finished", "Done")
-    shutil.copy(PROJECT / "reports" / "samples.json", trial.folder / "report.json")
+    evaluation = Run(home / "evaluations" / "mine")
+    evaluation.create({})
+    evaluation.write_status("finished", "Done")
+    shutil.copy(PROJECT / "reports" / "samples.json", evaluation.folder / "report.json")
     mine.session_state["my evaluation"] = "mine"
     assert find(well(mine.run()).selectbox, "Report").value == "evaluation/mine"
     assert find(well(other.run()).selectbox, "Report").value == "model/ravdess"
 
 
 def test_an_evaluation_made_here_can_be_removed(open_report, home):
-    trial = Run(home / "evaluations" / "mine")
-    trial.create({})
-    trial.write_status("finished", "Done")
-    shutil.copy(PROJECT / "reports" / "samples.json", trial.folder / "report.json")
+    evaluation = Run(home / "evaluations" / "mine")
+    evaluation.create({})
+    evaluation.write_status("finished", "Done")
+    shutil.copy(PROJECT / "reports" / "samples.json", evaluation.folder / "report.json")
     app = open_report("evaluation/mine")
     assert "finished on" in words(app)
     find(app.button, "Remove").click().run()
     assert find(well(app).selectbox, "Report").value == "model/ravdess"
-    assert not trial.folder.exists()
+    assert not evaluation.folder.exists()
+
+
+def test_an_evaluation_that_goes_on_is_shown_and_can_be_stopped(open_report, home):
+    evaluation = Run(home / "evaluations" / "mine")
+    evaluation.create({})
+    with evaluation.locked():
+        evaluation.write_status("evaluating", "Listening", 3, 9, stage=2, stages=3)
+        app = open_report()
+        shown = app.get("progress")[0].proto
+        assert shown.value == 33 and shown.text.startswith("Listening (2 of 3)")
+        app.button(key="stop-mine").click().run()
+        well(app)
+        assert evaluation.is_stopping
+        assert app.run().get("progress")[0].proto.text == "Stopping …"
+        assert app.button(key="stop-mine").disabled

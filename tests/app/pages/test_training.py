@@ -6,21 +6,17 @@ from datetime import date
 import pytest
 
 from ser import assets
-from ser.app import estimate, history, workspace
+from ser.app import history, workspace
 from ser.training import pipeline
+from ser.training.config import PRESETS, TrainingConfig
 from ser.training.runs import Run
-from ser.utils.files import write_json
 from tests.tiny import SAMPLES, tiny_config
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A workspace of its own, whose machine was measured before."""
+    """A workspace of its own."""
     monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
-    speed = estimate.Speed(start=8, build=4, inputs=0.004, clip=0.0002, member=0.001)
-    write_json(
-        tmp_path / "home" / "speed.json", {"machine": estimate._machine(), "speed": vars(speed)}
-    )
     return tmp_path / "home"
 
 
@@ -84,22 +80,35 @@ def test_an_empty_page_says_what_to_do(open_training):
     assert not [b for b in page.button if "shipped model" in b.label]
 
 
-def test_a_preset_fills_in_the_fields_and_the_estimate_follows(open_training):
+def test_a_preset_fills_in_the_fields(open_training):
     page = open_training()
-
-    def shown():
-        return next(text.value for text in page.caption if "as measured" in text.value)
-
-    assert field(page, "Epochs").value == pipeline.PRESETS["quick"]["epochs"]
-    quick = shown()
+    assert field(page, "Epochs").value == PRESETS["quick"]["epochs"]
     field(page, "Preset").set_value("full").run()
-    assert field(page, "Epochs").value == pipeline.PRESETS["full"]["epochs"]
-    assert field(page, "Networks").value == pipeline.PRESETS["full"]["model"].members
+    assert field(page, "Epochs").value == PRESETS["full"]["epochs"]
+    assert field(page, "Networks").value == PRESETS["full"]["model"].members
     assert "-full-" in field(page, "Name").value
-    assert shown() != quick
-    before = shown()
-    field(page, "Epochs").set_value(8000).run()
-    assert shown() != before and " h" in shown()
+
+
+def test_it_is_said_how_long_the_last_training_with_the_preset_took(open_training, home):
+    def finish(name, seconds, finished, **changes):
+        config = TrainingConfig(data="x", **PRESETS["quick"] | changes)
+        run = pipeline.start(home / name, config)
+        (run.folder / "split.json").write_text(
+            '{"corpus": "x", "train": ["a", "b"], "validation": ["c"], "test": ["d"]}'
+        )
+        run.write_status("finished", "Accuracy 90.0% on unseen clips")
+        status = run.read_status().model_dump() | {"worked": seconds, "updated": finished}
+        (run.folder / "status.json").write_text(json.dumps(status))
+
+    page = open_training()
+    assert "The last training" not in said(page)
+    finish("first", 7000, "2026-01-01T10:00:00+00:00")
+    finish("second", 40, "2026-01-02T10:00:00+00:00")
+    finish("shorter", 3, "2026-01-03T10:00:00+00:00", epochs=2)
+    page.run()
+    assert "The last training with the quick preset took **40 s** here (4 clips)." in said(page)
+    field(page, "Preset").set_value("full").run()
+    assert "The last training" not in said(page)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +223,7 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
         assert "Running now" in [heading.value for heading in page.subheader]
         progress = page.get("progress")[0].proto
         assert "Epoch 4 of 9" in progress.text and "left" in progress.text
-        Run(run.folder).write_status("training", "Training again, on all clips", 4, 9)
+        Run(run.folder).write_status("training", "Training again, on all clips", 4, 9, stage=2)
         progress = page.run().get("progress")[0].proto
         assert progress.text.startswith("Training again, on all clips: epoch 5 of 9")
         assert "Begins when running has ended" in said(page)
@@ -222,7 +231,8 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
         assert "running" not in field(page, "Look at").options
         page.button(key="stop-running").click().run()
         assert not page.exception and not page.error
-        assert (run.folder / "stop").exists()
+        assert run.is_stopping
+        assert page.run().get("progress")[0].proto.text == "Stopping …"
     page.run()
     assert "Running now" not in [heading.value for heading in page.subheader]
     assert field(page, "Look at").value == ["running", "waiting"]

@@ -1,0 +1,227 @@
+"""What decides how a training turns out, and the sets of values that are offered by name."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import InitVar, asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs
+
+from ser.data import splits
+from ser.errors import RunError
+from ser.models.networks import ModelConfig
+from ser.utils.files import read_json
+from ser.utils.settings import STRICT, Settings
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"epochs": 24, "copies": 4, "model": ModelConfig()},
+    "full": {"epochs": 100, "copies": 12, "model": ModelConfig(members=5)},
+    "unseen-speakers": {
+        "epochs": 40,
+        "copies": 12,
+        "balanced": True,
+        "validation": 0.1,
+        "refit": True,
+        "model": ModelConfig(members=4, front=24, functionals=64),
+    },
+}
+"""What the command line and the pages offer: a first look, the shipped model's recipe, and one for
+voices that are not in the corpus, which longer training only helps to know those that are."""
+
+if TYPE_CHECKING:
+    _Preset = str
+    _Protocol = str
+else:  # mypy cannot look into a tuple, and such names are to stand in one place
+    _Preset, _Protocol = Literal[tuple(PRESETS)], Literal[splits.PROTOCOLS]
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingConfig(Settings):
+    """Everything that decides how a run turns out.
+
+    Raises
+    ------
+    RunError
+        Naming a value that cannot work, and what is possible.
+    """
+
+    data: str
+    """Folder or CSV file of the corpus."""
+
+    protocol: _Protocol = "random"
+    """Which clips are kept for testing. random: a random fifth; unseen-speakers: every speaker is
+    tested once by a model that was not trained on that voice; luna-jimenez: speech of unseen actors
+    of RAVDESS in the folds of that study; kfold-speech: random folds of speech."""
+
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
+    """Of the split, the augmentation, the initial weights and the order of the clips."""
+
+    folds: Annotated[int, Field(ge=2, le=1000)] = 5
+    """How many folds; random has none."""
+
+    fold: Annotated[int, Field(ge=0)] = 0
+    """Which fold tests, from 0."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = PRESETS["full"]["epochs"]
+    """Passes over the training clips."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Clips per step."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    """Highest value; reached after the warm-up, then falling to 0 along a cosine."""
+
+    warmup: Annotated[int, Field(ge=0)] = 4
+    """Epochs in which the learning rate rises in a line."""
+
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    """Of AdamW (Loshchilov & Hutter 2019)."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Part of each label spread over all classes."""
+
+    balanced: bool = False
+    """Whether every emotion counts alike, however many clips it has, which serves the average
+    recall; otherwise rare ones are named less often (logit adjustment, Menon et al. 2021)."""
+
+    nonspeech: Annotated[float, Field(ge=0, le=1)] = 0.125
+    """Sounds that are no speech and answer to no label, per training clip."""
+
+    copies: Annotated[int, Field(ge=0, le=100)] = PRESETS["full"]["copies"]
+    """Augmented copies per training clip; each epoch draws one of them or the clip itself."""
+
+    finish: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Part of the epochs, the last ones, in which half of the draws are the clip itself for sure:
+    the network ends on what it will meet."""
+
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    """Decay per step of the running average of the weights, which is what is kept (Polyak &
+    Juditsky 1992)."""
+
+    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Part of the training clips or speakers held out to watch and to calibrate."""
+
+    refit: bool = False
+    """Whether, once the held-out clips have told the temperature, the network is trained anew on
+    those as well. It takes twice the time; where speakers are few, every one counts."""
+
+    model: ModelConfig = PRESETS["full"]["model"]
+    """Size of the network."""
+
+    preset: InitVar[_Preset] = "full"
+    """Where everything comes from that is not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_preset(cls, values: Any) -> Any:
+        if not isinstance(values, ArgsKwargs):
+            return values
+        given = values.kwargs or {}
+        preset = PRESETS.get(str(given.get("preset")), {})  # an impossible one is refused later
+        return ArgsKwargs(values.args, preset | given)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _read_model(cls, value: Any) -> Any:
+        if isinstance(value, dict):  # as JSON and TOML have it
+            return ModelConfig(**value)
+        if not isinstance(value, ModelConfig):
+            raise ValueError("it is no table")
+        return value
+
+    def __post_init__(self, preset: str) -> None:
+        """Refuse values that do not go together."""
+        if self.protocol == "luna-jimenez" and self.folds != 5:
+            raise RunError(f"folds {self.folds} is impossible; use 5, the study's own.")
+        if self.fold >= self.folds:
+            raise RunError(f"fold {self.fold} is impossible; use 0 to {self.folds - 1}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values as what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainingConfig:
+        """Read a configuration back.
+
+        Raises
+        ------
+        RunError
+            If a value is missing, unknown or impossible.
+        """
+        try:
+            if missing := [f.name for f in fields(cls) if f.name not in values]:
+                raise RunError(f"{missing[0]} is missing.")
+            return cls(**values)
+        except RunError as error:
+            raise RunError(
+                f"The run's config.json does not fit this version of ser: {error} Start a new run."
+            ) from error
+
+
+def configure(*layers: dict[str, Any]) -> TrainingConfig:
+    """Build a configuration of several layers, later ones over earlier ones, all over a preset.
+
+    Parameters
+    ----------
+    layers : dict
+        Some fields of `TrainingConfig`, among them perhaps the ``preset``; ``model`` is a table of
+        some fields of `ModelConfig`.  One that names a protocol and no ``folds`` brings the usual
+        folds of that protocol.
+
+    Raises
+    ------
+    RunError
+        If a field is unknown or a value impossible.
+
+    Examples
+    --------
+    >>> config = configure({"data": "x", "preset": "quick"}, {"model": {"members": 2}, "epochs": 3})
+    >>> config.epochs, config.copies, config.model.members
+    (3, 4, 2)
+    """
+    values: dict[str, Any] = {"preset": "full"}
+    for layer in layers:
+        values["preset"] = layer.get("preset", values["preset"])
+    values["model"] = PRESETS.get(str(values["preset"]), PRESETS["full"])["model"]
+    for layer in layers:
+        if "protocol" in layer:
+            values["folds"] = splits.FOLDS.get(str(layer["protocol"]), 5)
+        if isinstance(size := layer.get("model"), dict):
+            layer = layer | {"model": replace(values["model"], **size)}
+        values |= layer
+    return TrainingConfig(**values)
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read fields of a configuration from a file, to be given to `configure`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.toml`` file, the ``config.json`` of a run, or the folder of a run.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read, or a field is unknown or impossible.
+    """
+    path = Path(path)
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        if file.suffix.lower() == ".toml":
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        else:
+            values = read_json(file)
+        configure({"data": ""}, values)
+    except FileNotFoundError:
+        raise RunError(f"{file} does not exist. Check the name of the configuration.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file} cannot be read as a configuration: {error}.") from error
+    except RunError as error:
+        raise RunError(f"{file}: {error}") from error
+    return values

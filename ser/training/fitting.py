@@ -1,0 +1,367 @@
+"""Training a network: the steps, what is on record of them, and where it goes on if stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from ser.audio.features import SPECTRAL
+from ser.data.feature_cache import Features
+from ser.errors import RunError
+from ser.labels import EMOTIONS
+from ser.models.embedding import Embedding, fit_embedding
+from ser.models.inference import Network, averaged, network_function, softmax
+from ser.models.networks import build_cnn_lstm, members_of, with_activations
+from ser.training.config import TrainingConfig
+from ser.training.runs import Run
+from ser.utils.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT, REFIT_CHECKPOINT = "checkpoint.npz", "checkpoint-refit.npz"
+
+
+def fit(
+    training: Features,
+    targets: npt.NDArray[np.float32],
+    validation: npt.NDArray[np.float32] | None = None,
+    y_validation: npt.NDArray[np.integer] | None = None,
+    *,
+    config: TrainingConfig,
+    run: Run,
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Train a network on training clips, watching validation clips. There are no test clips here.
+
+    Every epoch is a pure function of the state before it and its number, so a resumed run ends
+    exactly where an undisturbed one does.
+
+    Parameters
+    ----------
+    training : Features
+        Clean features and augmented copies of the training clips.
+    targets : ndarray of float32, shape (clips, 8)
+        The probability of each label: one of them 1, or all the same for what is no speech.
+    validation : ndarray of float32, shape (n, 32, 94, 2), optional
+        Features of the validation clips; without them nothing is watched and no epoch is put on
+        record, since what a network says of clips it learns from is no news.
+    y_validation : ndarray of int, shape (n,), optional
+        Their labels.
+    config : TrainingConfig
+        How to train.
+    run : Run
+        Where epochs and checkpoints are written; an existing checkpoint is continued.
+
+    Returns
+    -------
+    model : keras.Model
+        The network with its averaged weights.
+    epochs : list of dict
+        The record of every epoch.
+    """
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.seed)
+    model, average = _networks(config, training)
+    optimizer = _optimizer(config, model, clips=len(targets))
+    step = _training_step(config, model, average, optimizer, targets)
+    watch = network_function(with_activations(average))
+
+    watched = validation is not None
+    checkpoint = run.folder / (CHECKPOINT if watched else REFIT_CHECKPOINT)
+    words = "Training" if watched else "Training again, on all clips"
+    stage, stages = 1 if watched else 2, 2 if config.refit else 1
+    state = [*model.variables, *average.variables, *optimizer.variables]
+    epochs = _restore(checkpoint, state)
+    if watched:
+        run.write_epochs(epochs)
+
+    done, total = len(epochs), config.epochs
+    with tqdm(total=total, initial=done, desc=words, unit="epoch", disable=None) as bar:
+        for epoch in range(done, total):
+            run.write_status("training", words, epoch, total, stage=stage, stages=stages)
+            began = time.monotonic()
+            record = {"epoch": epoch + 1, **_train_epoch(config, step, training, targets, epoch)}
+            if validation is not None and y_validation is not None:
+                record |= _validate(watch, validation, y_validation)
+            record["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+            record["seconds"] = time.monotonic() - began
+            epochs.append(record)
+            # The checkpoint holds the records too, so the two files can never disagree for long.
+            _save(checkpoint, state, epochs)
+            if watched:
+                run.write_epochs(epochs)
+            log.info("epoch %d of %d: %s", epoch + 1, total, _in_figures(record))
+            bar.set_postfix(_in_brief(record))
+            bar.update()
+    return average, epochs
+
+
+def _networks(config: TrainingConfig, training: Features) -> tuple[Any, Any]:
+    """Return a network with its first weights, and the one that keeps their running average."""
+    import keras
+
+    model = build_cnn_lstm(config.model)
+    model.get_layer("rows").adapt(training.clean)
+    average = keras.models.clone_model(model)
+    average.set_weights(model.get_weights())
+    average.get_layer("rows").finalize_state()  # set_weights alone leaves its mean at zero
+    return model, average
+
+
+def _batch_size(config: TrainingConfig, clips: int) -> tuple[int, int]:
+    """Return clips per step and steps per epoch."""
+    size = min(config.batch_size, clips)
+    return size, clips // size
+
+
+def _optimizer(config: TrainingConfig, model: Any, *, clips: int) -> Any:
+    """Return AdamW whose learning rate rises for some epochs and then falls along a cosine."""
+    import keras
+
+    _, steps = _batch_size(config, clips)
+    warmup = min(config.warmup, config.epochs - 1) * steps
+    rate = keras.optimizers.schedules.CosineDecay(
+        config.learning_rate if warmup == 0 else 0.0,
+        config.epochs * steps - warmup,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _training_step(
+    config: TrainingConfig,
+    model: Any,
+    average: Any,
+    optimizer: Any,
+    targets: npt.NDArray[np.float32],
+) -> Any:
+    """Return the compiled function that learns from one batch.
+
+    It takes inputs and targets, (members, size, …), and the decay of the running average; it
+    returns, of the speech among them, the summed loss, how many are right, and how many they are.
+    """
+    import keras
+    import tensorflow as tf
+
+    normalise, members = model.get_layer("rows"), members_of(model)
+    pairs = list(zip(average.weights, model.weights, strict=True))
+    loss_of = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=config.label_smoothing, reduction=None
+    )
+    # How much likelier than others a label is among the clips is told to the loss, so that the
+    # network does not have to learn it.
+    advantage = tf.constant(_advantages(targets) if config.balanced else 0 * targets[0])
+
+    def losses_of(logits: list[Any], wanted: Any, spoken: Any) -> list[Any]:
+        # Non-speech has no label that could be likelier.
+        adjusted = [
+            z + tf.where(own, advantage, 0.0)
+            for z, own in zip(logits, tf.unstack(spoken), strict=True)
+        ]
+        return [loss_of(y, z) for y, z in zip(tf.unstack(wanted), adjusted, strict=True)]
+
+    # The members learn in one step, each from clips of its own: they share no weights, so
+    # TensorFlow works on them side by side.
+    @tf.function
+    def step(inputs: Any, wanted: Any, decay: Any) -> tuple[Any, Any, Any]:
+        spoken = tf.reduce_max(wanted, axis=2, keepdims=True) > 0.5
+        with tf.GradientTape() as tape:
+            logits = [
+                member(normalise(own), training=True)
+                for member, own in zip(members, tf.unstack(inputs), strict=True)
+            ]
+            losses = losses_of(logits, wanted, spoken)
+            loss = tf.add_n([tf.reduce_mean(each) for each in losses])
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        for slow, fast in pairs:
+            slow.assign(slow + (fast - slow) * tf.cast(1.0 - decay, slow.dtype))
+        return _figures_of_speech(logits, wanted, losses, spoken)
+
+    return step
+
+
+def _figures_of_speech(
+    logits: list[Any], wanted: Any, losses: list[Any], spoken: Any
+) -> tuple[Any, Any, Any]:
+    """Return summed loss, number of right answers and number of clips, all of speech alone.
+
+    Non-speech has no right answer and a loss of its own.
+    """
+    import tensorflow as tf
+
+    y_true, named = tf.reshape(wanted, [-1, wanted.shape[-1]]), tf.concat(logits, 0)
+    right = tf.equal(tf.argmax(named, axis=1), tf.argmax(y_true, axis=1))
+    spoken = tf.reshape(spoken, [-1])
+    return (
+        tf.reduce_sum(tf.concat(losses, 0)[spoken]),
+        tf.math.count_nonzero(right & spoken),
+        tf.math.count_nonzero(spoken),
+    )
+
+
+def _train_epoch(
+    config: TrainingConfig,
+    step: Any,
+    training: Features,
+    targets: npt.NDArray[np.float32],
+    epoch: int,
+) -> dict[str, float]:
+    """Go once through the clips; returns loss and accuracy."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng([config.seed, epoch])
+    clean = 0.5 if epoch >= (1 - config.finish) * config.epochs else 0.0
+    size, steps = _batch_size(config, len(targets))
+    figures = []
+    for number, rows in enumerate(_batches(len(targets), size, config.model.members, rng)):
+        inputs = np.stack([_draw(training, own, rng, clean) for own in rows])
+        # The average forgets its random beginning faster than its final decay would.
+        count = epoch * steps + number + 1
+        decay = min(config.ema_decay, (1 + count) / (10 + count))
+        result = step(inputs, targets[rows], tf.constant(decay))
+        figures.append([float(value) for value in result])
+    loss, right, spoken = np.sum(figures, axis=0)
+    return {"loss": float(loss / max(spoken, 1)), "accuracy": float(right / max(spoken, 1))}
+
+
+def _validate(
+    network: Network, validation: npt.NDArray[np.float32], y_true: npt.NDArray[np.integer]
+) -> dict[str, float]:
+    """Return loss and accuracy on the validation clips."""
+    probabilities = softmax(network({"features": validation})[0])
+    chosen = probabilities[np.arange(len(probabilities)), y_true]
+    return {
+        "val_loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
+        "val_accuracy": float((probabilities.argmax(axis=1) == y_true).mean()),
+    }
+
+
+def fit_model_embedding(
+    model: Any,
+    training: Features,
+    y_true: npt.NDArray[np.integer],
+    speakers: npt.NDArray[np.str_],
+    validation: npt.NDArray[np.float32],
+) -> tuple[Embedding, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Describe where the clips lie that trained a network, and how far the validation clips are.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `fit` returns it.
+    training : Features
+        Clean features and augmented copies of the training clips.
+    y_true : ndarray of int, shape (clips,)
+        Index of their label.
+    speakers : ndarray of str, shape (clips,)
+        Who speaks in them.
+    validation : ndarray of float32, shape (n, 32, 94, 2)
+        Features of the validation clips.
+
+    Returns
+    -------
+    embedding : Embedding
+    logits : ndarray of float32, shape (n, 8)
+        Of the validation clips.
+    distances : ndarray of float64, shape (n,)
+        Of the validation clips.
+    """
+    network = network_function(with_activations(model))
+    logits, activations = averaged(network, SPECTRAL, {"features": validation})
+    copies = training.copies[:, :1].reshape(-1, *training.clean.shape[1:]).astype(np.float32)
+    embedding = fit_embedding(
+        network({"features": training.clean})[1],
+        y_true,
+        speakers,
+        copies=network({"features": copies})[1],
+        validation=activations,
+        count=len(EMOTIONS),
+    )
+    return embedding, logits, embedding.distances(embedding.transform(activations))
+
+
+def _in_figures(record: dict[str, Any]) -> str:
+    """Say what an epoch brought, for the log."""
+    words = f"loss {record['loss']:.3f}, accuracy {record['accuracy']:.1%}; "
+    if "val_loss" in record:
+        words += f"validation: loss {record['val_loss']:.3f}, "
+        words += f"accuracy {record['val_accuracy']:.1%}; "
+    return words + f"{record['seconds']:.1f} s"
+
+
+def _in_brief(record: dict[str, Any]) -> dict[str, str]:
+    """Say what an epoch brought, beside the bar."""
+    shown = {"loss": f"{record['loss']:.3f}"}
+    if "val_accuracy" in record:
+        shown["validation"] = f"{record['val_accuracy']:.1%}"
+    return shown
+
+
+def _advantages(targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return how much likelier than by chance each label is, as a logit, shape (8,)."""
+    counts = targets[targets.max(axis=1) > 0.5].sum(axis=0)
+    present = counts > 0  # a label that no clip has gains and loses nothing
+    mean = counts[present].mean()
+    return np.log(np.where(present, counts, mean) / mean).astype(np.float32)
+
+
+def _batches(
+    clips: int, size: int, members: int, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield row numbers, shape (members, size), shuffled for each member.
+
+    The rest of an epoch is left to the next.
+    """
+    order = np.array([rng.permutation(clips) for _ in range(members)])
+    for begin in range(0, clips - size + 1, size):
+        yield order[:, begin : begin + size]
+
+
+def _draw(
+    training: Features, rows: npt.NDArray[np.int64], rng: np.random.Generator, clean: float
+) -> npt.NDArray[np.float32]:
+    """Return for each row the clip itself or one of its copies.
+
+    All are equally likely, but for a further probability `clean` of the clip itself.
+    """
+    which = rng.integers(0, training.copies.shape[1] + 1, len(rows))
+    which[rng.random(len(rows)) < clean] = 0
+    inputs = training.clean[rows].copy()
+    copied = which > 0
+    inputs[copied] = training.copies[rows[copied], which[copied] - 1]
+    return inputs
+
+
+def _save(path: Path, state: list[Any], epochs: list[dict[str, Any]]) -> None:
+    arrays: dict[str, Any] = {f"v{i}": np.asarray(variable) for i, variable in enumerate(state)}
+    with atomic_path(path) as temporary:
+        np.savez(temporary, epochs=np.array(json.dumps(epochs)), **arrays)
+
+
+def _restore(path: Path, state: list[Any]) -> list[dict[str, Any]]:
+    """Set the variables from a checkpoint; returns the records of the epochs done, if any."""
+    if not path.exists():
+        return []
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for i, variable in enumerate(state):
+                variable.assign(arrays[f"v{i}"])
+            return list(json.loads(str(arrays["epochs"])))
+    except Exception as error:
+        raise RunError(
+            f"{path} is damaged or of another version ({error}). Start a new run."
+        ) from error
