@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import ser
 import ser.labels
-from ser.assets import ROOT, SHIPPED_MODEL
+from ser.assets import MODELS, SAMPLES, SHIPPED_MODEL
 from ser.errors import DataError, SerError, Stopped
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ examples:
   ser predict interview.mp3 --timeline              and every second of a long recording
   ser scan data/samples                             what is in this folder?
   ser plot my-voice.wav --out my-voice.png          what does the model see?
+  ser app                                           all of that in a browser
   ser train --data data/samples --out runs/first    train a model of your own
   ser evaluate runs/first --data data/samples --json report.json
 
@@ -83,6 +84,18 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
         sub.set_defaults(run=run)
         return sub
+
+    sub = command("app", _app, "open the web app, until Ctrl-C")
+    sub.add_argument("--port", type=_port, metavar="N", help="the first free one from 8501")
+    sub.add_argument(
+        "--address",
+        metavar="HOST",
+        default="localhost",
+        help="where to listen; 0.0.0.0 lets other computers in (localhost)",
+    )
+    sub.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="do not open a browser"
+    )
 
     command("info", _info, "versions, models with their figures, and corpora found here")
 
@@ -204,6 +217,12 @@ def _seed(text: str) -> int:
     return seed
 
 
+def _port(text: str) -> int:
+    if not 1 <= (port := int(text)) <= 65_535:
+        raise argparse.ArgumentTypeError("use 1 to 65535")
+    return port
+
+
 def _training_options(
     parser: argparse.ArgumentParser, *, without: Sequence[str] = (), **base: Any
 ) -> None:
@@ -270,7 +289,14 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+def _app(options: argparse.Namespace) -> None:
+    from ser.app import server
+
+    server.serve(port=options.port, address=options.address, browser=options.browser)
+
+
 def _info(options: argparse.Namespace) -> None:
+    from ser.app import workspace
     from ser.data import corpora
     from ser.evaluation import report
     from ser.models import bundle
@@ -281,7 +307,7 @@ def _info(options: argparse.Namespace) -> None:
     versions = ((k, v) for k, v in environment["versions"].items() if k != "ser")
     print("  " + ", ".join(f"{name} {number}" for name, number in versions))
     print("\nModels")
-    for folder in bundle.find_bundles(ROOT / "models"):
+    for folder in bundle.find_bundles(MODELS):
         figures = report.read_report(folder)
         found = "no report"
         if figures:
@@ -293,7 +319,7 @@ def _info(options: argparse.Namespace) -> None:
             )
         print(f"  {_shown(folder)}: {found}")
     print("\nCorpora")
-    for folder in sorted(p for p in (ROOT / "data").glob("*") if p.is_dir()):
+    for folder in [SAMPLES, *workspace.corpora()]:
         try:
             clips = corpora.scan(folder).clips
         except DataError:

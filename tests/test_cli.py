@@ -50,6 +50,7 @@ def test_help_explains_every_command():
     )
     assert done.returncode == 0
     for command in [
+        "app",
         "info",
         "scan",
         "download",

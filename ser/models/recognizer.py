@@ -79,7 +79,7 @@ class Recognizer:
     >>> clip = SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac"
     >>> answer = model.predict(clip).iloc[0]
     >>> answer["emotion"], answer["verdict"], float(answer["fearful"].round(1))
-    ('fearful', 'sure', 1.0)
+    ('fearful', 'sure', 0.9)
     """
 
     def __init__(self, model: keras.Model, manifest: Manifest, embedding: Embedding) -> None:
