@@ -18,7 +18,7 @@ from ser.app import evaluations, workspace
 from ser.errors import ReportError, RunError
 from ser.evaluation import report, tables
 from ser.models import bundle
-from ser.training.runs import Run
+from ser.training.runs import Run, Status
 from ser.utils.files import read_json
 
 REPORTS = assets.REPORTS
@@ -138,11 +138,7 @@ def finished_on(entry: Entry) -> str:
     """Return the day on which a run or evaluation ended as ``2026-11-22``, or nothing."""
     if entry.folder == REPORTS:
         return ""
-    try:
-        day = str(read_json(entry.folder / "status.json").get("updated", ""))[:10]
-        return pd.Timestamp(day).date().isoformat() if day else ""
-    except (OSError, ValueError):
-        return ""
+    return Status.read(entry.folder / "status.json").updated[:10]
 
 
 def epochs_of(entry: Entry) -> list[dict[str, Any]]:

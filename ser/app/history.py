@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.errors import SerError
+from ser.errors import RunError, SerError
 from ser.evaluation import report
 from ser.training import runs
 from ser.training.config import PRESETS, TrainingConfig
 from ser.training.runs import BUSY_STATES, Epoch, Run, Status, find_runs
-from ser.utils.files import read_json
 
 DAMAGED = "damaged"
 """State of a run whose settings or records cannot be read by this version of ser."""
@@ -91,10 +90,10 @@ class Training:
     def clips(self) -> int:
         """How many clips its corpus had; 0 if that is not known."""
         try:
-            split = read_json(self.run.folder / "split.json")
-            return sum(len(split[part]) for part in ("train", "validation", "test"))
-        except (OSError, ValueError, TypeError, KeyError):
+            split = self.run.read_split()
+        except RunError:
             return 0
+        return len(split.train) + len(split.validation) + len(split.test)
 
     @property
     def best_epoch(self) -> int | None:

@@ -53,9 +53,10 @@ class TrainingConfig(Settings):
     """Folder or CSV file of the corpus."""
 
     protocol: _Protocol = "random"
-    """Which clips are kept for testing. random: a random fifth; unseen-speakers: every speaker is
-    tested once by a model that was not trained on that voice; luna-jimenez: speech of unseen actors
-    of RAVDESS in the folds of that study; kfold-speech: random folds of speech."""
+    """Which clips are kept for testing. With random it is a random fifth; with unseen-speakers
+    every speaker is tested once, by a model that was not trained on that voice; with luna-jimenez
+    it is speech of unseen actors of RAVDESS in the folds of that study; with kfold-speech it is
+    speech in random folds."""
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
     """Of the split, the augmentation, the initial weights and the order of the clips."""

@@ -17,7 +17,7 @@ from ser.models.recognizer import SURE
 from ser.training import pipeline
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
-from ser.utils.files import read_json, write_json
+from ser.utils.files import write_json
 
 _FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")
 
@@ -88,9 +88,7 @@ def _result(run: Run, which: str, n_jobs: int) -> dict[str, Any]:
 
 def _check_same_corpus(folder: Path, fold: int) -> None:
     """Refuse a fold that has seen another corpus than the first."""
-    first, this = (
-        read_json(folder / f"fold-{number}" / "split.json")["corpus"] for number in (1, fold + 1)
-    )
+    first, this = (Run(folder / f"fold-{number}").read_split().corpus for number in (1, fold + 1))
     if first != this:
         raise RunError(
             f"The corpus has changed since {folder} was started, so its folds do not belong "

@@ -107,6 +107,24 @@ class Status(BaseModel):
             return cls.model_validate({k: v for k, v in found.items() if k not in wrong})
 
 
+class SplitNames(BaseModel):
+    """Which clips a run trains and tests on."""
+
+    model_config = ConfigDict(strict=True, frozen=True, use_attribute_docstrings=True)
+
+    corpus: str
+    """See `ser.data.corpora.fingerprint`."""
+
+    train: list[str]
+    """File names of the clips that train."""
+
+    validation: list[str]
+    """Of those that watch and calibrate."""
+
+    test: list[str]
+    """Of those that nothing was learned from."""
+
+
 class Epoch(TypedDict):
     """What is on record of an epoch; loss and accuracy are of speech alone."""
 
@@ -295,6 +313,24 @@ class Run:
     @property
     def _stop_request(self) -> Path:
         return self.folder / "stop"
+
+    def read_split(self) -> SplitNames:
+        """Return which clips train and which test.
+
+        Raises
+        ------
+        RunError
+            If that is not known yet, or the file is damaged.
+        """
+        file = self.folder / "split.json"
+        try:
+            return SplitNames.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            raise RunError(
+                f"{file} is damaged: {first_problem(error)}. Copy the run again."
+            ) from error
+        except OSError as error:
+            raise RunError(f"{file} cannot be read: {error.strerror}.") from error
 
     def read_epochs(self) -> list[dict[str, Any]]:
         """Return one record per finished epoch, with what `Epoch` says.

@@ -17,7 +17,8 @@ from ser.errors import DataError, RunError, Stopped
 from ser.evaluation.report import predictions_of
 from ser.labels import EMOTIONS
 from ser.models.bundle import read_manifest
-from ser.models.recognizer import Recognizer, softmax
+from ser.models.inference import softmax
+from ser.models.recognizer import Recognizer
 from ser.training import fitting, pipeline
 from ser.training.runs import Run
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run

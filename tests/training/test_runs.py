@@ -103,6 +103,14 @@ def test_a_damaged_record_of_epochs_is_refused(tmp_path):
         Run(tmp_path).read_epochs()
 
 
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"corpus": "x", "train": 3}'])
+def test_a_split_that_cannot_be_read_is_refused(tmp_path, text):
+    if text:
+        (tmp_path / "split.json").write_text(text)
+    with pytest.raises(RunError, match=r"split\.json (is damaged|cannot be read)"):
+        Run(tmp_path).read_split()
+
+
 def test_runs_are_found(tmp_path):
     for name in ("b", "a"):
         Run(tmp_path / name).create({})
