@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ser.errors import RunError
+from ser.errors import DataError, RunError, Stopped
 from ser.training import runs
 from ser.training.runs import Run, find_runs
 
@@ -116,3 +116,38 @@ def test_runs_are_found(tmp_path):
         Run(tmp_path / name).create({})
     (tmp_path / "other").mkdir()
     assert [run.folder.name for run in find_runs(tmp_path)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "state", "words"),
+    [
+        (DataError("The corpus is gone."), DataError, "failed", "The corpus is gone."),
+        (ValueError("odd"), ValueError, "failed", "Unexpected ValueError: odd"),
+        (KeyboardInterrupt(), Stopped, "stopped", "Two of three done"),
+    ],
+)
+def test_how_the_work_on_a_run_ended_is_in_its_status(tmp_path, error, raised, state, words):
+    run = Run(tmp_path)
+    run.create({})
+
+    def work():
+        with runs.working_on(run, how_far=lambda: "Two of three done", go_on="Start again."):
+            assert run.is_held() and run.read_status()["state"] == "preparing"
+            raise error
+
+    with pytest.raises(raised) as told:
+        work()
+    status = run.read_status()
+    assert (status["state"], status["message"]) == (state, words)
+    assert not run.is_held()
+    if raised is Stopped:
+        assert str(told.value) == "Two of three done. Start again."
+
+
+def test_the_stage_is_read_back_and_a_new_one_is_written_at_once(tmp_path):
+    run = Run(tmp_path)
+    with run.locked():
+        run.write_status("training", "Training", 1, 9, stage=1, stages=2)
+        run.write_status("training", "Training", 1, 9, stage=2, stages=2)
+        status = run.read_status()
+    assert (status["stage"], status["stages"]) == (2, 2)
