@@ -1,14 +1,14 @@
 """A folder becomes a table of clips, and a list of what was left out and why.
 
-One row per clip; one small parser per corpus.  `scan` looks at names only, `inspect` also opens
-every clip.
+One row per clip, with what `ser.data.parsers` reads in its name.  `scan` looks at names only,
+`inspect` also opens every clip.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 
 from ser import audio
 from ser.audio.config import CONTRACT
-from ser.data.parsers import PARSERS
+from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
 from ser.labels import emotion_of
 from ser.utils.parallel import Progress, map_items
@@ -58,8 +58,9 @@ class Corpus:
 def scan(location: str | Path) -> Corpus:
     """List the clips in a folder (with all its sub-folders) or a CSV file, by name only.
 
-    A file is a clip if it has a RAVDESS or EMO-DB name, or lies in a folder that is called like
-    an emotion.  A CSV file needs the columns ``path`` (absolute, or relative to the CSV) and
+    A file is a clip if a parser knows its name (RAVDESS, EMO-DB, and those of
+    `ser.data.parsers.register_parser`), or if it lies in a folder that is called like an emotion.
+    A CSV file needs the columns ``path`` (absolute, or relative to the CSV) and
     ``emotion``; any other of `COLUMNS` is kept.
 
     Parameters
@@ -91,8 +92,9 @@ def scan(location: str | Path) -> Corpus:
         reasons = corpus.skipped["reason"].value_counts()
         detail = f" Left out: {reasons.iloc[0]} × {reasons.index[0]}." if len(reasons) else ""
         raise DataError(
-            f"{location} holds no clip with a known emotion.{detail} Clips need RAVDESS or EMO-DB "
-            "names, a folder per emotion, or a CSV file with the columns path and emotion."
+            f"{location} holds no clip with a known emotion.{detail} Clips need names of a known "
+            f"corpus ({', '.join(registered_parsers())}), a folder per emotion, or a CSV file with "
+            "the columns path and emotion."
         )
     return corpus
 
@@ -123,7 +125,7 @@ def _shown(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
+def describe(path: Path, root: Path) -> tuple[ClipFields | None, str]:
     """Return what name and folder say of a clip, or None and the reason why the file is none."""
     if path.name.startswith("."):
         return None, "hidden file"
@@ -132,9 +134,8 @@ def describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
     if path.suffix.lower() not in audio.EXTENSIONS:
         return None, "no audio file"
     try:
-        for parse in PARSERS:
-            if (fields := parse(path.stem)) is not None:
-                return fields, ""
+        if (fields := parse_name(path)) is not None:
+            return fields, ""
     except ValueError as error:
         return None, str(error)
     folder = path.parent
@@ -167,17 +168,24 @@ def _scan_csv(file: Path) -> Corpus:
             reason = f"{record['emotion']!r} is none of the eight emotions"
             skipped.append({"path": str(path), "reason": reason})
         else:
-            known = {c: record[c] for c in COLUMNS if c in record}
-            clips.append(_row(path, {"corpus": "csv", **known, "emotion": emotion}))
+            fields = {"corpus": "csv"} | {c: record[c] for c in COLUMNS if c in record}
+            fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
+            clips.append(_row(path, fields | {"emotion": emotion}))
     return _corpus(clips, skipped)
 
 
-def _row(path: Path, fields: dict[str, str]) -> dict[str, str]:
-    own = {"path": str(path), "name": path.name}
-    if fields["corpus"] in ("ravdess", "ravdess-style", "emodb"):
-        # These names are the clip's identity wherever it lies and however it is encoded.
-        own["clip_id"] = f"{fields['corpus']}:{path.stem}"
-    return dict.fromkeys(COLUMNS, "") | fields | own
+def _row(path: Path, fields: Mapping[str, object]) -> dict[str, str]:
+    known = {column: str(value) for column, value in fields.items() if value is not None}
+    return dict.fromkeys(COLUMNS, "") | known | {"path": str(path), "name": path.name}
+
+
+def _clip_id(path: Path, corpus: str) -> str:
+    """Return what identifies a clip that a CSV table says is of a corpus, as far as it is known."""
+    try:
+        fields = parse_name(path)
+    except ValueError:
+        return ""
+    return fields.get("clip_id", "") if fields and fields["corpus"] == corpus else ""
 
 
 def _corpus(clips: list[dict[str, str]], skipped: list[dict[str, str]]) -> Corpus:

@@ -88,7 +88,7 @@ class Voice:
             except audio.AudioError:
                 continue
             written = datetime.fromtimestamp((self.folder / name).stat().st_mtime, UTC)
-            fields = parsers.parse_ravdess(Path(name).stem) or {}
+            fields: Any = parsers.parse_ravdess(Path(name))
             rows.append(_row(name, fields["emotion"], fields["statement"], samples, written))
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         for column in ("seconds", "level_dbfs"):

@@ -66,8 +66,6 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> dict
     weights = embedding.components.astype(np.float64) @ layer.weights  # of activations, not places
     kernel = np.concatenate([layer.logit_scale * np.eye(len(layer.bias)), weights])
     bias = layer.bias - embedding.mean @ weights
-    # Names of public corpora are the clip's wherever it lies; other names many people may use.
-    public = enrolment.clips["clip_id"][enrolment.clips["corpus"].isin(("ravdess", "emodb"))]
     counts = enrolment.clips["emotion"].value_counts()
     manifest = bundle.save_bundle(
         out,
@@ -89,7 +87,7 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> dict
             }
         },
         training_clips={
-            "ids": sorted({*parent.training_clips["ids"], *public}),
+            "ids": sorted({*parent.training_clips["ids"], *enrolment.clips["clip_id"]} - {""}),
             "audio": sorted({*parent.training_clips["audio"], *enrolment.clips["audio"]}),
         },
         versions=parent.versions,

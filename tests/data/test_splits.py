@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,7 +29,7 @@ def ravdess():
                             numbers = (3, channel, emotion, intensity, statement, repetition, actor)
                             stem = "-".join(f"{n:02}" for n in numbers)
                             rows.append(
-                                {"name": f"{stem}.wav", "audio": stem} | parse_ravdess(stem)
+                                {"name": f"{stem}.wav", "audio": stem} | parse_ravdess(Path(stem))
                             )
     table = pd.DataFrame(rows).sort_values("name", ignore_index=True)
     table["audio"] = table["audio"].replace(TWINS[1], TWINS[0])
