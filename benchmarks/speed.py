@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.timing import milliseconds
 from ser import audio
 from ser.assets import SAMPLES, SHIPPED_MODEL
-from ser.audio import features
+from ser.audio.features import SPECTRAL
 from ser.data import corpora
 from ser.evaluation import few_shot
 from ser.models.adaptation import enrol
@@ -59,15 +59,15 @@ def main() -> None:
     model, _ = load_bundle(SHIPPED_MODEL)
     recognizer = Recognizer.load(SHIPPED_MODEL)
     clip = audio.prepare_clip(audio.load_audio(options.clip)).samples
-    inputs = features.model_input(clip)[None]
+    inputs = SPECTRAL.extract(clip)["features"][None]
     pairs = {
         "features": (
-            lambda: features.model_input(clip),
+            lambda: SPECTRAL.extract(clip)["features"],
             "librosa's functions one by one",
             lambda: librosa_alone(clip),
         ),
         "network": (
-            lambda: recognizer.logits(inputs),
+            lambda: recognizer.logits({"features": inputs}),
             "model.predict",
             lambda: model.predict(inputs, verbose=0),
         ),

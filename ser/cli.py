@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import ser
 import ser.labels
-from ser.assets import ROOT, SHIPPED_MODEL
+from ser.assets import MODELS, SAMPLES, SHIPPED_MODEL
 from ser.errors import DataError, SerError, Stopped
 
 _EXAMPLES = """\
@@ -25,6 +25,7 @@ examples:
   ser predict interview.mp3 --timeline              and every second of a long recording
   ser scan data/samples                             what is in this folder?
   ser plot my-voice.wav --out my-voice.png          what does the model see?
+  ser app                                           all of that in a browser
   ser train --data data/samples --out runs/first    train a model of your own
   ser evaluate runs/first --data data/samples --json report.json
 
@@ -98,7 +99,22 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
+    sub = command("app", _app, "open the web app, until Ctrl-C")
+    sub.add_argument("--port", type=_port, metavar="N", help="the first free one from 8501")
+    sub.add_argument(
+        "--address",
+        metavar="HOST",
+        default="localhost",
+        help="where to listen; 0.0.0.0 lets other computers in (localhost)",
+    )
+    sub.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="do not open a browser"
+    )
+
     command("info", _info, "versions, models with their figures, and corpora found here")
+
+    sub = command("cache", _cache, "how much is kept on disk to save time, and delete it")
+    sub.add_argument("--clear", action="store_true", help="delete all of it; it is made again")
 
     sub = command("scan", _scan, "list the clips of a corpus, and what was left out and why")
     _corpus(sub, "corpus")
@@ -160,7 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
     _jobs(sub)
 
-    sub = command("adapt", _adapt, "let a model learn a voice from a few labelled takes")
+    sub = command(
+        "adapt", _adapt, "adapt a model to a voice with a few labelled recordings (few-shot)"
+    )
     sub.add_argument("model", type=Path, metavar="BUNDLE", help="the model, which stays as it is")
     _corpus(sub, "--data")
     sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE2", help="new folder")
@@ -227,6 +245,12 @@ def _seed(text: str) -> int:
     return seed
 
 
+def _port(text: str) -> int:
+    if not 1 <= (port := int(text)) <= 65_535:
+        raise argparse.ArgumentTypeError("use 1 to 65535")
+    return port
+
+
 def _training_options(
     parser: argparse.ArgumentParser, protocol: str, protocols: Sequence[str] | None = None
 ) -> None:
@@ -261,7 +285,14 @@ def _training_options(
     parser.add_argument("--learning-rate", type=float, metavar="X", help="highest value (0.002)")
 
 
+def _app(options: argparse.Namespace) -> None:
+    from ser.app import server
+
+    server.serve(port=options.port, address=options.address, browser=options.browser)
+
+
 def _info(options: argparse.Namespace) -> None:
+    from ser.app import workspace
     from ser.data import corpora
     from ser.evaluation import report
     from ser.models import bundle
@@ -272,7 +303,7 @@ def _info(options: argparse.Namespace) -> None:
     versions = ((k, v) for k, v in environment["versions"].items() if k != "ser")
     print("  " + ", ".join(f"{name} {number}" for name, number in versions))
     print("\nModels")
-    for folder in bundle.find_bundles(ROOT / "models"):
+    for folder in bundle.find_bundles(MODELS):
         figures = report.read_report(folder)
         found = "no report"
         if figures:
@@ -284,7 +315,7 @@ def _info(options: argparse.Namespace) -> None:
             )
         print(f"  {_shown(folder)}: {found}")
     print("\nCorpora")
-    for folder in sorted(p for p in (ROOT / "data").glob("*") if p.is_dir()):
+    for folder in [SAMPLES, *workspace.corpora()]:
         try:
             clips = corpora.scan(folder).clips
         except DataError:
@@ -294,6 +325,17 @@ def _info(options: argparse.Namespace) -> None:
 
 def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _cache(options: argparse.Namespace) -> None:
+    from ser.data import cache
+
+    if options.clear:
+        print(f"Freed: {cache.clear() / 1e6:.1f} MB")
+    print(f"The cache is in {cache.cache_folder()}.")
+    for kind, (files, size) in cache.usage().items():
+        print(f"  {kind:10} {files:7} files {size / 1e6:10.1f} MB")
+    print(f"Of features at most {cache.LIMIT_BYTES / 1e9:.0f} GB are kept, those used last.")
 
 
 def _scan(options: argparse.Namespace) -> None:
@@ -356,7 +398,7 @@ def _features(options: argparse.Namespace) -> None:
     feature_cache.save_features(
         options.out, inputs, clips["emotion"].tolist(), clips["name"].tolist()
     )
-    shape = " × ".join(map(str, inputs.clean.shape))
+    shape = " × ".join(map(str, inputs["features"].clean.shape))
     print(f"Written: {options.out} ({shape})")
     _print_skipped(corpus.skipped)
 
@@ -550,6 +592,7 @@ def _predict(options: argparse.Namespace) -> None:
     import pandas as pd
 
     from ser.audio import EXTENSIONS, AudioError
+    from ser.models.recognizer import REFUSED
 
     files: list[Path] = []
     for path in options.paths:
@@ -571,8 +614,10 @@ def _predict(options: argparse.Namespace) -> None:
                 refused.append(f"{file}: {error}")
         table = pd.concat(tables, ignore_index=True) if tables else None
     else:
-        table, bad = recognizer.predict_files(files, n_jobs=options.n_jobs)
-        refused = [f"{path}: {reason}" for path, reason in bad.to_numpy()]
+        table = recognizer.predict_files(files, n_jobs=options.n_jobs)
+        bad = table["verdict"] == REFUSED
+        refused = [f"{row.file}: {row.reason}" for row in table[bad].itertuples()]
+        table = table[~bad]
     if table is not None and len(table):
         print(_formatted(table, recognizer.labels, options.format))
     if refused:

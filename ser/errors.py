@@ -25,7 +25,7 @@ class DataError(SerError):
 
 
 class BundleError(SerError):
-    """A model bundle is missing, damaged, or made for another contract."""
+    """A model bundle is missing, damaged, or made for something else."""
 
     code = "bundle"
 

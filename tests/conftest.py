@@ -7,8 +7,8 @@ import numpy as np
 import pylibsrtp  # noqa: F401 - before TensorFlow, see ser/app/widgets/resources.py
 import pytest
 
-from ser.audio import augmentation, features
-from ser.audio.config import CONTRACT
+from ser.audio import CLIP_SAMPLES, augmentation
+from ser.audio.features import SPECTRAL
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As `ser train` shares the cores between the two members of the tests' model: with other threads
@@ -32,9 +32,9 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def compiled():
     """Compile librosa first, since tests also call it as it is, see `first_call_alone`."""
-    noise = np.random.default_rng(0).normal(0, 0.1, CONTRACT.clip_samples).astype(np.float32)
-    features.model_input(noise)
-    features.pitch(noise)
+    noise = np.random.default_rng(0).normal(0, 0.1, CLIP_SAMPLES).astype(np.float32)
+    SPECTRAL.extract(noise)
+    SPECTRAL.pitch(noise)
     augmentation.change_tempo(noise, 1.1)
 
 

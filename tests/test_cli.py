@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser.audio.config import CONTRACT
+from ser.audio.features import SPECTRAL
 from ser.cli import main
 from tests.tiny import SAMPLES, tiny_corpus
 
@@ -49,6 +49,7 @@ def test_help_explains_every_command():
     )
     assert done.returncode == 0
     for command in [
+        "app",
         "info",
         "scan",
         "download",
@@ -123,7 +124,7 @@ def test_features_are_written_with_labels(ser, tmp_path):
     code, output, _ = ser("features", data, "--out", tmp_path / "f.npz", "--n-jobs", 1)
     assert code == 0 and "40 × 32 × 94 × 2" in output
     with np.load(tmp_path / "f.npz", allow_pickle=False) as arrays:
-        assert arrays["features"].shape == (40, *CONTRACT.input_shape)
+        assert arrays["features"].shape == (40, *SPECTRAL.shapes["features"])
         assert sorted(set(arrays["emotions"])) == ["angry", "neutral", "sad"]
         assert sorted(arrays["names"]) == sorted(file.name for file in data.iterdir())
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from ser import assets
-from ser.app import workspace
-from ser.audio.config import CONTRACT
+from ser.app import processes, workspace
+from ser.audio.features import SPECTRAL
 from ser.data import feature_cache
 from ser.data.feature_cache import Features
 from ser.errors import SerError
@@ -145,7 +145,7 @@ def measure_apart() -> Speed:
     """
     done = subprocess.run(
         [sys.executable, "-m", "ser.app.estimate"],
-        cwd=assets.ROOT,
+        cwd=processes.working_folder(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -191,8 +191,8 @@ def _two_epochs(members: int, folder: Path) -> list[float]:
     """Train on noise; returns the seconds of an epoch that compiles, and of one that does not."""
     config = TrainingConfig(data="", epochs=2, copies=1, model=ModelConfig(members=members))
     rng = np.random.default_rng(0)
-    count, labels = _STEPS * config.batch_size, len(CONTRACT.labels)
-    clean = rng.normal(size=(count, *CONTRACT.input_shape)).astype(np.float32)
+    count, labels = _STEPS * config.batch_size, 8
+    clean = rng.normal(size=(count, *SPECTRAL.shapes["features"])).astype(np.float32)
     truth = rng.integers(0, labels, count)
     run = Run(folder)
     pipeline.fit(

@@ -18,6 +18,7 @@ import time
 from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 
 from ser import assets
@@ -139,7 +140,7 @@ def begin(run: Run, *module: str) -> None:
         with (run.folder / LOG_FILE).open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-u", "-X", "utf8", "-m", *module],
-                cwd=assets.ROOT,
+                cwd=working_folder(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -158,6 +159,17 @@ def begin(run: Run, *module: str) -> None:
     if process.returncode:
         reason = (read_log(run).strip().splitlines() or ["it gave no reason"])[-1]
         raise RunError(f"{run.folder.name} did not start: {reason.removeprefix('ser: ')}")
+
+
+def working_folder() -> Path:
+    """Return the folder that processes of the app work in, made if it is missing.
+
+    A checkout that is not installed is imported from there; what is installed is imported from
+    anywhere, and its own folder is no place to work in.
+    """
+    folder = assets.ROOT if assets.IS_CHECKOUT else workspace.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def read_log(run: Run) -> str:

@@ -1,11 +1,13 @@
 """What the app keeps between visits: its runs, the active model, the corpora used lately.
 
-All of it lies in one folder: ``SER_HOME`` if set, else ``runs`` beside this package.  The command
-line knows nothing of it: there every folder is an argument.
+All of it lies in one folder, never among installed packages: ``SER_HOME`` if set, else ``runs`` of
+a checkout, else the user's data folder.  On the command line every folder is an argument; only
+``ser info`` lists what lies here.
 
     <name>/         a training run or a bundle made from one
     evaluations/    models tested on corpora from the app, see `ser.app.evaluations`
     settings.json   the active model and the corpora used lately
+    data/           downloaded corpora, unless there is a checkout whose ``data`` holds them
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from filelock import FileLock
 
 from ser import assets
@@ -26,8 +29,14 @@ _RECENT = 8
 
 
 def folder() -> Path:
-    """Return the folder of the app: ``SER_HOME`` if set, else ``runs`` in the project."""
-    return Path(os.environ.get("SER_HOME") or assets.ROOT / "runs").absolute()
+    """Return the folder of the app, which may not exist yet."""
+    own = assets.ROOT / "runs" if assets.IS_CHECKOUT else platformdirs.user_data_path("ser")
+    return Path(os.environ.get("SER_HOME") or own).absolute()
+
+
+def data() -> Path:
+    """Return the folder for corpora, which may not exist yet."""
+    return assets.ROOT / "data" if assets.IS_CHECKOUT else folder() / "data"
 
 
 def evaluations() -> Path:
@@ -79,8 +88,8 @@ def recent_corpora() -> list[Path]:
 
 
 def corpora() -> list[Path]:
-    """Return the folders that may hold recordings: those in ``data``, then those used lately."""
-    own = sorted(p for p in assets.SAMPLES.parent.glob("*") if p.is_dir() and p != assets.SAMPLES)
+    """Return the folders that may hold recordings: those in `data`, then those used lately."""
+    own = sorted(p for p in data().glob("*") if p.is_dir() and p != assets.SAMPLES)
     return own + [path for path in recent_corpora() if path not in own]
 
 

@@ -1,7 +1,11 @@
 """From a recording to a clip: decoding, trimming, level, length; features and augmentation."""
 
 from ser.audio.clip import (
+    CLIP_SAMPLES,
+    CLIP_SECONDS,
+    LEVEL_DBFS,
     SILENCE_PEAK,
+    TRIM_DB,
     Clip,
     audio_hash,
     find_speech,
@@ -11,6 +15,7 @@ from ser.audio.clip import (
 )
 from ser.audio.decoding import (
     EXTENSIONS,
+    SAMPLING_RATE,
     AudioError,
     EmptyAudioError,
     NotFiniteAudioError,
@@ -22,12 +27,18 @@ from ser.audio.decoding import (
     UnreadableAudioError,
     UnsupportedAudioError,
     load_audio,
+    mono_samples,
     read_bytes,
 )
 
 __all__ = [
+    "CLIP_SAMPLES",
+    "CLIP_SECONDS",
     "EXTENSIONS",
+    "LEVEL_DBFS",
+    "SAMPLING_RATE",
     "SILENCE_PEAK",
+    "TRIM_DB",
     "AudioError",
     "Clip",
     "EmptyAudioError",
@@ -43,6 +54,7 @@ __all__ = [
     "find_speech",
     "level_dbfs",
     "load_audio",
+    "mono_samples",
     "prepare_clip",
     "read_bytes",
     "to_level",

@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio import Samples, SilentAudioError, find_speech, to_level
-from ser.audio.config import CONTRACT, Contract
+from ser.audio import CLIP_SAMPLES, SAMPLING_RATE, Samples, SilentAudioError, find_speech, to_level
 from ser.utils.parallel import first_call_alone
 
 
-def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = CONTRACT) -> Samples:
-    """Return one varied copy of a clip, of the contract's length and level.
+def augment(speech: Samples, rng: np.random.Generator) -> Samples:
+    """Return one varied copy of a clip, of the length and level of any other.
 
     Speed, tempo, colour, room, position, noise, babble and bandwidth vary at once, each with a
     chance of its own.
@@ -26,8 +25,6 @@ def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = C
         Speech with the silence trimmed off both ends.
     rng : numpy.random.Generator
         Source of every choice.
-    contract : Contract
-        Length and level of the result.
 
     Returns
     -------
@@ -41,7 +38,7 @@ def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = C
     >>> copy.shape
     (48000,)
     """
-    rate = contract.sample_rate
+    rate = SAMPLING_RATE
     if rng.random() < 0.8:
         speech = change_speed(speech, rng.uniform(0.88, 1.14))
     if rng.random() < 0.5:
@@ -50,7 +47,7 @@ def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = C
         speech = colour(speech, rng, rate=rate)
     if rng.random() < 0.25:
         speech = reverberate(speech, rng.uniform(0.1, 0.5), rng, rate=rate)
-    clip = shift_in_time(speech, contract.clip_samples, rng)
+    clip = shift_in_time(speech, CLIP_SAMPLES, rng)
     if rng.random() < 0.5:
         clip = add_noise(clip, rng.uniform(10, 40), rng)
     if rng.random() < 0.2:
@@ -59,10 +56,10 @@ def augment(speech: Samples, rng: np.random.Generator, *, contract: Contract = C
         clip = narrow(clip, rng, rate=rate)
     # The last steps are those of any other recording, only that its place is kept.
     try:
-        start, end = find_speech(clip, contract=contract)
+        start, end = find_speech(clip)
     except SilentAudioError:
         return clip  # a pause of digital silence longer than a clip was cut out
-    return np.pad(to_level(clip[start:end], contract=contract), (start, len(clip) - end))
+    return np.pad(to_level(clip[start:end]), (start, len(clip) - end))
 
 
 def change_speed(speech: Samples, factor: float) -> Samples:

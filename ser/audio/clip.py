@@ -7,10 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ser.audio.config import CONTRACT, Contract
-from ser.audio.decoding import Samples, SilentAudioError
+from ser.audio.decoding import SAMPLING_RATE, Samples, SilentAudioError
 from ser.utils.parallel import first_call_alone
 
+CLIP_SAMPLES = 48_000
+"""Length of a clip: exactly 3 s."""
+CLIP_SECONDS = CLIP_SAMPLES / SAMPLING_RATE
+TRIM_DB = 30.0
+"""Silence at both ends is what lies this many dB below the loudest frame."""
+LEVEL_DBFS = -23.0
+"""RMS level that every clip is brought to, in dB relative to full scale: a louder microphone then
+does not look like anger."""
 SILENCE_PEAK = 2.0**-15
 """Peak below which a recording counts as silent: one step of 16-bit audio, -90 dBFS."""
 
@@ -22,7 +29,7 @@ class Clip:
     Attributes
     ----------
     samples : ndarray of float32, shape (48000,)
-        Speech at the contract's level, padded with zeros on both sides if it is shorter.
+        Speech at `LEVEL_DBFS`, padded with zeros on both sides if it is shorter.
     start, end : float
         Where the speech stands in the recording, in seconds.
     """
@@ -32,7 +39,7 @@ class Clip:
     end: float
 
 
-def prepare_clip(samples: Samples, *, contract: Contract = CONTRACT) -> Clip:
+def prepare_clip(samples: Samples) -> Clip:
     """Trim silence at both ends, bring speech to one level, and make it exactly one clip long.
 
     Speech longer than a clip is cut to the window of most energy; shorter speech is centred
@@ -41,9 +48,7 @@ def prepare_clip(samples: Samples, *, contract: Contract = CONTRACT) -> Clip:
     Parameters
     ----------
     samples : ndarray of float32, shape (n,)
-        Mono, at the contract's sample rate.
-    contract : Contract
-        Rate, length, level and trimming.
+        Mono, at 16 kHz.
 
     Returns
     -------
@@ -62,20 +67,18 @@ def prepare_clip(samples: Samples, *, contract: Contract = CONTRACT) -> Clip:
     >>> clip.samples.shape, clip.start, clip.end
     ((48000,), 0.0, 2.0)
     """
-    start, end = find_speech(samples, contract=contract)
-    if end - start > contract.clip_samples:
-        start = _loudest_window(samples, start, end, contract.clip_samples)
-        end = start + contract.clip_samples
-    speech = to_level(samples[start:end], contract=contract)
-    before = (contract.clip_samples - len(speech)) // 2
-    after = contract.clip_samples - len(speech) - before
-    return Clip(
-        np.pad(speech, (before, after)), start / contract.sample_rate, end / contract.sample_rate
-    )
+    start, end = find_speech(samples)
+    if end - start > CLIP_SAMPLES:
+        start = _loudest_window(samples, start, end, CLIP_SAMPLES)
+        end = start + CLIP_SAMPLES
+    speech = to_level(samples[start:end])
+    before = (CLIP_SAMPLES - len(speech)) // 2
+    after = CLIP_SAMPLES - len(speech) - before
+    return Clip(np.pad(speech, (before, after)), start / SAMPLING_RATE, end / SAMPLING_RATE)
 
 
 @first_call_alone
-def find_speech(samples: Samples, *, contract: Contract = CONTRACT) -> tuple[int, int]:
+def find_speech(samples: Samples) -> tuple[int, int]:
     """Return the first and one past the last sample after trimming silence at both ends.
 
     Raises
@@ -94,12 +97,12 @@ def find_speech(samples: Samples, *, contract: Contract = CONTRACT) -> tuple[int
             "microphone was on and not muted, and record again."
         )
     # librosa's floor of -100 dBFS would cut quiet recordings elsewhere than loud ones.
-    _, (start, end) = librosa.effects.trim(centred / peak, top_db=contract.trim_db)
+    _, (start, end) = librosa.effects.trim(centred / peak, top_db=TRIM_DB)
     return int(start), int(end)
 
 
-def to_level(samples: Samples, *, contract: Contract = CONTRACT) -> Samples:
-    """Remove the offset and bring the RMS to the contract's level.
+def to_level(samples: Samples) -> Samples:
+    """Remove the offset and bring the RMS to `LEVEL_DBFS`.
 
     Examples
     --------
@@ -108,7 +111,7 @@ def to_level(samples: Samples, *, contract: Contract = CONTRACT) -> Samples:
     """
     centred = samples - samples.mean()
     rms = float(np.sqrt(np.mean(np.square(centred, dtype=np.float64))))
-    return (centred * (10 ** (contract.level_dbfs / 20) / max(rms, 1e-12))).astype(np.float32)
+    return (centred * (10 ** (LEVEL_DBFS / 20) / max(rms, 1e-12))).astype(np.float32)
 
 
 def _loudest_window(samples: Samples, start: int, end: int, length: int) -> int:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio.config import CONTRACT
 from ser.errors import SerError
 
 if TYPE_CHECKING:
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     import soundfile
 
 Samples = npt.NDArray[np.float32]
+
+SAMPLING_RATE = 16_000
+"""Rate of all audio within this project, in Hz."""
 
 EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".webm", ".opus", ".aif", ".aiff")
 """File names that are taken for audio when a folder is searched."""
@@ -105,7 +107,7 @@ class NotFiniteAudioError(AudioError):
     code = "audio-not-finite"
 
 
-def load_audio(source: str | Path | bytes, *, sample_rate: int = CONTRACT.sample_rate) -> Samples:
+def load_audio(source: str | Path | bytes, *, sampling_rate: int = SAMPLING_RATE) -> Samples:
     """Decode a recording of any format, rate and number of channels.
 
     libsndfile is tried first, then FFmpeg through PyAV.  Channels are averaged and the rate is
@@ -115,7 +117,7 @@ def load_audio(source: str | Path | bytes, *, sample_rate: int = CONTRACT.sample
     ----------
     source : str, Path or bytes
         A file, or the content of one.
-    sample_rate : int
+    sampling_rate : int
         Rate wanted, in Hz.
 
     Returns
@@ -139,16 +141,55 @@ def load_audio(source: str | Path | bytes, *, sample_rate: int = CONTRACT.sample
             "Cut it into parts, or save it as FLAC, Opus or MP3."
         )
     _refuse_truncated_wav(data, name)
-    samples = _decode(data, name, sample_rate)
-    seconds = len(samples) / sample_rate
-    if len(samples) == 0:
-        raise EmptyAudioError(f"{name} holds no audio samples. Record or export it again.")
-    if seconds < MIN_SECONDS:
-        raise TooShortAudioError(
-            f"{name} lasts {1000 * seconds:.0f} ms; at least {1000 * MIN_SECONDS:.0f} ms of "
-            "speech are needed. Record a whole sentence."
-        )
+    samples = _decode(data, name, sampling_rate)
+    _check_samples(samples, name, sampling_rate)
     return samples
+
+
+def mono_samples(samples: npt.NDArray[np.floating], sampling_rate: int) -> Samples:
+    """Return an array of samples as `load_audio` returns those of a file.
+
+    Parameters
+    ----------
+    samples : ndarray of float, shape (n,) or (channels, n)
+        Nominally in [-1, 1]; channels are averaged.
+    sampling_rate : int
+        Their rate, in Hz.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+        Mono, at `SAMPLING_RATE`.
+
+    Raises
+    ------
+    TypeError
+        If the samples are no floats, or the rate is no positive number.
+    ValueError
+        If the array has another shape.
+    AudioError
+        If there are too few or too many samples, or some are not finite.
+
+    Examples
+    --------
+    >>> stereo = np.zeros((2, 44_100), np.float32)
+    >>> mono_samples(stereo, 44_100).shape
+    (16000,)
+    """
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise TypeError(
+            f"Samples must be floats in [-1, 1], not {samples.dtype}: divide 16-bit integers by "
+            "32768."
+        )
+    if isinstance(sampling_rate, bool) or not sampling_rate > 0:
+        raise TypeError(f"sampling_rate must be a positive number of Hz, not {sampling_rate!r}.")
+    channels = np.atleast_2d(samples)
+    if channels.ndim != 2 or len(channels) > max(channels.shape[1], 1):
+        raise ValueError(f"Samples must have the shape (n,) or (channels, n), not {samples.shape}.")
+    name = "The recording"
+    found, _ = _collect(iter([channels.T.astype(np.float32)]), sampling_rate, name, SAMPLING_RATE)
+    _check_samples(found, name, SAMPLING_RATE)
+    return found
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -184,21 +225,21 @@ def _refuse_truncated_wav(data: bytes, name: str) -> None:
         )
 
 
-def _decode(data: bytes, name: str, sample_rate: int) -> Samples:
+def _decode(data: bytes, name: str, sampling_rate: int) -> Samples:
     """Try libsndfile, which is faster and exact, then FFmpeg, which knows more formats."""
     import soundfile
 
     try:
         file = soundfile.SoundFile(io.BytesIO(data))
     except soundfile.LibsndfileError:
-        return _decode_ffmpeg(data, name, sample_rate)
+        return _decode_ffmpeg(data, name, sampling_rate)
     with file:
         if file.frames == _UNKNOWN_FRAMES or (file.frames == 0 and len(data) > _HEADER_BYTES):
             # Written to a pipe, or the writer never came to fill in the length: FFmpeg copes.
-            return _decode_ffmpeg(data, name, sample_rate)
+            return _decode_ffmpeg(data, name, sampling_rate)
         _check_length(file.frames / file.samplerate, name)
         try:
-            samples, frames = _collect(_sndfile_blocks(file), file.samplerate, name, sample_rate)
+            samples, frames = _collect(_sndfile_blocks(file), file.samplerate, name, sampling_rate)
         except soundfile.LibsndfileError as error:
             raise _damaged(name) from error
         if frames < 0.99 * file.frames:
@@ -206,7 +247,7 @@ def _decode(data: bytes, name: str, sample_rate: int) -> Samples:
     return samples
 
 
-def _decode_ffmpeg(data: bytes, name: str, sample_rate: int) -> Samples:
+def _decode_ffmpeg(data: bytes, name: str, sampling_rate: int) -> Samples:
     import av
 
     stream = None
@@ -227,7 +268,7 @@ def _decode_ffmpeg(data: bytes, name: str, sample_rate: int) -> Samples:
             announced = float((stream.duration or 0) * (stream.time_base or 0))
             _check_length(announced, name)
             rate = int(stream.rate)
-            samples, frames = _collect(_ffmpeg_blocks(container, stream), rate, name, sample_rate)
+            samples, frames = _collect(_ffmpeg_blocks(container, stream), rate, name, sampling_rate)
     except (av.FFmpegError, ValueError) as error:
         if stream is not None or any(data[:12].find(magic) in (0, 4) for magic in _MAGIC):
             raise _damaged(name) from error
@@ -266,12 +307,12 @@ def _ffmpeg_blocks(
 
 
 def _collect(
-    blocks: Iterator[Samples], rate: int, name: str, sample_rate: int
+    blocks: Iterator[Samples], rate: int, name: str, sampling_rate: int
 ) -> tuple[Samples, int]:
     """Join blocks of shape (frames, channels); returns the samples and the frames decoded."""
     import soxr
 
-    converter = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
+    converter = soxr.ResampleStream(rate, sampling_rate, 1, dtype="float32")
     parts: list[Samples] = []
     frames = decoded_bytes = 0
     for block in blocks:
@@ -289,10 +330,21 @@ def _collect(
                 f"{name} holds samples that are no numbers (NaN or infinite), or near infinity. "
                 "Export it again."
             )
-        parts.append(mono if rate == sample_rate else converter.resample_chunk(mono))
-    if rate != sample_rate:
+        parts.append(mono if rate == sampling_rate else converter.resample_chunk(mono))
+    if rate != sampling_rate:
         parts.append(converter.resample_chunk(np.zeros(0, np.float32), last=True))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32), frames
+
+
+def _check_samples(samples: Samples, name: str, sampling_rate: int) -> None:
+    seconds = len(samples) / sampling_rate
+    if len(samples) == 0:
+        raise EmptyAudioError(f"{name} holds no audio samples. Record or export it again.")
+    if seconds < MIN_SECONDS:
+        raise TooShortAudioError(
+            f"{name} lasts {1000 * seconds:.0f} ms; at least {1000 * MIN_SECONDS:.0f} ms of "
+            "speech are needed. Record a whole sentence."
+        )
 
 
 def _check_length(seconds: float, name: str) -> None:

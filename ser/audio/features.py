@@ -1,209 +1,369 @@
-"""Spectral features of a clip, and the two channels the model sees.
+"""Feature extractors: what turns a clip into a model's named inputs, and is stored with the model.
 
-All functions take samples at the contract's rate and use its frames: Hann windows of 2048 samples
-(128 ms) every 512 (32 ms), centred, so that 3 s give 94 frames.  The numbers are librosa's own
-(McFee et al. 2015, *librosa: Audio and music signal analysis in Python*).
+`SpectralFeatures` is the extractor of the mission; a further one is a subclass of
+`FeatureExtractor`, listed in `EXTRACTORS`.  The numbers are librosa's own (McFee et al. 2015,
+*librosa: Audio and music signal analysis in Python*).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ser.audio import Samples
-from ser.audio.config import CONTRACT, Contract
+from ser.audio.clip import CLIP_SAMPLES, prepare_clip
+from ser.audio.decoding import SAMPLING_RATE, Samples
+from ser.errors import BundleError
 from ser.utils.parallel import first_call_alone
+from ser.utils.validation import first_problem
 
 Matrix = npt.NDArray[np.float32]
+Inputs = dict[str, Matrix]
+"""Inputs of a model by name: of one clip, or of several along a first axis."""
+
+PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
-@first_call_alone
-def magnitudes(samples: Samples, *, contract: Contract = CONTRACT) -> Matrix:
-    """Return the magnitude spectrogram, shape (1 + n_fft / 2, frames), linear."""
-    import librosa
+class FeatureExtractor(BaseModel, ABC):
+    """Turns audio into the named inputs of a model.
 
-    stft = librosa.stft(samples, n_fft=contract.n_fft, hop_length=contract.hop_length)
-    return np.abs(stft).astype(np.float32)
+    Its fields are all that decides the result; they are written into a bundle's manifest and read
+    back from there (`read_extractor`), so that a model never meets features of another make.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: str
+    """Which extractor it is, see `EXTRACTORS`."""
+
+    @property
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each input of one clip, by name."""
+
+    @abstractmethod
+    def extract(self, clip: Samples) -> Inputs:
+        """Return the inputs of one clip.
+
+        Parameters
+        ----------
+        clip : ndarray of float32, shape (48000,)
+            As `ser.audio.prepare_clip` makes it.
+
+        Returns
+        -------
+        dict of str to ndarray of float32
+            One array of its shape for each of `shapes`.
+
+        Raises
+        ------
+        ValueError
+            If the clip has another length.
+        """
+
+    @abstractmethod
+    def shifted(self, inputs: Inputs) -> list[Inputs]:
+        """Return inputs of clips moved a little in time, over which answers are averaged.
+
+        Parameters
+        ----------
+        inputs : dict of str to ndarray of float32
+            Of several clips, each of shape (clips, ...).
+        """
+
+    def __call__(self, samples: Samples) -> Inputs:
+        """Return the inputs of a recording of any length: of the clip that is made of it.
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (n,)
+            Mono, at 16 kHz, as `ser.audio.load_audio` returns it.
+
+        Raises
+        ------
+        SilentAudioError
+            If there is nothing to hear.
+
+        Examples
+        --------
+        >>> noise = np.random.default_rng(0).normal(0, 0.1, 30_000).astype(np.float32)
+        >>> {name: values.shape for name, values in SpectralFeatures()(noise).items()}
+        {'features': (32, 94, 2)}
+        """
+        return self.extract(prepare_clip(samples).samples)
+
+    def batch(self, inputs: Sequence[Inputs]) -> Inputs:
+        """Return the inputs of several clips as those of one batch, also if there are none.
+
+        Examples
+        --------
+        >>> SpectralFeatures().batch([])["features"].shape
+        (0, 32, 94, 2)
+        """
+        return {
+            name: np.array([each[name] for each in inputs], np.float32).reshape(-1, *shape)
+            for name, shape in self.shapes.items()
+        }
 
 
-def log_mel(
-    samples: Samples, *, contract: Contract = CONTRACT, n_mels: int | None = None
-) -> Matrix:
-    """Return the mel-spectrogram in dB (power, reference 1, floor `top_db` below the peak).
+class SpectralFeatures(FeatureExtractor):
+    """Two channels of spectral features over centred Hann windows.
 
-    Parameters
+    Channel 0 is a mel-spectrogram in dB, channel 1 stacks MFCCs, chroma and spectral contrast.
+    The values are raw (dB and the like): the zero mean and unit variance of each row are the
+    business of the model's first layer, which learned them from its training clips.
+
+    Attributes
     ----------
-    samples : ndarray of float32, shape (n,)
-        Mono audio.
-    contract : Contract
-        Frames, bands and dynamic range.
-    n_mels : int, optional
-        Bands, if not the contract's 32.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_mels, frames)
-        Decibels.
-    """
-    return _log_mel(magnitudes(samples, contract=contract), contract, n_mels or contract.n_mels)
-
-
-def mfcc(samples: Samples, *, contract: Contract = CONTRACT) -> Matrix:
-    """Return 13 mel-frequency cepstral coefficients of a 128-band log-mel, shape (13, frames)."""
-    return _mfcc(magnitudes(samples, contract=contract), contract)
-
-
-def chroma(samples: Samples, *, contract: Contract = CONTRACT) -> Matrix:
-    """Return the energy per pitch class (C to B), each frame's largest 1, shape (12, frames)."""
-    return _chroma(magnitudes(samples, contract=contract), contract)
-
-
-def spectral_contrast(samples: Samples, *, contract: Contract = CONTRACT) -> Matrix:
-    """Return peak against valley per octave band in dB, shape (7, frames).
-
-    Jiang et al. 2002, *Music type classification by spectral contrast feature*.
-    """
-    return _contrast(magnitudes(samples, contract=contract), contract)
-
-
-@first_call_alone
-def pitch(samples: Samples, *, contract: Contract = CONTRACT) -> npt.NDArray[np.float64]:
-    """Return the fundamental frequency of each frame in Hz, NaN where there is none.
-
-    Mauch & Dixon 2014, *pYIN: A fundamental frequency estimator using probabilistic threshold
-    distributions*; looked for from 65 Hz (a deep voice) to 1000 Hz (a sung high note).
+    n_fft, hop_length : int
+        Length and step of the windows, in samples: 128 ms every 32 ms, so that 3 s give 94 frames.
+    n_mels : int
+        Mel bands of the first channel.
+    n_mfcc, n_chroma, n_contrast : int
+        Rows of the second channel: cepstral coefficients, pitch classes, and octave bands of
+        spectral contrast (librosa returns one row more than bands).
+    top_db : float
+        Dynamic range kept below the loudest point of the mel-spectrogram, in dB.
 
     Examples
     --------
-    >>> tone = np.sin(2 * np.pi * 220 * np.arange(16_000) / 16_000).astype(np.float32)
-    >>> float(np.nanmedian(pitch(tone)).round())
-    220.0
+    >>> SpectralFeatures().shapes
+    {'features': (32, 94, 2)}
     """
-    import librosa
 
-    hertz, _, _ = librosa.pyin(
-        samples,
-        fmin=65.0,
-        fmax=1000.0,
-        sr=contract.sample_rate,
-        frame_length=contract.n_fft,
-        hop_length=contract.hop_length,
-    )
-    return np.asarray(hertz, float)
+    # What librosa can work with and memory can hold; a manifest may come from anyone.
+    name: Literal["spectral"] = "spectral"
+    n_fft: int = Field(default=2048, ge=256, le=8192)
+    hop_length: int = Field(default=512, ge=64, le=8192)
+    n_mels: int = Field(default=32, ge=8, le=128)
+    n_mfcc: int = Field(default=13, ge=1, le=128)
+    n_chroma: int = Field(default=12, ge=12, le=12)
+    n_contrast: int = Field(default=6, ge=1, le=6)
+    top_db: float = Field(default=80.0, ge=1, le=200)
+
+    @model_validator(mode="after")
+    def _channels_are_alike(self) -> SpectralFeatures:
+        rows = self.n_mfcc + self.n_chroma + self.n_contrast + 1
+        if rows != self.n_mels:
+            raise ValueError(
+                f"{self.n_mels} mel bands and {rows} rows in the second channel; both channels "
+                "need as many rows"
+            )
+        return self
+
+    @property
+    def frames(self) -> int:
+        """Frames of one clip: 94."""
+        return 1 + CLIP_SAMPLES // self.hop_length
+
+    @property
+    def frame_seconds(self) -> float:
+        """Time from one frame to the next: .032 s."""
+        return self.hop_length / SAMPLING_RATE
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """``features``: (rows, frames, channels), which is (32, 94, 2)."""
+        return {"features": (self.n_mels, self.frames, 2)}
+
+    @property
+    def row_names(self) -> list[str]:
+        """Names of the second channel's rows, from the first to the last.
+
+        Examples
+        --------
+        >>> names = SpectralFeatures().row_names
+        >>> len(names), names[0], names[13], names[-1]
+        (32, 'MFCC 1', 'chroma C', 'contrast 7')
+        """
+        return [
+            *(f"MFCC {i + 1}" for i in range(self.n_mfcc)),
+            *(f"chroma {pitch}" for pitch in PITCH_CLASSES),
+            *(f"contrast {i + 1}" for i in range(self.n_contrast + 1)),
+        ]
+
+    @first_call_alone
+    def extract(self, clip: Samples) -> Inputs:
+        """Return ``features`` of one clip, shape (32, 94, 2).
+
+        Raises
+        ------
+        ValueError
+            If the clip has another length.
+        """
+        if clip.shape != (CLIP_SAMPLES,):
+            raise ValueError(
+                f"A clip has shape ({CLIP_SAMPLES},), not {clip.shape}: "
+                "use ser.audio.prepare_clip first."
+            )
+        magnitude = self.magnitudes(clip)
+        second = [self._mfcc(magnitude), self._chroma(magnitude), self._contrast(magnitude)]
+        first = self._log_mel(magnitude, self.n_mels)
+        return {"features": np.stack([first, np.concatenate(second)], axis=-1)}
+
+    def shifted(self, inputs: Inputs) -> list[Inputs]:
+        """Return the clips moved by -4, -2, 0, 2 and 4 frames.
+
+        Where a frame begins says nothing about an emotion, so the answers only differ by error.
+        """
+        return [
+            {name: np.roll(values, frames, axis=2) for name, values in inputs.items()}
+            for frames in (-4, -2, 0, 2, 4)
+        ]
+
+    @first_call_alone
+    def magnitudes(self, samples: Samples) -> Matrix:
+        """Return the magnitude spectrogram, shape (1 + n_fft / 2, frames), linear."""
+        import librosa
+
+        stft = librosa.stft(samples, n_fft=self.n_fft, hop_length=self.hop_length)
+        return np.abs(stft).astype(np.float32)
+
+    def log_mel(self, samples: Samples, *, n_mels: int | None = None) -> Matrix:
+        """Return the mel-spectrogram in dB (power, reference 1, floor `top_db` below the peak).
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (n,)
+            Mono audio.
+        n_mels : int, optional
+            Bands, if not those of the model's input.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_mels, frames)
+            Decibels.
+        """
+        return self._log_mel(self.magnitudes(samples), n_mels or self.n_mels)
+
+    def mfcc(self, samples: Samples) -> Matrix:
+        """Return mel-frequency cepstral coefficients of a 128-band log-mel, shape (13, frames)."""
+        return self._mfcc(self.magnitudes(samples))
+
+    def chroma(self, samples: Samples) -> Matrix:
+        """Return the energy per pitch class (C to B), each frame's largest 1, (12, frames)."""
+        return self._chroma(self.magnitudes(samples))
+
+    def spectral_contrast(self, samples: Samples) -> Matrix:
+        """Return peak against valley per octave band in dB, shape (7, frames).
+
+        Jiang et al. 2002, *Music type classification by spectral contrast feature*.
+        """
+        return self._contrast(self.magnitudes(samples))
+
+    @first_call_alone
+    def pitch(self, samples: Samples) -> npt.NDArray[np.float64]:
+        """Return the fundamental frequency of each frame in Hz, NaN where there is none.
+
+        Mauch & Dixon 2014, *pYIN: A fundamental frequency estimator using probabilistic threshold
+        distributions*; looked for from 65 Hz (a deep voice) to 1000 Hz (a sung high note).  No
+        part of the model's input.
+
+        Examples
+        --------
+        >>> tone = np.sin(2 * np.pi * 220 * np.arange(16_000) / 16_000).astype(np.float32)
+        >>> float(np.nanmedian(SpectralFeatures().pitch(tone)).round())
+        220.0
+        """
+        import librosa
+
+        hertz, _, _ = librosa.pyin(
+            samples,
+            fmin=65.0,
+            fmax=1000.0,
+            sr=SAMPLING_RATE,
+            frame_length=self.n_fft,
+            hop_length=self.hop_length,
+        )
+        return np.asarray(hertz, float)
+
+    def _log_mel(self, magnitude: Matrix, n_mels: int) -> Matrix:
+        import librosa
+
+        power = _mel_filters(self.n_fft, n_mels) @ np.square(magnitude)
+        return np.asarray(librosa.power_to_db(power, top_db=self.top_db), "f4")
+
+    def _mfcc(self, magnitude: Matrix) -> Matrix:
+        import librosa
+
+        # 128 bands are librosa's default; the first channel's 32 would only repeat themselves here.
+        log_mel = self._log_mel(magnitude, 128)
+        return np.asarray(librosa.feature.mfcc(S=log_mel, n_mfcc=self.n_mfcc), "f4")
+
+    def _chroma(self, magnitude: Matrix) -> Matrix:
+        import librosa
+
+        energy = _chroma_filters(self.n_fft, self.n_chroma) @ np.square(magnitude)
+        return np.asarray(librosa.util.normalize(energy, axis=0), "f4")
+
+    def _contrast(self, magnitude: Matrix) -> Matrix:
+        import librosa
+
+        contrast = librosa.feature.spectral_contrast(
+            S=magnitude, sr=SAMPLING_RATE, n_bands=self.n_contrast
+        )
+        return np.asarray(contrast, "f4")
 
 
-@first_call_alone
-def model_input(samples: Samples, *, contract: Contract = CONTRACT) -> Matrix:
-    """Return what the model sees of one clip.
+SPECTRAL = SpectralFeatures()
+"""The extractor of the mission, used wherever no model says otherwise."""
 
-    Channel 0 is the 32-band log-mel; channel 1 stacks 13 MFCCs, 12 chroma and 7 spectral
-    contrasts.  The values are raw (dB and the like): the zero mean and unit variance of each row
-    are the business of the model's first layer, which learned them from its training clips.
+EXTRACTORS: dict[str, type[FeatureExtractor]] = {"spectral": SpectralFeatures}
+"""The extractors that a model can name."""
 
-    Parameters
-    ----------
-    samples : ndarray of float32, shape (48000,)
-        A clip as `ser.audio.prepare_clip` makes it.
-    contract : Contract
-        What the model was trained with.
 
-    Returns
-    -------
-    ndarray of float32, shape (32, 94, 2)
-        (rows, frames, channels).
+def read_extractor(values: object) -> FeatureExtractor:
+    """Read an extractor back from a manifest, which may come from anyone.
 
     Raises
     ------
-    ValueError
-        If the clip has another length than the contract's.
+    BundleError
+        If it is none of `EXTRACTORS`, or a value is missing, unknown, of the wrong kind, or does
+        not fit the others.
 
     Examples
     --------
-    >>> noise = np.random.default_rng(0).normal(0, 0.1, 48_000).astype(np.float32)
-    >>> model_input(noise).shape
-    (32, 94, 2)
+    >>> read_extractor(SpectralFeatures().model_dump()) == SpectralFeatures()
+    True
     """
-    if samples.shape != (contract.clip_samples,):
-        raise ValueError(
-            f"A clip has shape ({contract.clip_samples},), not {samples.shape}: "
-            "use ser.audio.prepare_clip first."
+    name = values.get("name") if isinstance(values, Mapping) else None
+    kind = EXTRACTORS.get(name) if isinstance(name, str) else None
+    if kind is None or not isinstance(values, Mapping):
+        raise BundleError(
+            f"The manifest names no feature extractor of this version of ser ({name!r}; known: "
+            f"{', '.join(EXTRACTORS)}). Use the version that made the bundle, or train again."
         )
-    magnitude = magnitudes(samples, contract=contract)
-    second = np.concatenate(
-        [
-            _mfcc(magnitude, contract),
-            _chroma(magnitude, contract),
-            _contrast(magnitude, contract),
-        ]
-    )
-    first = _log_mel(magnitude, contract, contract.n_mels)
-    return np.stack([first, second], axis=-1)
-
-
-def row_names(contract: Contract = CONTRACT) -> list[str]:
-    """Return the names of the second channel's rows, from the first to the last.
-
-    Examples
-    --------
-    >>> names = row_names()
-    >>> len(names), names[0], names[13], names[-1]
-    (32, 'MFCC 1', 'chroma C', 'contrast 7')
-    """
-    pitch_classes = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-    return [
-        *(f"MFCC {i + 1}" for i in range(contract.n_mfcc)),
-        *(f"chroma {pitch}" for pitch in pitch_classes),
-        *(f"contrast {i + 1}" for i in range(contract.n_contrast + 1)),
-    ]
+    if missing := sorted(set(kind.model_fields) - set(values)):  # no default: it may change
+        raise BundleError(
+            f"The manifest's feature extractor lacks {missing[0]}. Copy the bundle again, or train "
+            "again."
+        )
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise BundleError(
+            f"The manifest's feature extractor does not fit this version of ser: "
+            f"{first_problem(error)}. Use the version that made the bundle, or train again."
+        ) from error
 
 
 # librosa builds its filters anew in every call, which takes longer than applying them.
 @lru_cache(maxsize=8)
-def _mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Matrix:
+def _mel_filters(n_fft: int, n_mels: int) -> Matrix:
     import librosa
 
-    return np.asarray(librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels), "f4")
+    return np.asarray(librosa.filters.mel(sr=SAMPLING_RATE, n_fft=n_fft, n_mels=n_mels), "f4")
 
 
 @lru_cache(maxsize=8)
-def _chroma_filters(sample_rate: int, n_fft: int, n_chroma: int) -> Matrix:
+def _chroma_filters(n_fft: int, n_chroma: int) -> Matrix:
     import librosa
 
     # Speech has no tuning to estimate, and estimating it would cost more than all the rest.
-    filters = librosa.filters.chroma(sr=sample_rate, n_fft=n_fft, n_chroma=n_chroma, tuning=0.0)
+    filters = librosa.filters.chroma(sr=SAMPLING_RATE, n_fft=n_fft, n_chroma=n_chroma, tuning=0.0)
     return np.asarray(filters, "f4")
-
-
-def _log_mel(magnitude: Matrix, contract: Contract, n_mels: int) -> Matrix:
-    import librosa
-
-    filters = _mel_filters(contract.sample_rate, contract.n_fft, n_mels)
-    return np.asarray(
-        librosa.power_to_db(filters @ np.square(magnitude), top_db=contract.top_db), "f4"
-    )
-
-
-def _mfcc(magnitude: Matrix, contract: Contract) -> Matrix:
-    import librosa
-
-    # 128 bands are librosa's default; the first channel's 32 would only repeat themselves here.
-    log_mel = _log_mel(magnitude, contract, 128)
-    return np.asarray(librosa.feature.mfcc(S=log_mel, n_mfcc=contract.n_mfcc), "f4")
-
-
-def _chroma(magnitude: Matrix, contract: Contract) -> Matrix:
-    import librosa
-
-    filters = _chroma_filters(contract.sample_rate, contract.n_fft, contract.n_chroma)
-    return np.asarray(librosa.util.normalize(filters @ np.square(magnitude), axis=0), "f4")
-
-
-def _contrast(magnitude: Matrix, contract: Contract) -> Matrix:
-    import librosa
-
-    contrast = librosa.feature.spectral_contrast(
-        S=magnitude, sr=contract.sample_rate, n_bands=contract.n_contrast
-    )
-    return np.asarray(contrast, "f4")

@@ -11,26 +11,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ser.audio import Samples, augmentation
-from ser.audio.config import CONTRACT, Contract
+from ser.audio import CLIP_SAMPLES, SAMPLING_RATE, Samples, augmentation
 
 Rng = np.random.Generator
 
 
-def exposure(rng: Rng, *, contract: Contract = CONTRACT) -> Samples:
+def exposure(rng: Rng) -> Samples:
     """Return a sound of a random kind, as training hears it.
 
     Parameters
     ----------
     rng : numpy.random.Generator
         Source of every choice.
-    contract : Contract
-        Length and rate.
 
     Returns
     -------
     ndarray of float32, shape (n,)
-        Mono, peak at most 1; between .3 s and the contract's 3 s of sound, silence around it.
+        Mono, peak at most 1; between .3 s and the 3 s of a clip of sound, silence around it.
 
     Examples
     --------
@@ -38,7 +35,7 @@ def exposure(rng: Rng, *, contract: Contract = CONTRACT) -> Samples:
     >>> sound.shape, bool(np.abs(sound).max() <= 1)
     ((48000,), True)
     """
-    rate, length = contract.sample_rate, contract.clip_samples
+    rate, length = SAMPLING_RATE, CLIP_SAMPLES
     kinds = (_noise, _hum, _clicks, _tones, _sweep, _junk)
     sound = kinds[rng.integers(len(kinds))](rng, length, rate).astype(np.float64)
     if rng.random() < 0.3:  # two at once

@@ -16,10 +16,9 @@ from typing import Any
 import pandas as pd
 
 from ser import audio
-from ser.audio.config import CONTRACT
 from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
-from ser.labels import emotion_of
+from ser.labels import EMOTIONS, emotion_of
 from ser.utils.parallel import Progress, map_items
 
 COLUMNS = (
@@ -97,6 +96,30 @@ def scan(location: str | Path) -> Corpus:
             "the columns path and emotion."
         )
     return corpus
+
+
+def from_labels(labels: Mapping[str, str]) -> Corpus:
+    """Make a corpus of audio files and the emotion of each.
+
+    Parameters
+    ----------
+    labels : mapping of str to str
+        Emotions by path.
+
+    Raises
+    ------
+    DataError
+        If a file does not exist, or a label is none of the eight.
+    """
+    clips = []
+    for path, label in labels.items():
+        emotion = emotion_of(label)
+        if emotion is None:
+            raise DataError(f"{label!r} is none of the emotions: {', '.join(EMOTIONS)}.")
+        if not os.path.isfile(path):
+            raise DataError(f"{path} does not exist. Check its name.")
+        clips.append(_row(Path(path), {"corpus": "labels", "emotion": emotion}))
+    return _corpus(clips, [])
 
 
 def _scan_folder(folder: Path) -> Corpus:
@@ -258,8 +281,8 @@ def _measure(path: str) -> dict[str, Any]:
     except audio.AudioError as error:
         return {"audio": "", "reason": f"{error.code}: {error}"}
     return {
-        "seconds": len(samples) / CONTRACT.sample_rate,
-        "speech_seconds": (end - start) / CONTRACT.sample_rate,
+        "seconds": len(samples) / audio.SAMPLING_RATE,
+        "speech_seconds": (end - start) / audio.SAMPLING_RATE,
         "level_dbfs": audio.level_dbfs(samples),
         "audio": audio.audio_hash(samples),
         "reason": "",

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 
 from ser import audio
-from ser.audio import augmentation, features, nonspeech
-from ser.audio.config import CONTRACT, Contract
+from ser.audio import augmentation, nonspeech
+from ser.audio.features import SPECTRAL, FeatureExtractor, Inputs
+from ser.data.cache import cache_folder, prune
 from ser.errors import OutputError
+from ser.labels import EMOTIONS
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress, map_items
 
@@ -34,7 +35,7 @@ _RECIPE = 4
 
 @dataclass(frozen=True)
 class Features:
-    """Model inputs of some clips, in the order of the clips.
+    """One of a model's inputs for some clips, in the order of the clips.
 
     Attributes
     ----------
@@ -54,36 +55,31 @@ class Features:
         )
 
 
-def cache_folder() -> Path:
-    """Return where features are kept: ``SER_CACHE`` if set, else the user's cache folder."""
-    return Path(os.environ.get("SER_CACHE") or platformdirs.user_cache_dir("ser")) / "features"
-
-
 def compute_features(
     paths: Sequence[str],
     *,
-    contract: Contract = CONTRACT,
+    extractor: FeatureExtractor = SPECTRAL,
     copies: int = 0,
     seed: int = 0,
     cache: Path | None = None,
     n_jobs: int = -1,
     progress: Progress | None = None,
-) -> Features:
+) -> dict[str, Features]:
     """Return the features of clips, from the cache where it has them.
 
     Parameters
     ----------
     paths : sequence of str
         Audio files.
-    contract : Contract
-        What the model expects.
+    extractor : FeatureExtractor
+        Of the model.
     copies : int
         Augmented copies per clip; 0 for validation and test clips.
     seed : int
         Of the augmentation.  A clip's copies depend on its content, the seed, how many there are
-        and the contract; never on the other clips.
+        and the extractor; never on the other clips.
     cache : Path, optional
-        Folder of the cache; by default `cache_folder`.
+        Folder of the cache; by default ``features`` in `ser.data.cache.cache_folder`.
     n_jobs : int
         Parallel workers; -1 is one per core.
     progress : callable, optional
@@ -91,7 +87,8 @@ def compute_features(
 
     Returns
     -------
-    Features
+    dict of str to Features
+        One for each input of the model, see `FeatureExtractor.shapes`.
 
     Raises
     ------
@@ -100,81 +97,110 @@ def compute_features(
     OutputError
         If the cache cannot be written.
     """
-    one = partial(
-        _cached, contract=contract, copies=copies, seed=seed, cache=cache or cache_folder()
-    )
+    folder = cache or cache_folder("features")
+    one = partial(_cached, extractor=extractor, copies=copies, seed=seed, cache=folder)
     found = map_items(one, paths, "Computing features", n_jobs=n_jobs, progress=progress)
-    shape = contract.input_shape
-    return Features(
-        np.array([clean for clean, _ in found], np.float32).reshape(len(found), *shape),
-        np.array([more for _, more in found], np.float16).reshape(len(found), copies, *shape),
-    )
+    prune(folder)
+    return _stacked(found, extractor, copies)
 
 
 def nonspeech_features(
     count: int,
     *,
-    contract: Contract = CONTRACT,
+    extractor: FeatureExtractor = SPECTRAL,
     copies: int = 0,
     seed: int = 0,
     n_jobs: int = -1,
     progress: Progress | None = None,
-) -> Features:
+) -> dict[str, Features]:
     """Return the features of sounds that are no speech, see `ser.audio.nonspeech.exposure`.
 
     Parameters
     ----------
     count : int
         How many sounds.
-    contract, seed, n_jobs, progress
+    extractor, seed, n_jobs, progress
         See `compute_features`.
     copies : int
         So many further sounds stand in for the copies of each.
 
     Returns
     -------
-    Features
+    dict of str to Features
+        See `compute_features`.
     """
-    one = partial(_nonspeech, contract=contract, copies=copies, seed=seed)
+    one = partial(_nonspeech, extractor=extractor, copies=copies, seed=seed)
     found = map_items(one, range(count), "Making non-speech", n_jobs=n_jobs, progress=progress)
-    inputs = np.array(found, np.float32).reshape(count, 1 + copies, *contract.input_shape)
-    return Features(inputs[:, 0], inputs[:, 1:].astype(np.float16))
+    return _stacked(found, extractor, copies)
 
 
 def _nonspeech(
-    number: int, *, contract: Contract, copies: int, seed: int
-) -> list[npt.NDArray[np.float32]]:
+    number: int, *, extractor: FeatureExtractor, copies: int, seed: int
+) -> tuple[Inputs, Inputs]:
     rng = np.random.default_rng([seed, number])
-    sounds = [nonspeech.exposure(rng, contract=contract) for _ in range(1 + copies)]
-    clips = [audio.prepare_clip(sound, contract=contract).samples for sound in sounds]
-    return [features.model_input(clip, contract=contract) for clip in clips]
+    sounds = [nonspeech.exposure(rng) for _ in range(1 + copies)]
+    clean, *more = [extractor(sound) for sound in sounds]
+    return clean, extractor.batch(more)
+
+
+def _stacked(
+    found: Sequence[tuple[Inputs, Inputs]], extractor: FeatureExtractor, copies: int
+) -> dict[str, Features]:
+    return {
+        name: Features(
+            np.array([clean[name] for clean, _ in found], np.float32).reshape(-1, *shape),
+            np.array([more[name] for _, more in found], np.float16).reshape(-1, copies, *shape)
+            if copies
+            else np.zeros((len(found), 0, *shape), np.float16),
+        )
+        for name, shape in extractor.shapes.items()
+    }
 
 
 def _cached(
-    path: str, *, contract: Contract, copies: int, seed: int, cache: Path
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+    path: str, *, extractor: FeatureExtractor, copies: int, seed: int, cache: Path
+) -> tuple[Inputs, Inputs]:
     data = audio.read_bytes(path)
-    name = _entry_name(data, contract, copies, seed)
+    name = _entry_name(data, extractor, copies, seed)
     entry = cache / name[:2] / f"{name}.npz"
     try:
         with zipfile.ZipFile(entry) as archive:
             whole = archive.testzip() is None  # NumPy may stop reading before the CRC is looked at
         if whole:
             with np.load(entry, allow_pickle=False) as arrays:
-                return arrays["clean"], arrays["copies"]
+                found = (
+                    {input: arrays[f"clean {input}"] for input in extractor.shapes},
+                    {input: arrays[f"copies {input}"] for input in extractor.shapes},
+                )
+            os.utime(entry)  # for `prune`: it was used
+            return found
     except Exception:
         pass  # none yet, or torn by a crash or a bad disk, which can raise anything: made below
-    clean, more = _compute(data, name, path, contract, copies)
+    clean, more = _compute(data, name, path, extractor, copies)
     with atomic_path(entry) as temporary:
-        np.savez(temporary, clean=clean, copies=more)
+        arrays = {f"clean {input}": values for input, values in clean.items()}
+        arrays |= {f"copies {input}": values for input, values in more.items()}
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
     return clean, more
 
 
-def _entry_name(data: bytes, contract: Contract, copies: int, seed: int) -> str:
+def _entry_name(data: bytes, extractor: FeatureExtractor, copies: int, seed: int) -> str:
+    # The augmentation is seeded by this name: not one letter of it may change for the features of
+    # published models, which were computed when labels and clips were parameters too.
+    clip = {
+        "labels": list(EMOTIONS),
+        "sample_rate": audio.SAMPLING_RATE,
+        "clip_samples": audio.CLIP_SAMPLES,
+        "trim_db": audio.TRIM_DB,
+        "level_dbfs": audio.LEVEL_DBFS,
+    }
+    features = extractor.model_dump()
+    if features.pop("name") != SPECTRAL.name:
+        features["name"] = extractor.name
     parameters = {
         "recipe": _RECIPE,
         "librosa": version("librosa"),
-        "contract": contract.to_json(),
+        "contract": clip | features,
         "copies": copies,
         "seed": seed if copies else None,
     }
@@ -184,25 +210,22 @@ def _entry_name(data: bytes, contract: Contract, copies: int, seed: int) -> str:
 
 
 def _compute(
-    data: bytes, name: str, path: str, contract: Contract, copies: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+    data: bytes, name: str, path: str, extractor: FeatureExtractor, copies: int
+) -> tuple[Inputs, Inputs]:
     try:
-        samples = audio.load_audio(data, sample_rate=contract.sample_rate)
-        start, end = audio.find_speech(samples, contract=contract)
-        clip = audio.prepare_clip(samples, contract=contract)
+        samples = audio.load_audio(data)
+        start, end = audio.find_speech(samples)
+        clip = audio.prepare_clip(samples)
     except audio.AudioError as error:
         raise type(error)(f"{path}: {error}") from error
     rng = np.random.default_rng(int(name[:16], 16))
-    varied = [
-        augmentation.augment(samples[start:end], rng, contract=contract) for _ in range(copies)
-    ]
-    shape = (copies, *contract.input_shape)
-    more = np.array([features.model_input(v, contract=contract) for v in varied], np.float16)
-    return features.model_input(clip.samples, contract=contract), more.reshape(shape)
+    varied = [augmentation.augment(samples[start:end], rng) for _ in range(copies)]
+    more = extractor.batch([extractor.extract(copy) for copy in varied])
+    return extractor.extract(clip.samples), {k: v.astype(np.float16) for k, v in more.items()}
 
 
 def save_features(
-    path: str | Path, inputs: Features, emotions: Sequence[str], names: Sequence[str]
+    path: str | Path, inputs: dict[str, Features], emotions: Sequence[str], names: Sequence[str]
 ) -> None:
     """Write the clean features of a corpus with their labels as a NumPy archive.
 
@@ -217,6 +240,10 @@ def save_features(
     if Path(path).suffix != ".npz":
         raise OutputError(f"Cannot write {path}: the name of a NumPy archive must end in .npz.")
     with atomic_path(path) as temporary:
+        clean: dict[str, npt.NDArray] = {name: each.clean for name, each in inputs.items()}
         np.savez_compressed(
-            temporary, features=inputs.clean, emotions=np.array(emotions), names=np.array(names)
+            temporary,
+            **clean,  # type: ignore[arg-type]
+            emotions=np.array(emotions),
+            names=np.array(names),
         )

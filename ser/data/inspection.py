@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.data import corpora, feature_cache
+from ser.data import corpora
+from ser.data.cache import cache_folder
 from ser.errors import OutputError
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
@@ -62,7 +63,7 @@ class Inspection:
 def inspection_file(location: str | Path) -> Path:
     """Return where the table of a corpus is kept, whether or not it is there."""
     name = hashlib.sha256(os.fsencode(os.path.abspath(location))).hexdigest()[:24]
-    return feature_cache.cache_folder().parent / "corpora" / f"{name}-{_RECIPE}.csv"
+    return cache_folder("corpora") / f"{name}-{_RECIPE}.csv"
 
 
 def read_inspection(location: str | Path) -> Inspection | None:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.data import corpora, feature_cache
+from ser.data.cache import cache_folder
 from ser.errors import DataError
 from ser.labels import EMOTIONS
 from ser.utils.files import atomic_path
@@ -101,7 +102,7 @@ def summarise(
         return Summary(**kept)
     inputs = feature_cache.compute_features(
         clips["path"].tolist(), n_jobs=n_jobs, progress=progress
-    ).clean
+    )["features"].clean
     rows = inputs.transpose(0, 3, 1, 2).reshape(len(inputs), -1, inputs.shape[2])
     statistics = np.concatenate([rows.mean(axis=2), rows.std(axis=2)], axis=1)
     labels = clips["emotion"].astype(str).to_numpy()
@@ -253,7 +254,7 @@ def _standardised(statistics: Points) -> Points:
 
 
 def _entry(clips: pd.DataFrame, kind: str, cache: Path | None) -> Path:
-    folder = cache or feature_cache.cache_folder().parent / "maps"
+    folder = cache or cache_folder("maps")
     root = os.path.commonpath(clips["path"].tolist())
     return folder / f"{corpora.fingerprint(clips, root)[:24]}-{kind}-{_RECIPE}.npz"
 

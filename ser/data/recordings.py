@@ -21,7 +21,6 @@ from filelock import FileLock
 
 from ser import audio
 from ser.audio import Samples
-from ser.audio.config import CONTRACT
 from ser.data import corpora, parsers
 from ser.errors import DataError
 from ser.labels import EMOTIONS
@@ -126,7 +125,7 @@ class Voice:
             raise DataError(f"{emotion!r} is none of the emotions: {', '.join(EMOTIONS)}.")
         samples = audio.load_audio(source)
         audio.find_speech(samples)  # refuses silence
-        seconds = len(samples) / CONTRACT.sample_rate
+        seconds = len(samples) / audio.SAMPLING_RATE
         if seconds > _LONGEST:
             raise DataError(
                 f"The recording lasts {seconds:.0f} s, and at most {_LONGEST:.0f} s are kept. Say "
@@ -320,12 +319,12 @@ def check_recording(samples: Samples) -> list[str]:
         found.append("It is too loud and clips: step back from the microphone, or turn it down.")
     if audio.level_dbfs(speech) < _QUIET_DBFS:
         found.append("It is very quiet: come closer to the microphone, or turn it up.")
-    seconds = len(speech) / CONTRACT.sample_rate
+    seconds = len(speech) / audio.SAMPLING_RATE
     if seconds < _SHORT:
         found.append("It is very short: say the whole sentence.")
-    if seconds > CONTRACT.clip_seconds + 1:
+    if seconds > audio.CLIP_SECONDS + 1:
         found.append(
-            f"{seconds:.1f} s is long: only the {CONTRACT.clip_seconds:.0f} s of most energy count."
+            f"{seconds:.1f} s is long: only the {audio.CLIP_SECONDS:.0f} s of most energy count."
         )
     return found
 
@@ -338,7 +337,7 @@ def _row(
         "emotion": emotion,
         "statement": statement,
         "speaker": "voice 90",
-        "seconds": round(len(samples) / CONTRACT.sample_rate, 2),
+        "seconds": round(len(samples) / audio.SAMPLING_RATE, 2),
         "level_dbfs": audio.level_dbfs(samples),
         "recorded": when.isoformat(timespec="seconds"),
         "audio": audio.audio_hash(samples),
@@ -348,7 +347,7 @@ def _row(
 def _write_wav(path: Path, samples: Samples) -> None:
     import soundfile
 
-    soundfile.write(path, samples, CONTRACT.sample_rate, format="WAV", subtype="PCM_16")
+    soundfile.write(path, samples, audio.SAMPLING_RATE, format="WAV", subtype="PCM_16")
 
 
 def _unpack(archive: zipfile.ZipFile, root: Path) -> dict[Path, str]:

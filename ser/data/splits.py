@@ -265,10 +265,10 @@ def make_split(
         least = 2 * clips["emotion"].iloc[rest].nunique()
         count = max(math.ceil(validation * len(rest)), least)
         train, held_out = _random_part(clips, rest, min(count, len(rest) // 2), seed)
-    heard = clips["audio"]
-    held_out = held_out[~heard.iloc[held_out].isin(heard.iloc[test]).to_numpy()]
-    kept = pd.concat([heard.iloc[test], heard.iloc[held_out]])
-    train = train[~heard.iloc[train].isin(kept).to_numpy()]
+    hashes = clips["audio"]
+    held_out = held_out[~hashes.iloc[held_out].isin(hashes.iloc[test]).to_numpy()]
+    kept = pd.concat([hashes.iloc[test], hashes.iloc[held_out]])
+    train = train[~hashes.iloc[train].isin(kept).to_numpy()]
     if not len(train) or not len(held_out):
         raise DataError(
             "Nothing is left to train on or to validate with once the clips that sound the same "

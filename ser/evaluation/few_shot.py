@@ -18,12 +18,12 @@ from ser.models.adaptation import (
     Codes,
     Enrolment,
     fit_adaptation,
-    fit_temperature,
-    leave_one_out,
 )
+from ser.models.adaptation import adapt as adapt_model
 from ser.models.embedding import Embedding
-from ser.models.networks import with_adaptation_layer
-from ser.models.recognizer import SURE, UNCERTAIN, Recognizer, calibrated
+from ser.models.inference import calibrated
+from ser.models.manifest import Manifest
+from ser.models.recognizer import SURE, UNCERTAIN, Recognizer
 from ser.utils.parallel import Progress
 
 _CURVE = (1, 2, 3, 5, 8, 12, 20)  # recordings per emotion at which learning is measured
@@ -58,41 +58,9 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> dict
     """
     out = Path(out)
     _refuse_to_overwrite(out, recognizer)
-    _check_enough(enrolment, recognizer.labels)
-    embedding, parent = recognizer.embedding, recognizer.manifest
-    layer = fit_adaptation(embedding, enrolment)
-    left_out = leave_one_out(embedding, enrolment)
-    temperature = fit_temperature(*left_out, enrolment.y_true, parent.temperature)
-    weights = embedding.components.astype(np.float64) @ layer.weights  # of activations, not places
-    kernel = np.concatenate([layer.logit_scale * np.eye(len(layer.bias)), weights])
-    bias = layer.bias - embedding.mean @ weights
-    counts = enrolment.clips["emotion"].value_counts()
-    manifest = bundle.save_bundle(
-        out,
-        with_adaptation_layer(
-            recognizer.opened, kernel.astype(np.float32), bias.astype(np.float32)
-        ),
-        embedding.with_clips(enrolment.embeddings),
-        name=out.resolve().name,
-        temperature=temperature,
-        min_confidence=parent.min_confidence,
-        contract=parent.contract,
-        training=parent.training
-        | {
-            "adapted": {
-                "parent": parent.name,
-                "parent_sha256": parent.model_sha256,
-                "recordings": {label: int(counts.get(label, 0)) for label in recognizer.labels},
-                "speakers": sorted(set(enrolment.clips["speaker"]) - {""}),
-            }
-        },
-        training_clips={
-            "ids": sorted({*parent.training_clips["ids"], *enrolment.clips["clip_id"]} - {""}),
-            "audio": sorted({*parent.training_clips["audio"], *enrolment.clips["audio"]}),
-        },
-        versions=parent.versions,
-    )
-    result = _report(recognizer, enrolment, left_out, manifest)
+    adaptation = adapt_model(recognizer, enrolment)
+    manifest = adaptation.recognizer.save(out)
+    result = _report(recognizer, enrolment, (adaptation.logits, adaptation.distances), manifest)
     report.write_all(out, result, [])
     return result
 
@@ -344,15 +312,6 @@ def _over_speakers(figures: list[dict[str, float]]) -> dict[str, Any]:
     return result
 
 
-def _check_enough(enrolment: Enrolment, labels: tuple[str, ...]) -> None:
-    if len(np.unique(enrolment.y_true)) < 2:
-        only = labels[enrolment.y_true[0]] if len(enrolment) else "nothing"
-        raise DataError(
-            f"All recordings are {only}; from one emotion alone a model would learn to hear it "
-            "everywhere. Give recordings of two or more."
-        )
-
-
 def _refuse_to_overwrite(out: Path, recognizer: Recognizer) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
@@ -370,7 +329,7 @@ def _report(
     recognizer: Recognizer,
     enrolment: Enrolment,
     left_out: tuple[Array, Array],
-    manifest: bundle.Manifest,
+    manifest: Manifest,
 ) -> dict[str, Any]:
     """Return the report of an adapted bundle: each recording as if it had not been learned."""
     logits, distances = left_out

@@ -17,8 +17,8 @@ from ser.data import corpora
 from ser.errors import DataError, ReportError
 from ser.evaluation import metrics, robustness
 from ser.models import bundle
-from ser.models.bundle import Manifest
-from ser.models.recognizer import SURE, Recognizer
+from ser.models.manifest import Manifest
+from ser.models.recognizer import REFUSED, SURE, Recognizer
 from ser.utils.files import read_json, write_json, write_text
 from ser.utils.parallel import Progress
 
@@ -92,11 +92,9 @@ def evaluate_clips(
         raise DataError(
             f"The model has no label for: {', '.join(foreign)}. It knows: {', '.join(labels)}."
         )
-    found, refused = recognizer.predict_files(
-        clips["path"].tolist(), n_jobs=n_jobs, progress=progress
-    )
-    if len(refused):
-        raise DataError(f"{refused.iloc[0]['path']}: {refused.iloc[0]['reason']}")
+    found = recognizer.predict_files(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
+    for path, reason in found.loc[found["verdict"] == REFUSED, ["file", "reason"]].to_numpy():
+        raise DataError(f"{path}: {reason}")
     known = clips[["emotion", *KEPT]].rename(columns={"emotion": "truth"})
     predictions = found.drop(columns=["reason", "distance"]).join(known.reset_index(drop=True))
     base = Path(root) if Path(root).is_dir() else Path(root).parent
@@ -243,8 +241,8 @@ def to_rows(predictions: pd.DataFrame) -> dict[str, Any]:
 
 def seen_in_training(clips: pd.DataFrame, manifest: Manifest) -> pd.Series:
     """Say for each clip whether the model was trained or calibrated on it, by name or by sound."""
-    by_name = clips["clip_id"].isin(set(manifest.training_clips["ids"]) - {""})
-    return by_name | clips["audio"].isin(manifest.training_clips["audio"])
+    by_name = clips["clip_id"].isin(set(manifest.training_clips.ids) - {""})
+    return by_name | clips["audio"].isin(manifest.training_clips.audio)
 
 
 def write_all(

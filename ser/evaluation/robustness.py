@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from ser import audio
-from ser.audio import Samples, augmentation, features
-from ser.audio.config import Contract
+from ser.audio import Samples, augmentation
+from ser.audio.features import FeatureExtractor, Inputs
 from ser.errors import DataError
 from ser.evaluation import metrics
 from ser.evaluation.sounds import nonspeech_sounds
@@ -63,18 +64,19 @@ def measure(
     rng = np.random.default_rng(0)
     places = np.arange(len(paths))
     talkers = [[paths[k] for k in rng.permutation(places[places != i])[:_TALKERS]] for i in places]
-    one = partial(_all_conditions, contract=recognizer.contract)
+    one = partial(_all_conditions, extractor=recognizer.extractor)
     items = list(zip(paths, talkers, range(len(paths)), strict=True))
     found = map_items(one, items, "Testing conditions", n_jobs=n_jobs, progress=progress)
     labels = list(recognizer.labels)
     y_true = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     rows = []
     for i, name in enumerate(["clean", *CONDITIONS]):
-        inputs = np.array([conditions[i] for conditions in found], np.float32)
+        inputs = [conditions[i] for conditions in found]
         # What a condition has made silent gets no answer, and no answer is a wrong one.
-        audible = ~np.isnan(inputs).any(axis=(1, 2, 3))
+        audible = np.array([each is not None for each in inputs])
         probabilities = np.full((len(inputs), len(labels)), 1 / len(labels))
-        probabilities[audible] = recognizer.probabilities(inputs[audible])
+        batch = recognizer.extractor.batch([each for each in inputs if each is not None])
+        probabilities[audible] = recognizer.probabilities(batch)
         y_pred = np.where(audible, probabilities.argmax(axis=1), -1)
         right = int((y_pred == y_true).sum())
         recalls = [(y_pred == t)[y_true == t].mean() for t in np.unique(y_true)]
@@ -113,15 +115,11 @@ def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[dict[str
     rows: list[dict[str, Any]] = []
     sounds = pd.DataFrame(nonspeech_sounds(seed), columns=["kind", "like_training", "samples"])
     for kind, group in sounds.groupby("kind", sort=False):
-        clips = []
+        inputs = []
         for samples in group["samples"]:
-            try:
-                clips.append(audio.prepare_clip(samples, contract=recognizer.contract).samples)
-            except audio.SilentAudioError:
-                continue  # refused as it should be
-        inputs = [features.model_input(c, contract=recognizer.contract) for c in clips]
-        shape = recognizer.contract.input_shape
-        probabilities = recognizer.probabilities(np.array(inputs, np.float32).reshape(-1, *shape))
+            with suppress(audio.SilentAudioError):  # refused as it should be
+                inputs.append(recognizer.extractor(samples))
+        probabilities = recognizer.probabilities(recognizer.extractor.batch(inputs))
         confidence = probabilities.max(axis=1)
         rows.append(
             {
@@ -186,7 +184,7 @@ def mp3(samples: Samples, rng: np.random.Generator, rate: int) -> Samples:
         bitrate_mode="CONSTANT",
         compression_level=0.65,
     )
-    return audio.load_audio(file.getvalue(), sample_rate=rate)
+    return audio.load_audio(file.getvalue(), sampling_rate=rate)
 
 
 def late_start(samples: Samples, rng: np.random.Generator, rate: int) -> Samples:
@@ -218,19 +216,19 @@ CONDITIONS: dict[str, Change | None] = {
 """What happens to a clip on its way.  Babble needs other clips and is mixed in by `measure`."""
 
 
-def _all_conditions(item: tuple[str, list[str], int], *, contract: Contract) -> Any:
+def _all_conditions(
+    item: tuple[str, list[str], int], *, extractor: FeatureExtractor
+) -> list[Inputs | None]:
+    """Return the inputs of a clip under every condition, None where it has become silent."""
     path, talkers, number = item
-    rate = contract.sample_rate
-    silent = np.full(contract.input_shape, np.nan, np.float32)
+    rate = audio.SAMPLING_RATE
     try:
-        samples = audio.load_audio(path, sample_rate=rate)
+        samples = audio.load_audio(path)
         crowd = np.zeros(len(samples), np.float32)
         for talker in talkers:
-            voice = audio.prepare_clip(
-                audio.load_audio(talker, sample_rate=rate), contract=contract
-            )
+            voice = audio.prepare_clip(audio.load_audio(talker))
             crowd += np.resize(voice.samples, len(samples))
-        inputs = []
+        inputs: list[Inputs | None] = []
         for i, (name, change) in enumerate([("clean", None), *CONDITIONS.items()]):
             rng = np.random.default_rng([number, i])
             if change is not None:
@@ -240,14 +238,12 @@ def _all_conditions(item: tuple[str, list[str], int], *, contract: Contract) -> 
             else:
                 changed = samples
             try:
-                clip = audio.prepare_clip(changed, contract=contract)
+                inputs.append(extractor(changed))
             except audio.SilentAudioError:
-                inputs.append(silent)
-                continue
-            inputs.append(features.model_input(clip.samples, contract=contract))
+                inputs.append(None)
     except audio.AudioError as error:
         raise DataError(f"{path}: {error}") from error
-    return np.array(inputs)
+    return inputs
 
 
 def _mix(samples: Samples, noise: Samples, snr_db: float) -> Samples:

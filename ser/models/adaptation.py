@@ -4,7 +4,7 @@ The network stays as it is.  What it makes of a clip early on (`ser.models.embed
 apart what its last layer has learned to ignore, and a few takes are enough to read it: the answer
 becomes
 
-    trust × the model's logits + place · weights + bias
+    logit_scale × the model's logits + embedding · weights + bias
 
 fitted by regularised logistic regression.  What few recordings cannot tell is filled up from
 training: every emotion has, besides its recordings, one made-up recording where training would
@@ -25,16 +25,18 @@ import pandas as pd
 
 from ser.errors import DataError
 from ser.models.embedding import Embedding, ood_temperature
+from ser.models.manifest import TrainingClips
+from ser.models.networks import with_adaptation_layer
 from ser.models.recognizer import Recognizer
 from ser.utils.parallel import Progress
 
 Array = npt.NDArray[np.floating]
 Codes = npt.NDArray[np.integer]
 
-# Chosen on EMO-DB and on RAVDESS actors that a model had not heard, see docs/experiments.md.
+# Chosen on EMO-DB and on RAVDESS actors unseen by the model, see docs/experiments.md.
 _WEIGHT_PENALTY = 0.01  # on the squared weights
 _BIAS_PENALTY = 1.0  # on the squared biases
-_SCALE_PENALTY = 2.0  # on the squared log of the trust
+_SCALE_PENALTY = 2.0  # on the squared log of the logit scale
 _TEMPERATURE_PENALTY = 5.0  # on the squared log of the change of temperature
 
 _FOLDS = 64  # with more recordings than these, several are left out at once
@@ -47,7 +49,7 @@ class Enrolment:
     Attributes
     ----------
     clips : DataFrame
-        Table of clips, with ``start`` and ``end`` of what was heard (s).
+        Table of clips, with ``start`` and ``end`` of the clip within each (s).
     y_true : ndarray of int, shape (n,)
         Index of their label.
     logits : ndarray of float32, shape (n, labels)
@@ -99,7 +101,7 @@ def enrol(
     n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> Enrolment:
-    """Hear labelled clips.
+    """Return the logits and embeddings of labelled clips.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def enrol(
         The model to be adapted.
     clips : DataFrame
         Table of clips with the column ``audio``, see `ser.data.corpora.inspect`.  Of clips with the
-        same audio only the first is heard.
+        same audio only the first counts.
     n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
@@ -130,15 +132,92 @@ def enrol(
             f"{', '.join(same['name'])}. Keep the one that is right."
         )
     clips = clips.drop_duplicates("audio").reset_index(drop=True)
-    found, inputs, refused = recognizer.prepare(
-        clips["path"].tolist(), n_jobs=n_jobs, progress=progress
-    )
-    if len(refused):
-        raise DataError(f"{refused.iloc[0]['path']}: {refused.iloc[0]['reason']}")
+    found, inputs = recognizer.prepare(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
+    for path, reason in found.loc[found["reason"] != "", ["path", "reason"]].to_numpy():
+        raise DataError(f"{path}: {reason}")
     logits, embeddings = recognizer.logits_and_embeddings(inputs)
     y_true = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     return Enrolment(
         clips.assign(start=found["start"], end=found["end"]), y_true, logits, embeddings
+    )
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A model that has learned a voice, and what it says of each recording left out.
+
+    Attributes
+    ----------
+    recognizer : Recognizer
+        The adapted model.
+    logits : ndarray of float64, shape (n, labels)
+        Of every recording by what was learned from the others.
+    distances : ndarray of float64, shape (n,)
+        From training and from the other recordings.
+    """
+
+    recognizer: Recognizer
+    logits: Array
+    distances: Array
+
+
+def adapt(recognizer: Recognizer, enrolment: Enrolment) -> Adaptation:
+    """Return a copy of a model with one more layer that has learned a voice.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model to adapt, which stays as it is.
+    enrolment : Enrolment
+        As this model hears them, see `enrol`.
+
+    Raises
+    ------
+    DataError
+        If all recordings are of one emotion.
+    """
+    if len(np.unique(enrolment.y_true)) < 2:
+        only = recognizer.labels[enrolment.y_true[0]] if len(enrolment) else "nothing"
+        raise DataError(
+            f"All recordings are {only}; from one emotion alone a model would learn to hear it "
+            "everywhere. Give recordings of two or more."
+        )
+    embedding, parent = recognizer.embedding, recognizer.manifest
+    layer = fit_adaptation(embedding, enrolment)
+    logits, distances = leave_one_out(embedding, enrolment)
+    # The layer reads activations, of which the embedding is a linear function.
+    weights = embedding.components.astype(np.float64) @ layer.weights
+    kernel = np.concatenate([layer.logit_scale * np.eye(len(layer.bias)), weights])
+    bias = layer.bias - embedding.mean @ weights
+    manifest = parent.model_copy(
+        update={
+            "temperature": fit_temperature(logits, distances, enrolment.y_true, parent.temperature),
+            "training": parent.training | {"adapted": _record(recognizer, enrolment)},
+            "training_clips": _with_clips(parent.training_clips, enrolment.clips),
+        }
+    )
+    model = with_adaptation_layer(
+        recognizer.model_with_activations, kernel.astype(np.float32), bias.astype(np.float32)
+    )
+    adapted = type(recognizer)(model, manifest, embedding.with_clips(enrolment.embeddings))
+    return Adaptation(adapted, logits, distances)
+
+
+def _record(recognizer: Recognizer, enrolment: Enrolment) -> dict[str, Any]:
+    """Return what the manifest of an adapted model says of its origin."""
+    counts = enrolment.clips["emotion"].value_counts()
+    return {
+        "parent": recognizer.manifest.name,
+        "parent_sha256": recognizer.manifest.model_sha256,
+        "recordings": {label: int(counts.get(label, 0)) for label in recognizer.labels},
+        "speakers": sorted(set(enrolment.clips["speaker"]) - {""}),
+    }
+
+
+def _with_clips(known: TrainingClips, clips: pd.DataFrame) -> TrainingClips:
+    return TrainingClips(
+        ids=sorted({*known.ids, *clips["clip_id"]} - {""}),
+        audio=sorted({*known.audio, *clips["audio"]}),
     )
 
 

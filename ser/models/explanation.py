@@ -15,8 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser import audio
-from ser.audio import Samples, features
-from ser.models.recognizer import Recognizer, softmax
+from ser.audio import Samples
+from ser.audio.features import Matrix, SpectralFeatures
+from ser.errors import BundleError
+from ser.models.inference import softmax
+from ser.models.recognizer import Recognizer
 
 _WIDTH = 9  # frames hidden at once, about .3 s: a syllable
 _STEP = 3
@@ -58,7 +61,7 @@ def explain(recognizer: Recognizer, samples: Samples) -> Explanation:
     recognizer : Recognizer
         The model.
     samples : ndarray of float32, shape (n,)
-        A recording at the contract's rate, as `ser.audio.load_audio` returns it.
+        A recording at 16 kHz, as `ser.audio.load_audio` returns it.
 
     Returns
     -------
@@ -68,54 +71,71 @@ def explain(recognizer: Recognizer, samples: Samples) -> Explanation:
     ------
     AudioError
         If the recording is silent.
+    BundleError
+        If the model has no spectral features that could be hidden.
     """
-    contract = recognizer.contract
-    clip = audio.prepare_clip(samples, contract=contract)
-    inputs = features.model_input(clip.samples, contract=contract)
-    bands, frames, _ = inputs.shape
-    feature_means = np.broadcast_to(recognizer.feature_means, inputs.shape)
+    extractor = recognizer.extractor
+    if not isinstance(extractor, SpectralFeatures):
+        raise BundleError(
+            f"What a model with the feature extractor {extractor.name} looks at cannot be "
+            "explained yet."
+        )
+    inputs = extractor(samples)["features"]
+    starts, hidden_times = _hide_times(inputs, recognizer.feature_means)
+    rows, hidden_rows = _hide_rows(inputs, recognizer.feature_means)
 
-    starts = np.arange(0, frames - _WIDTH + _STEP, _STEP)
-    hidden = [inputs]
-    for start in starts:
-        varied = inputs.copy()
-        varied[:, start : start + _WIDTH] = feature_means[:, start : start + _WIDTH]
-        hidden.append(varied)
-    places = [(channel, row) for channel in (0, 1) for row in range(bands)]
-    for channel, row in places:
-        varied = inputs.copy()
-        # Neighbouring mel bands overlap: one alone would be filled in by the others.
-        around = slice(max(row - 1, 0), row + 2) if channel == 0 else slice(row, row + 1)
-        varied[around, :, channel] = feature_means[around, :, channel]
-        hidden.append(varied)
-
-    answer = recognizer.probabilities(inputs[None])[0]
+    answer = recognizer.probabilities({"features": inputs[None]})[0]
     best = int(answer.argmax())
-    scaled = recognizer.logits(np.array(hidden)) / recognizer.manifest.temperature
+    hidden = np.array([inputs, *hidden_times, *hidden_rows])
+    scaled = recognizer.logits({"features": hidden}) / recognizer.manifest.temperature
     effects = _log_odds(softmax(scaled), best)
     effects = effects[0] - effects[1:]
 
-    seconds = contract.hop_length / contract.sample_rate
-    names = [f"mel band {row + 1}" for row in range(bands)] + features.row_names(contract)
+    seconds = extractor.frame_seconds
+    names = [f"mel band {row + 1}" for row in range(extractor.n_mels)] + extractor.row_names
     return Explanation(
         emotion=recognizer.labels[best],
         probability=float(answer[best]),
         time=pd.DataFrame(
             {
                 "start": starts * seconds,
-                "end": np.minimum((starts + _WIDTH) * seconds, contract.clip_seconds),
+                "end": np.minimum((starts + _WIDTH) * seconds, audio.CLIP_SECONDS),
                 "effect": effects[: len(starts)],
             }
         ),
         rows=pd.DataFrame(
             {
-                "channel": [channel for channel, _ in places],
-                "row": [row for _, row in places],
+                "channel": [channel for channel, _ in rows],
+                "row": [row for _, row in rows],
                 "name": names,
                 "effect": effects[len(starts) :],
             }
         ),
     )
+
+
+def _hide_times(inputs: Matrix, means: Matrix) -> tuple[npt.NDArray[np.int64], list[Matrix]]:
+    """Return the first frames of what is hidden, and the inputs with each of them hidden."""
+    starts = np.arange(0, inputs.shape[1] - _WIDTH + _STEP, _STEP)
+    hidden = []
+    for start in starts:
+        varied = inputs.copy()
+        varied[:, start : start + _WIDTH] = means
+        hidden.append(varied)
+    return starts, hidden
+
+
+def _hide_rows(inputs: Matrix, means: Matrix) -> tuple[list[tuple[int, int]], list[Matrix]]:
+    """Return the (channel, row) of what is hidden, and the inputs with each of them hidden."""
+    rows = [(channel, row) for channel in (0, 1) for row in range(len(inputs))]
+    hidden = []
+    for channel, row in rows:
+        varied = inputs.copy()
+        # Neighbouring mel bands overlap: one alone would be filled in by the others.
+        around = slice(max(row - 1, 0), row + 2) if channel == 0 else slice(row, row + 1)
+        varied[around, :, channel] = means[around, :, channel]
+        hidden.append(varied)
+    return rows, hidden
 
 
 def _log_odds(probabilities: npt.NDArray[np.float64], label: int) -> npt.NDArray[np.float64]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio.config import CONTRACT, Contract
+from ser.audio.features import SPECTRAL, FeatureExtractor
 from ser.errors import BundleError
+from ser.labels import EMOTIONS
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +53,10 @@ class ModelConfig:
 
 
 def build_cnn_lstm(
-    config: ModelConfig | None = None, *, contract: Contract = CONTRACT
+    config: ModelConfig | None = None,
+    *,
+    extractor: FeatureExtractor = SPECTRAL,
+    labels: int = len(EMOTIONS),
 ) -> keras.Model:
     """Build the untrained network: normalise rows, ask every member, average their logits.
 
@@ -65,8 +69,10 @@ def build_cnn_lstm(
     ----------
     config : ModelConfig, optional
         Its size.
-    contract : Contract
-        Shape of the input and number of labels.
+    extractor : FeatureExtractor
+        Makes its one input.
+    labels : int
+        Number of labels.
 
     Returns
     -------
@@ -87,11 +93,12 @@ def build_cnn_lstm(
     from keras import layers
 
     config = config or ModelConfig()
-    inputs = keras.Input(contract.input_shape, name="features")
+    ((name, shape),) = extractor.shapes.items()
+    inputs = keras.Input(shape, name=name)
     # Statistics per row and channel: one pair for all would let the loud first MFCCs drown the
     # rest.
     normalised = layers.Normalization(axis=(1, 3), name="rows")(inputs)
-    members = [_member(config, contract, f"member_{i + 1}") for i in range(config.members)]
+    members = [_member(config, shape, labels, f"member_{i + 1}") for i in range(config.members)]
     logits = [member(normalised) for member in members]
     return keras.Model(inputs, _average(logits), name="cnn_lstm")
 
@@ -198,12 +205,12 @@ def with_adaptation_layer(
     return keras.Model(opened.input, logits, name="cnn_lstm")
 
 
-def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
+def _member(config: ModelConfig, shape: tuple[int, ...], labels: int, name: str) -> keras.Model:
     import keras
     from keras import layers
 
-    rows, frames, channels = contract.input_shape
-    inputs = keras.Input(contract.input_shape)
+    rows, frames, channels = shape
+    inputs = keras.Input(shape)
     x = layers.Permute((2, 1, 3))(inputs)
     statistics = []
     if config.functionals:
@@ -233,7 +240,7 @@ def _member(config: ModelConfig, contract: Contract, name: str) -> keras.Model:
     x = layers.Dot(axes=1)([weights, x])
     x = layers.Concatenate(name="embedding")([layers.Flatten()(x), *statistics])
     x = layers.Dropout(config.output_dropout)(x)
-    logits = layers.Dense(len(contract.labels), name="logits")(x)
+    logits = layers.Dense(labels, name="logits")(x)
     return keras.Model(inputs, logits, name=name)
 
 

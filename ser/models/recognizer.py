@@ -1,43 +1,42 @@
 """Load a model once, then ask it about clips, folders of clips, and long recordings.
 
 Every answer has one shape: a table with ``file``, ``start`` and ``end`` (seconds), ``emotion``
-(the most probable label), ``verdict`` (`SURE`, `UNCERTAIN` or `NO_SPEECH`) with its ``reason``,
-``distance`` (how unlike the training clips it is; beyond 1 the answer is less sure for it, see
-`ser.models.embedding`), and one column of probabilities per label.
+(the most probable label), ``verdict`` (`SURE`, `UNCERTAIN`, `NO_SPEECH` or `REFUSED`) with its
+``reason``, ``distance`` (how far out of distribution it lies; beyond 1 the answer is less sure for
+it, see `ser.models.embedding`), and one column of probabilities per label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ser import audio
-from ser.audio import features
-from ser.errors import BundleError
-from ser.models.bundle import Manifest, load_bundle, load_embedding
-from ser.models.embedding import Embedding, ood_temperature
+from ser.audio.features import FeatureExtractor, Inputs
+from ser.errors import BundleError, DataError
+from ser.models.bundle import load_bundle, load_embedding, save_bundle
+from ser.models.embedding import Embedding
+from ser.models.inference import averaged, calibrated, network_function
+from ser.models.manifest import Manifest
 from ser.models.networks import with_activations
 from ser.utils.parallel import Progress, map_items
 
 if TYPE_CHECKING:
     import keras
 
-Source = str | Path | bytes | audio.Samples
-"""A recording: its file, the content of that, or mono samples at the contract's rate."""
+    from ser.models.explanation import Explanation
 
-Array = npt.NDArray[np.float32]
-Network = Callable[[Array], tuple[Array, Array]]
+Source = str | Path | bytes | BinaryIO | npt.NDArray[np.floating]
+"""A recording: its file, the content of that, an open file, or samples with their rate."""
 
-SURE, UNCERTAIN, NO_SPEECH = "sure", "uncertain", "no speech"
-"""What a recogniser makes of its own answer."""
-
-SHIFTS = (-4, -2, 0, 2, 4)
-"""Frames by which a clip is moved; the logits are averaged over them."""
+SURE, UNCERTAIN, NO_SPEECH, REFUSED = "sure", "uncertain", "no speech", "refused"
+"""What a recogniser makes of its own answer; a refused recording could not be used at all."""
 
 HOP_SECONDS = 1.0
 """Step between the windows of a timeline, in seconds."""
@@ -48,39 +47,54 @@ _QUIET_DB = 40.0  # a window this far below the recording's loudest one is a pau
 
 
 class Recognizer:
-    """A model with its contract and temperature, ready to answer.
+    """A model with everything that belongs to its answers.
 
     Parameters
     ----------
     model : keras.Model
-        Maps features to logits.
+        Maps the extractor's inputs to logits.
     manifest : Manifest
         What it is fed and how it was calibrated.
     embedding : Embedding
-        Where the clips it was trained on lie.
+        Of the clips it was trained on.
 
     Attributes
     ----------
-    opened : keras.Model
-        The model, see `ser.models.networks.with_activations`.
-    network : callable
-        The same, see `network_function`.
+    model : keras.Model
+        The model.
+    model_with_activations : keras.Model
+        See `ser.models.networks.with_activations`.
+    labels : tuple of str
+        What it can answer, in the order of its columns.
+    extractor : FeatureExtractor
+        Turns audio into its inputs.
     feature_means : ndarray of float32, shape (32, 1, 2)
         Mean of every row of the input over what trained the model.
+
+    Examples
+    --------
+    >>> import ser
+    >>> from ser.assets import SAMPLES
+    >>> model = ser.load()
+    >>> clip = SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac"
+    >>> answer = model.predict(clip).iloc[0]
+    >>> answer["emotion"], answer["verdict"], float(answer["fearful"].round(1))
+    ('fearful', 'sure', 1.0)
     """
 
     def __init__(self, model: keras.Model, manifest: Manifest, embedding: Embedding) -> None:
         self.manifest = manifest
-        self.contract = manifest.contract
-        self.labels = manifest.contract.labels
+        self.labels = manifest.labels
+        self.extractor: FeatureExtractor = manifest.features
         self.embedding = embedding
-        self.opened = with_activations(model)
-        self.network = network_function(self.opened)
+        self.model = model
+        self.model_with_activations = with_activations(model)
+        self._network = network_function(self.model_with_activations)
         self.feature_means = np.asarray(model.get_layer("rows").mean, np.float32)[0]
 
     @classmethod
     def load(cls, folder: str | Path) -> Recognizer:
-        """Load the bundle in a folder.
+        """Load the bundle in a folder, such as a finished run.
 
         Raises
         ------
@@ -88,57 +102,26 @@ class Recognizer:
             See `ser.models.bundle.load_bundle` and `ser.models.bundle.load_embedding`.
         """
         model, manifest = load_bundle(folder)
-        embedding = load_embedding(folder, manifest)
-        recognizer = cls(model, manifest, embedding)
-        activations = recognizer.network(np.zeros((0, *model.input_shape[1:]), np.float32))[1]
-        if activations.shape[1] != len(embedding.mean):
+        recognizer = cls(model, manifest, load_embedding(folder, manifest))
+        activations = recognizer._network(recognizer.extractor.batch([]))[1]
+        if activations.shape[1] != len(recognizer.embedding.mean):
             raise BundleError(
                 f"The model in {folder} has {activations.shape[1]} activations and its embedding "
-                f"{len(embedding.mean)}. Copy the bundle again, or train again."
+                f"{len(recognizer.embedding.mean)}. Copy the bundle again, or train again."
             )
         return recognizer
 
-    def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return what the model itself says of inputs as they stand, shape (n, 8)."""
-        return self.network(inputs)[0]
-
-    def logits_and_embeddings(
-        self, inputs: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return logits, shape (n, 8), and whitened embeddings, (n, coordinates), of clips."""
-        logits, activations = shifted(self.network, inputs)
-        return logits, self.embedding.transform(activations)
-
-    def answers(
-        self, inputs: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return calibrated probabilities, shape (n, 8), and distances from training, (n,)."""
-        logits, embeddings = self.logits_and_embeddings(inputs)
-        distances = self.embedding.distances(embeddings)
-        return calibrated(logits, distances, self.manifest.temperature), distances
-
-    def probabilities(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities, shape (n, 8); each row sums to 1."""
-        return self.answers(inputs)[0]
-
-    def verdicts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
-        """Say of each row of probabilities whether it is an answer, by the model's own measure.
-
-        An answer is uncertain where the largest probability is below the manifest's
-        ``min_confidence``; a row of NaN is no speech.
-        """
-        silent = np.isnan(probabilities).any(axis=1)
-        confidence = np.where(silent, 0.0, probabilities.max(axis=1))
-        unsure = np.where(confidence < self.manifest.min_confidence, UNCERTAIN, SURE)
-        return np.where(silent, NO_SPEECH, unsure)
-
-    def predict(self, source: Source, *, name: str | None = None) -> pd.DataFrame:
+    def predict(
+        self, source: Source, *, sampling_rate: int | None = None, name: str | None = None
+    ) -> pd.DataFrame:
         """Name the emotion of one clip: of the 3 s that hold most of its energy.
 
         Parameters
         ----------
-        source : str, Path, bytes or ndarray of float32, shape (n,)
-            See `Source`.
+        source : str, Path, bytes, file or ndarray of float
+            See `Source`; an array has the shape (n,) or (channels, n), nominally in [-1, 1].
+        sampling_rate : int
+            Of an array, in Hz.
         name : str, optional
             What the column ``file`` says; by default the path.
 
@@ -151,12 +134,15 @@ class Recognizer:
         ------
         AudioError
             If the recording cannot be used.
+        TypeError
+            If an array comes without its rate, or a file with one.
         """
-        samples = self._samples(source)
-        clip = audio.prepare_clip(samples, contract=self.contract)
-        inputs = features.model_input(clip.samples, contract=self.contract)
-        file = name or _name_of(source)
-        return self._table([file], [clip.start], [clip.end], *self.answers(inputs[None]))
+        samples = _samples(source, sampling_rate)
+        clip = audio.prepare_clip(samples)
+        inputs = self.extractor.batch([self.extractor.extract(clip.samples)])
+        return self._table(
+            [name or _name_of(source)], [clip.start], [clip.end], *self.answers(inputs)
+        )
 
     def predict_files(
         self,
@@ -164,53 +150,43 @@ class Recognizer:
         *,
         n_jobs: int = -1,
         progress: Progress | None = None,
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    ) -> pd.DataFrame:
         """Name the emotion of many clips.
 
+        Parameters
+        ----------
+        paths : sequence of str or Path
+            Audio files.
+        n_jobs, progress
+            See `ser.utils.parallel.map_items`.
+
         Returns
         -------
-        predictions : DataFrame
-            One row per clip that could be used, in order.
-        refused : DataFrame
-            Columns ``path`` and ``reason``.
+        DataFrame
+            One row per path, in order.  A file that cannot be used has the verdict `REFUSED`, the
+            reason, no emotion, and NaN for all numbers.
         """
-        embeddings, inputs, refused = self.prepare(paths, n_jobs=n_jobs, progress=progress)
+        clips, inputs = self.prepare(paths, n_jobs=n_jobs, progress=progress)
+        good = (clips["reason"] == "").to_numpy()
+        probabilities = np.full((len(clips), len(self.labels)), np.nan)
+        distances = np.full(len(clips), np.nan)
+        probabilities[good], distances[good] = self.answers(inputs)
         table = self._table(
-            embeddings["path"].tolist(),
-            embeddings["start"].tolist(),
-            embeddings["end"].tolist(),
-            *self.answers(inputs),
+            clips["path"].tolist(),
+            clips["start"].tolist(),
+            clips["end"].tolist(),
+            probabilities,
+            distances,
         )
-        return table, refused
-
-    def prepare(
-        self, paths: Sequence[str | Path], *, n_jobs: int = -1, progress: Progress | None = None
-    ) -> tuple[pd.DataFrame, npt.NDArray[np.float32], pd.DataFrame]:
-        """Decode clips and compute their features; nothing of it is kept anywhere.
-
-        Returns
-        -------
-        clips : DataFrame
-            One row per clip that could be used, in order: ``path``, ``start`` and ``end`` (s).
-        inputs : ndarray of float32, shape (n, 32, 94, 2)
-            Their features.
-        refused : DataFrame
-            Columns ``path`` and ``reason``.
-        """
-        found = map_items(
-            _Prepare(self.manifest), paths, "Listening", n_jobs=n_jobs, progress=progress
-        )
-        good = [(str(p), f) for p, f in zip(paths, found, strict=True) if not isinstance(f, str)]
-        bad = [(str(p), f) for p, f in zip(paths, found, strict=True) if isinstance(f, str)]
-        clips = pd.DataFrame([(p, f[0], f[1]) for p, f in good], columns=["path", "start", "end"])
-        inputs = np.array([f[2] for _, f in good], np.float32)
-        refused = pd.DataFrame(bad, columns=["path", "reason"])
-        return clips, inputs.reshape(-1, *self.contract.input_shape), refused
+        table.loc[~good, "verdict"] = REFUSED
+        table.loc[~good, "reason"] = clips.loc[~good, "reason"]
+        return table
 
     def timeline(
         self,
         source: Source,
         *,
+        sampling_rate: int | None = None,
         name: str | None = None,
         hop: float = HOP_SECONDS,
         progress: Progress | None = None,
@@ -219,10 +195,8 @@ class Recognizer:
 
         Parameters
         ----------
-        source : str, Path, bytes or ndarray of float32, shape (n,)
-            See `Source`.
-        name : str, optional
-            What the column ``file`` says; by default the path.
+        source, sampling_rate, name
+            See `predict`.
         hop : float
             Seconds from one window to the next; the last window ends with the recording.
         progress : callable, optional
@@ -239,32 +213,163 @@ class Recognizer:
         AudioError
             If the recording cannot be used, or is silent throughout.
         """
-        contract = self.contract
-        samples = self._samples(source)
-        audio.find_speech(samples, contract=contract)  # refuses silence
-        last = max(len(samples) - contract.clip_samples, 0)
-        starts = [*range(0, last, max(round(hop * contract.sample_rate), 1)), last]
-        windows = [samples[s : s + contract.clip_samples] for s in starts]
+        samples = _samples(source, sampling_rate)
+        audio.find_speech(samples)  # refuses silence
+        last = max(len(samples) - audio.CLIP_SAMPLES, 0)
+        starts = [*range(0, last, max(round(hop * audio.SAMPLING_RATE), 1)), last]
+        windows = [samples[s : s + audio.CLIP_SAMPLES] for s in starts]
         levels = np.array([audio.level_dbfs(w) for w in windows])
         speaking = levels > levels.max() - _QUIET_DB
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         distances = np.full(len(windows), np.nan)
         spoken = np.flatnonzero(speaking)
         for some in np.split(spoken, range(_BATCH, len(spoken), _BATCH)):
-            clips = [audio.prepare_clip(windows[i], contract=contract).samples for i in some]
-            inputs = np.array([features.model_input(c, contract=contract) for c in clips])
+            inputs = self.extractor.batch([self.extractor(windows[i]) for i in some])
             probabilities[some], distances[some] = self.answers(inputs)
             if progress is not None:
                 progress("Listening", int(some[-1]) + 1, len(windows))
-        file = name or _name_of(source)
-        begin = [s / contract.sample_rate for s in starts]
-        end = [b + len(w) / contract.sample_rate for b, w in zip(begin, windows, strict=True)]
-        return self._table([file] * len(windows), begin, end, probabilities, distances)
+        begin = [s / audio.SAMPLING_RATE for s in starts]
+        end = [b + len(w) / audio.SAMPLING_RATE for b, w in zip(begin, windows, strict=True)]
+        files = [name or _name_of(source)] * len(windows)
+        return self._table(files, begin, end, probabilities, distances)
 
-    def _samples(self, source: Source) -> audio.Samples:
-        if isinstance(source, np.ndarray):
-            return source
-        return audio.load_audio(source, sample_rate=self.contract.sample_rate)
+    def explain(self, source: Source, *, sampling_rate: int | None = None) -> Explanation:
+        """Say which time and which rows of its input moved the answer for one clip.
+
+        Parameters
+        ----------
+        source, sampling_rate
+            See `predict`.
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        AudioError
+            If the recording cannot be used.
+        """
+        from ser.models.explanation import explain
+
+        return explain(self, _samples(source, sampling_rate))
+
+    def adapt(self, recordings: str | Path | Mapping[str, str], *, n_jobs: int = -1) -> Recognizer:
+        """Return a copy that has learned a voice from a few labelled recordings of it.
+
+        Few-shot adaptation: five recordings of each emotion are a good start, see
+        `ser.models.adaptation`.  This model stays as it is.
+
+        Parameters
+        ----------
+        recordings : str, Path, or mapping of str to str
+            A corpus (`ser.data.corpora.scan`), or the emotion of each file by its path.
+        n_jobs : int
+            See `ser.utils.parallel.map_items`.
+
+        Returns
+        -------
+        Recognizer
+            Keep it with `save`.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be used, or all recordings are of one emotion.
+        """
+        from ser.data import corpora
+        from ser.models.adaptation import adapt, enrol
+
+        corpus = (
+            corpora.scan(recordings)
+            if isinstance(recordings, str | Path)
+            else corpora.from_labels(recordings)
+        )
+        inspected = corpora.inspect(corpus, n_jobs=n_jobs)
+        if len(inspected.clips) < len(corpus.clips):
+            path, reason = inspected.skipped.iloc[-1]
+            raise DataError(f"{path}: {reason}")
+        return adapt(self, enrol(self, inspected.clips, n_jobs=n_jobs)).recognizer
+
+    def save(self, folder: str | Path) -> Manifest:
+        """Write the model as a bundle that `load` reads.
+
+        Returns
+        -------
+        Manifest
+            Of the bundle.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
+        """
+        manifest = self.manifest
+        return save_bundle(
+            folder,
+            self.model,
+            self.embedding,
+            name=Path(folder).resolve().name,
+            temperature=manifest.temperature,
+            min_confidence=manifest.min_confidence,
+            extractor=self.extractor,
+            labels=self.labels,
+            training=manifest.training,
+            training_clips=manifest.training_clips,
+            versions=manifest.versions,
+        )
+
+    def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+        """Return what the model itself says of inputs as they stand, shape (n, 8)."""
+        return self._network(inputs)[0]
+
+    def logits_and_embeddings(
+        self, inputs: Inputs
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return logits, shape (n, 8), and whitened embeddings, (n, dimensions), of clips."""
+        logits, activations = averaged(self._network, self.extractor, inputs)
+        return logits, self.embedding.transform(activations)
+
+    def answers(self, inputs: Inputs) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return calibrated probabilities, (n, 8), and out-of-distribution distances, (n,)."""
+        logits, embeddings = self.logits_and_embeddings(inputs)
+        distances = self.embedding.distances(embeddings)
+        return calibrated(logits, distances, self.manifest.temperature), distances
+
+    def probabilities(self, inputs: Inputs) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, 8); each row sums to 1."""
+        return self.answers(inputs)[0]
+
+    def verdicts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
+        """Say of each row of probabilities whether it is an answer, by the model's own measure.
+
+        An answer is uncertain where the largest probability is below the manifest's
+        ``min_confidence``; a row of NaN is no speech.
+        """
+        silent = np.isnan(probabilities).any(axis=1)
+        confidence = np.where(silent, 0.0, probabilities.max(axis=1))
+        unsure = np.where(confidence < self.manifest.min_confidence, UNCERTAIN, SURE)
+        return np.where(silent, NO_SPEECH, unsure)
+
+    def prepare(
+        self, paths: Sequence[str | Path], *, n_jobs: int = -1, progress: Progress | None = None
+    ) -> tuple[pd.DataFrame, Inputs]:
+        """Decode clips and extract their features; nothing of it is kept anywhere.
+
+        Returns
+        -------
+        clips : DataFrame
+            One row per path, in order: ``path``, ``start`` and ``end`` (s), and ``reason``, which
+            is empty if the clip can be used.
+        inputs : dict of str to ndarray of float32
+            Those of the clips that can be used, in order.
+        """
+        one = partial(_prepare, extractor=self.extractor)
+        found = map_items(one, paths, "Listening", n_jobs=n_jobs, progress=progress)
+        rows = [(str(path), *each[:3]) for path, each in zip(paths, found, strict=True)]
+        clips = pd.DataFrame(rows, columns=["path", "start", "end", "reason"])
+        clips = clips.astype({"start": float, "end": float, "reason": "str"})
+        return clips, self.extractor.batch([each[3] for each in found if each[3] is not None])
 
     def _table(
         self,
@@ -304,77 +409,26 @@ class Recognizer:
         return reason
 
 
+def _samples(source: Source, sampling_rate: int | None) -> audio.Samples:
+    if isinstance(source, np.ndarray):
+        if sampling_rate is None:
+            raise TypeError("An array needs its rate: predict(samples, sampling_rate=44_100).")
+        return audio.mono_samples(source, sampling_rate)
+    if sampling_rate is not None:
+        raise TypeError("sampling_rate is for arrays; a file says its rate itself.")
+    return audio.load_audio(source if isinstance(source, str | Path | bytes) else source.read())
+
+
 def _name_of(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else "recording"
 
 
-class _Prepare:
-    """Decode one file and compute its features; in a worker process, so without the model."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self.contract = manifest.contract
-
-    def __call__(self, path: str | Path) -> tuple[float, float, npt.NDArray[np.float32]] | str:
-        try:
-            samples = audio.load_audio(path, sample_rate=self.contract.sample_rate)
-            clip = audio.prepare_clip(samples, contract=self.contract)
-        except audio.AudioError as error:
-            return str(error)
-        return clip.start, clip.end, features.model_input(clip.samples, contract=self.contract)
-
-
-def network_function(opened: keras.Model) -> Network:
-    """Return a function from features, shape (n, 32, 94, 2), to logits, (n, 8), and activations.
-
-    ``model.predict`` spends far longer on its own machinery than on one clip.
-
-    Parameters
-    ----------
-    opened : keras.Model
-        See `ser.models.networks.with_activations`.
-    """
-    import tensorflow as tf
-
-    widths = [output.shape[-1] for output in opened.outputs]
-
-    @tf.function(input_signature=[tf.TensorSpec(opened.input_shape, tf.float32)])
-    def call(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return opened(inputs, training=False)
-
-    def network(inputs: npt.NDArray[np.float32]) -> tuple[Array, Array]:
-        batches = [call(inputs[i : i + 256]) for i in range(0, len(inputs), 256)]
-        logits, activations = (
-            np.concatenate([np.zeros((0, width), np.float32), *(b[k].numpy() for b in batches)])
-            for k, width in enumerate(widths)
-        )
-        return logits, activations
-
-    return network
-
-
-def shifted(network: Network, inputs: npt.NDArray[np.float32]) -> tuple[Array, Array]:
-    """Return logits and activations averaged over the clip moved by `SHIFTS` frames.
-
-    Where a frame begins says nothing about an emotion, so the answers only differ by error.
-    """
-    found = [network(inputs[:0])]
-    for i in range(0, len(inputs), 64):
-        some = inputs[i : i + 64]
-        outputs = network(np.concatenate([np.roll(some, shift, axis=2) for shift in SHIFTS]))
-        logits, activations = (o.reshape(len(SHIFTS), len(some), -1).mean(axis=0) for o in outputs)
-        found.append((logits, activations))
-    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
-
-
-def calibrated(
-    logits: npt.NDArray[np.floating], distances: npt.NDArray[np.floating], temperature: float
-) -> npt.NDArray[np.float64]:
-    """Return probabilities that are the less sure the farther a clip is from training."""
-    return softmax(logits / (temperature * ood_temperature(distances))[:, None])
-
-
-def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return probabilities for logits, along the last axis."""
-    from scipy.special import softmax as scipy_softmax
-
-    return np.asarray(scipy_softmax(np.asarray(logits, np.float64), axis=-1))
+def _prepare(
+    path: str | Path, *, extractor: FeatureExtractor
+) -> tuple[float, float, str, Inputs | None]:
+    """Decode one file and extract its features; in a worker process, so without the model."""
+    try:
+        clip = audio.prepare_clip(audio.load_audio(path))
+    except audio.AudioError as error:
+        return np.nan, np.nan, str(error), None
+    return clip.start, clip.end, "", extractor.extract(clip.samples)

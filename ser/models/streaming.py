@@ -20,7 +20,6 @@ import pandas as pd
 
 from ser import audio
 from ser.audio import Samples
-from ser.audio.config import CONTRACT
 from ser.errors import DataError
 from ser.models.recognizer import NO_SPEECH, Recognizer
 
@@ -98,7 +97,7 @@ class Recorder:
 
     Parameters
     ----------
-    sample_rate : int
+    sampling_rate : int
         What is kept, in Hz; what arrives may have any rate.
 
     Examples
@@ -109,8 +108,8 @@ class Recorder:
     (0.5, -20.0)
     """
 
-    def __init__(self, sample_rate: int = CONTRACT.sample_rate) -> None:
-        self._rate = sample_rate
+    def __init__(self, sampling_rate: int = audio.SAMPLING_RATE) -> None:
+        self._rate = sampling_rate
         self._changed = Condition()
         self._recent = np.zeros(0, np.float32)  # the last SHOWN_SECONDS
         self._kept: deque[npt.NDArray[np.int16]] = deque()
@@ -120,14 +119,14 @@ class Recorder:
         self._arrived = time.monotonic()
         self._ended = False
 
-    def push(self, frames: npt.NDArray[Any], sample_rate: int) -> None:
+    def push(self, frames: npt.NDArray[Any], sampling_rate: int) -> None:
         """Take the next piece of sound; returns at once.
 
         Parameters
         ----------
         frames : ndarray of int16 or float32, shape (channels, n)
             Floats in [-1, 1]; channels are averaged.
-        sample_rate : int
+        sampling_rate : int
             In Hz; resampled to what is kept without a seam between pieces.
         """
         import soxr
@@ -138,10 +137,10 @@ class Recorder:
             scale = 32768.0 if frames.dtype == np.int16 else 1.0
             mono = frames.mean(axis=0, dtype=np.float32) / np.float32(scale)
             mono = np.clip(np.nan_to_num(mono), -1.0, 1.0).astype(np.float32)
-            if sample_rate != self._rate:
-                if self._resampler is None or self._resampler[0] != sample_rate:
-                    stream = soxr.ResampleStream(sample_rate, self._rate, 1, dtype="float32")
-                    self._resampler = (sample_rate, stream)
+            if sampling_rate != self._rate:
+                if self._resampler is None or self._resampler[0] != sampling_rate:
+                    stream = soxr.ResampleStream(sampling_rate, self._rate, 1, dtype="float32")
+                    self._resampler = (sampling_rate, stream)
                 mono = self._resampler[1].resample_chunk(mono)
             self._arrived = time.monotonic()
             self._received += len(mono)
@@ -217,9 +216,9 @@ class StreamingRecognizer(Recorder):
     """
 
     def __init__(self, recognizer: Recognizer) -> None:
-        super().__init__(recognizer.contract.sample_rate)
+        super().__init__()
         self._recognizer = recognizer
-        self._window = recognizer.contract.clip_samples
+        self._window = audio.CLIP_SAMPLES
         self._answers: deque[dict[str, Any]] = deque(maxlen=round(KEEP_SECONDS / HOP_SECONDS))
         self._answered = 0
         self._finishing = False
@@ -299,7 +298,9 @@ class StreamingRecognizer(Recorder):
         pause = {"emotion": None, "verdict": NO_SPEECH, "reason": "Nobody speaks here."}
         if level > self._loudest - _PAUSE_DB:
             try:
-                found = self._recognizer.predict(window, name="microphone").iloc[0]
+                found = self._recognizer.predict(
+                    window, sampling_rate=self._rate, name="microphone"
+                ).iloc[0]
                 return {str(k): v for k, v in found.items()} | self._span(window, end)
             except (audio.SilentAudioError, audio.TooShortAudioError):
                 pass

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.audio.config import CONTRACT, Contract
+from ser import audio
+from ser.audio.features import SPECTRAL, SpectralFeatures
 from ser.plots.base import AXIS, TRAINING, Chart, sized
 from ser.plots.heatmaps import heatmap
 
@@ -43,23 +44,23 @@ def waveform(
     samples: npt.NDArray[np.float32],
     *,
     kept: tuple[float, float] | None = None,
-    contract: Contract = CONTRACT,
+    extractor: SpectralFeatures = SPECTRAL,
 ) -> Chart:
     """Draw the envelope of a recording over time.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (n,)
-        Mono audio at the contract's rate.
+        Mono audio at 16 kHz.
     kept : (float, float), optional
         Start and end in seconds of what the model hears; the rest is shown pale.
-    contract : Contract
-        For the sample rate.
+    extractor : SpectralFeatures
+        What the features are.
     """
     step = max(len(samples) // _POINTS, 1)
     blocks = samples[: len(samples) // step * step].reshape(-1, step)
-    time = np.arange(len(blocks)) * step / contract.sample_rate
-    start, end = kept or (0.0, len(samples) / contract.sample_rate)
+    time = np.arange(len(blocks)) * step / audio.SAMPLING_RATE
+    start, end = kept or (0.0, len(samples) / audio.SAMPLING_RATE)
     table = pd.DataFrame(
         {
             "time": time,
@@ -88,26 +89,24 @@ def waveform(
         )
     )
     title = "Waveform" if kept is None else "Waveform (blue: what the model hears)"
-    said = f"Waveform of {len(samples) / contract.sample_rate:.1f} s"
+    said = f"Waveform of {len(samples) / audio.SAMPLING_RATE:.1f} s"
     if kept is not None:
         said += f"; the model hears {start:.1f} s to {end:.1f} s"
     return sized(alt.layer(bars), title, 150).properties(description=said)
 
 
-def pitch(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+def pitch(samples: npt.NDArray[np.float32], *, extractor: SpectralFeatures = SPECTRAL) -> Chart:
     """Draw the melody of speech: the pitch of each frame that has one.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (n,)
-        Mono audio at the contract's rate.
-    contract : Contract
-        For the frames.
+        Mono audio at 16 kHz.
+    extractor : SpectralFeatures
+        What the features are.
     """
-    from ser.audio import features
-
-    hertz = features.pitch(samples, contract=contract)
-    seconds = np.arange(len(hertz)) * contract.hop_length / contract.sample_rate
+    hertz = extractor.pitch(samples)
+    seconds = np.arange(len(hertz)) * extractor.frame_seconds
     # A number per voiced stretch, so that no line is drawn through silence.
     stretch = np.cumsum(np.isnan(hertz))
     table = pd.DataFrame({"time": seconds, "pitch": hertz.round(1), "stretch": stretch}).dropna()
@@ -118,7 +117,7 @@ def pitch(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) ->
             x=alt.X(
                 "time:Q",
                 title="Time (s)",
-                scale=alt.Scale(domain=[0, len(samples) / contract.sample_rate], nice=False),
+                scale=alt.Scale(domain=[0, len(samples) / audio.SAMPLING_RATE], nice=False),
             ),
             y=alt.Y(
                 "pitch:Q",
@@ -144,18 +143,18 @@ def clip_charts(
     samples: npt.NDArray[np.float32],
     *,
     names: Sequence[str] = _FEW,
-    contract: Contract = CONTRACT,
+    extractor: SpectralFeatures = SPECTRAL,
 ) -> dict[str, Chart]:
     """Draw a recording as people and as the model see it.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (n,)
-        Mono audio at the contract's rate, as `ser.audio.load_audio` returns it.
+        Mono audio at 16 kHz, as `ser.audio.load_audio` returns it.
     names : sequence of str
         Which of `CLIP_CHARTS` to draw; nothing else is computed.
-    contract : Contract
-        Of the model.
+    extractor : SpectralFeatures
+        What the features are.
 
     Returns
     -------
@@ -171,23 +170,23 @@ def clip_charts(
     """
     from ser import audio
 
-    clip = audio.prepare_clip(samples, contract=contract)
+    clip = audio.prepare_clip(samples)
     draw: dict[str, Callable[[], Chart]] = {
-        "waveform": lambda: waveform(samples, kept=(clip.start, clip.end), contract=contract),
-        "pitch": lambda: pitch(clip.samples, contract=contract),
-        "spectrogram": lambda: _spectrogram(clip.samples, contract),
-        "mel": lambda: _mel(clip.samples, contract),
-        "mfcc": lambda: _mfcc(clip.samples, contract),
-        "chroma": lambda: _chroma(clip.samples, contract),
-        "contrast": lambda: _contrast(clip.samples, contract),
-        "channel 1": lambda: channel_1(clip.samples, contract=contract),
-        "channel 2": lambda: channel_2(clip.samples, contract=contract),
+        "waveform": lambda: waveform(samples, kept=(clip.start, clip.end), extractor=extractor),
+        "pitch": lambda: pitch(clip.samples, extractor=extractor),
+        "spectrogram": lambda: _spectrogram(clip.samples, extractor),
+        "mel": lambda: _mel(clip.samples, extractor),
+        "mfcc": lambda: _mfcc(clip.samples, extractor),
+        "chroma": lambda: _chroma(clip.samples, extractor),
+        "contrast": lambda: _contrast(clip.samples, extractor),
+        "channel 1": lambda: channel_1(clip.samples, extractor=extractor),
+        "channel 2": lambda: channel_2(clip.samples, extractor=extractor),
     }
     return {name: draw[name]() for name in names}
 
 
-def _spectrogram(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
-    frequencies, decibels = spectrogram_db(samples, contract=contract)
+def _spectrogram(samples: npt.NDArray[np.float32], extractor: SpectralFeatures) -> Chart:
+    frequencies, decibels = spectrogram_db(samples, extractor=extractor)
     width = frequencies[1]
     return heatmap(
         decibels,
@@ -195,46 +194,45 @@ def _spectrogram(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
         rows="Frequency (Hz)",
         unit="dB",
         row_values=[f"{f:.0f} to {f + width:.0f} Hz" for f in frequencies],
-        ticks={hz / width: _short(hz) for hz in range(0, contract.sample_rate // 2, 1000)},
+        ticks={hz / width: _short(hz) for hz in range(0, audio.SAMPLING_RATE // 2, 1000)},
         domain=(-80.0, 0.0),
-        contract=contract,
+        extractor=extractor,
     )
 
 
-def _mel(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
-    from ser.audio import features
+def _mel(samples: npt.NDArray[np.float32], extractor: SpectralFeatures) -> Chart:
 
     bands = 128
     return _mel_heatmap(
-        features.log_mel(samples, contract=contract, n_mels=bands),
+        extractor.log_mel(samples, n_mels=bands),
         f"Mel-spectrogram, {bands} bands",
-        contract,
+        extractor,
     )
 
 
-def channel_1(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+def channel_1(samples: npt.NDArray[np.float32], *, extractor: SpectralFeatures = SPECTRAL) -> Chart:
     """Draw the first channel of the model's input, in the very numbers that go in."""
-    from ser.audio import features
-
-    first = features.model_input(samples, contract=contract)[:, :, 0]
-    return _mel_heatmap(first, f"Model input 1: {contract.n_mels}-band log-mel", contract)
+    first = extractor.extract(samples)["features"][:, :, 0]
+    return _mel_heatmap(first, f"Model input 1: {extractor.n_mels}-band log-mel", extractor)
 
 
-def _mel_heatmap(decibels: npt.NDArray[np.float32], title: str, contract: Contract) -> Chart:
+def _mel_heatmap(
+    decibels: npt.NDArray[np.float32], title: str, extractor: SpectralFeatures
+) -> Chart:
     return heatmap(
         decibels,
         title=title,
         rows="Mel band (Hz)",
         unit="dB",
         domain=_MEL_DB,
-        contract=contract,
-        **mel_axis(len(decibels), contract),
+        extractor=extractor,
+        **mel_axis(len(decibels), extractor),
     )
 
 
-def mel_axis(bands: int, contract: Contract = CONTRACT) -> dict[str, Any]:
+def mel_axis(bands: int, extractor: SpectralFeatures = SPECTRAL) -> dict[str, Any]:
     """Return the rows' names and the ticks at round frequencies that `heatmap` takes."""
-    centres = _mel_frequencies(bands, contract)
+    centres = _mel_frequencies(bands, extractor)
     places = np.interp(_ROUND_HZ, centres, np.arange(bands) + 0.5)
     return {
         "row_values": [f"band {i + 1}, around {f:.0f} Hz" for i, f in enumerate(centres)],
@@ -246,70 +244,65 @@ def mel_axis(bands: int, contract: Contract = CONTRACT) -> dict[str, Any]:
     }
 
 
-def _mfcc(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
-    from ser.audio import features
+def _mfcc(samples: npt.NDArray[np.float32], extractor: SpectralFeatures) -> Chart:
 
     return heatmap(
-        features.mfcc(samples, contract=contract)[1:],
+        extractor.mfcc(samples)[1:],
         title="MFCCs but the first (the level)",
         rows="Coefficient",
         unit="value",
-        row_values=_group("MFCC", contract)[1:],
-        ticks={n - 1.5: str(n) for n in range(2, contract.n_mfcc + 1, 2)},
+        row_values=_group("MFCC", extractor)[1:],
+        ticks={n - 1.5: str(n) for n in range(2, extractor.n_mfcc + 1, 2)},
         domain=_MFCC,
-        contract=contract,
+        extractor=extractor,
         height=130,
         diverging=True,
     )
 
 
-def _chroma(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
-    from ser.audio import features
+def _chroma(samples: npt.NDArray[np.float32], extractor: SpectralFeatures) -> Chart:
 
-    names = [name.removeprefix("chroma ") for name in _group("chroma", contract)]
+    names = [name.removeprefix("chroma ") for name in _group("chroma", extractor)]
     return heatmap(
-        features.chroma(samples, contract=contract),
+        extractor.chroma(samples),
         title="Chroma",
         rows="Note",
         unit="share",
         row_values=names,
         ticks={i + 0.5: name for i, name in enumerate(names) if "#" not in name},
         domain=(0.0, 1.0),
-        contract=contract,
+        extractor=extractor,
         height=150,
     )
 
 
-def _contrast(samples: npt.NDArray[np.float32], contract: Contract) -> Chart:
-    from ser.audio import features
+def _contrast(samples: npt.NDArray[np.float32], extractor: SpectralFeatures) -> Chart:
 
     # The octaves of librosa's default, from 200 Hz up.
-    edges = [0, *(200 * 2**i for i in range(contract.n_contrast)), contract.sample_rate // 2]
+    edges = [0, *(200 * 2**i for i in range(extractor.n_contrast)), audio.SAMPLING_RATE // 2]
     names = [f"{low} to {high} Hz" for low, high in itertools.pairwise(edges)]
     return heatmap(
-        features.spectral_contrast(samples, contract=contract),
+        extractor.spectral_contrast(samples),
         title="Spectral contrast",
         rows="Octave band (Hz)",
         unit="dB",
         row_values=names,
         ticks={i: _short(hz) for i, hz in enumerate(edges)},
         domain=(0.0, 50.0),
-        contract=contract,
+        extractor=extractor,
         height=130,
     )
 
 
-def channel_2(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT) -> Chart:
+def channel_2(samples: npt.NDArray[np.float32], *, extractor: SpectralFeatures = SPECTRAL) -> Chart:
     """Draw the second channel of the model's input: coloured by row, told in its very numbers.
 
     Its rows have many units, so each is coloured relative to its own mean and spread in the clip.
     """
-    from ser.audio import features
-
-    second = features.model_input(samples, contract=contract)[:, :, 1]
+    second = extractor.extract(samples)["features"][:, :, 1]
     spread = np.maximum(second.std(axis=1, keepdims=True), 1e-6)
-    names = features.row_names(contract)
-    starts = [names.index(_group(kind, contract)[0]) for kind in _KINDS]
+    names = extractor.row_names
+    starts = [names.index(_group(kind, extractor)[0]) for kind in _KINDS]
     middles = [(a + b) / 2 for a, b in itertools.pairwise([*starts, len(names)])]
     return heatmap(
         (second - second.mean(axis=1, keepdims=True)) / spread,
@@ -321,15 +314,14 @@ def channel_2(samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT
         lines=starts[1:],
         domain=_SPREADS,
         shown_values=second,
-        contract=contract,
+        extractor=extractor,
         diverging=True,
     )
 
 
-def _group(kind: str, contract: Contract) -> list[str]:
-    from ser.audio import features
+def _group(kind: str, extractor: SpectralFeatures) -> list[str]:
 
-    return [name for name in features.row_names(contract) if name.startswith(f"{kind} ")]
+    return [name for name in extractor.row_names if name.startswith(f"{kind} ")]
 
 
 def _short(hertz: int) -> str:
@@ -351,7 +343,7 @@ def clip_figure(samples: npt.NDArray[np.float32], *, title: str) -> Chart:
 
 
 def spectrogram_db(
-    samples: npt.NDArray[np.float32], *, contract: Contract = CONTRACT, rows: int = 128
+    samples: npt.NDArray[np.float32], *, extractor: SpectralFeatures = SPECTRAL, rows: int = 128
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return a spectrogram small enough to draw: the mean power of `rows` frequency bands in dB.
 
@@ -362,18 +354,16 @@ def spectrogram_db(
     decibels : ndarray, shape (rows, frames)
         At most 80 dB below the loudest point, which is 0.
     """
-    from ser.audio import features
-
-    power = np.square(features.magnitudes(samples, contract=contract))[:-1]
+    power = np.square(extractor.magnitudes(samples))[:-1]
     power = power.reshape(rows, -1, power.shape[1]).mean(axis=1)
     decibels = 10 * np.log10(np.maximum(power / max(float(power.max()), 1e-20), 1e-8))
-    return np.arange(rows) * contract.sample_rate / 2 / rows, decibels
+    return np.arange(rows) * audio.SAMPLING_RATE / 2 / rows, decibels
 
 
-def _mel_frequencies(bands: int, contract: Contract) -> npt.NDArray[np.float64]:
+def _mel_frequencies(bands: int, extractor: SpectralFeatures) -> npt.NDArray[np.float64]:
     import librosa
 
     # The filters' peaks: edges of the scale at both ends are no bands.
     return np.asarray(
-        librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=contract.sample_rate / 2)[1:-1]
+        librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=audio.SAMPLING_RATE / 2)[1:-1]
     )

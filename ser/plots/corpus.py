@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.audio.config import CONTRACT, Contract
+from ser.audio.features import SPECTRAL, SpectralFeatures
 from ser.labels import EMOTIONS
 from ser.plots.base import TRAINING, Chart, emotion_scale, sized
 from ser.plots.clip import mel_axis
@@ -135,7 +135,7 @@ def average_spectrograms(
     means: npt.NDArray[np.floating],
     counts: Sequence[int] | npt.NDArray[np.integer],
     *,
-    contract: Contract = CONTRACT,
+    extractor: SpectralFeatures = SPECTRAL,
 ) -> dict[str, Chart]:
     """Draw the mean log-mel of each emotion that has clips, all on one scale of colours.
 
@@ -145,7 +145,7 @@ def average_spectrograms(
         In dB, in the order of `ser.labels.EMOTIONS`, see `ser.data.projections.Summary`.
     counts : sequence of int
         Clips of each.
-    contract : Contract
+    extractor : SpectralFeatures
         For the axes.
     """
     there = [i for i, count in enumerate(counts) if count]
@@ -159,9 +159,9 @@ def average_spectrograms(
             rows="Mel band (Hz)",
             unit="dB",
             domain=(round(low), round(high)),
-            contract=contract,
+            extractor=extractor,
             height=150,
-            **mel_axis(len(means[i]), contract),
+            **mel_axis(len(means[i]), extractor),
         )
         for i in there
     }

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.audio.config import CONTRACT, Contract
+from ser.audio.features import SPECTRAL, SpectralFeatures
 from ser.plots.base import AXIS, Chart, sized
 
 
@@ -26,7 +26,7 @@ def heatmap(
     lines: Sequence[float] = (),
     domain: tuple[float, float] | None = None,
     shown_values: npt.NDArray[np.floating] | None = None,
-    contract: Contract = CONTRACT,
+    extractor: SpectralFeatures = SPECTRAL,
     height: int = 180,
     diverging: bool = False,
 ) -> Chart:
@@ -50,8 +50,8 @@ def heatmap(
         default the smallest and the largest value.
     shown_values : ndarray, shape (rows, frames), optional
         What the tooltip says, if not the values that are coloured.
-    contract : Contract
-        For the step between frames.
+    extractor : SpectralFeatures
+        What the features are.
     height : int
         In pixels.
     diverging : bool
@@ -61,7 +61,7 @@ def heatmap(
     names = [str(name) for name in (row_values or range(1, len(matrix) + 1))]
     if ticks is None:
         ticks = {i + 0.5: names[i] for i in range(0, len(names), max(len(names) // 8, 1))}
-    step = contract.hop_length / contract.sample_rate
+    step = extractor.frame_seconds
     cells = _cells(_cell_table(matrix, names, shown_values), step)
     cells = cells.encode(
         y=_row_axis(rows, len(names), ticks),
@@ -180,7 +180,7 @@ def heatmap_table(chart: Any) -> pd.DataFrame:
     Parameters
     ----------
     chart : chart
-        As `heatmap` draws it with the contract's frames.
+        As `heatmap` draws it with the frames of `SPECTRAL`.
     """
     # Altair moves data that all layers share to the whole.
     parts = [chart, *chart.layer]
@@ -188,6 +188,6 @@ def heatmap_table(chart: Any) -> pd.DataFrame:
     value = "shown_values" if "shown_values" in cells else "value"
     table = cells.pivot(index="frame", columns="name", values=value)
     table.columns = table.columns.astype(str)
-    step = CONTRACT.hop_length / CONTRACT.sample_rate
+    step = SPECTRAL.frame_seconds
     table.insert(0, "time (s)", (table.index * step).to_numpy().round(2))
     return table.reset_index(drop=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.audio.config import CONTRACT
 from ser.errors import RunError, Stopped
 from ser.evaluation import metrics, report
+from ser.labels import EMOTIONS
 from ser.models.recognizer import SURE
 from ser.training import pipeline
 from ser.training.pipeline import TrainingConfig
@@ -98,7 +98,7 @@ def cross_validate(
         "mean": {k: float(np.mean([f[k] for f in figures])) for k in _FIGURES[1:]},
         "std": {k: float(np.std([f[k] for f in figures], ddof=1)) for k in _FIGURES[1:]},
         "n_uncertain": int((pooled["verdict"] != SURE).sum()),
-        **metrics.evaluate(pooled, CONTRACT.labels),
+        **metrics.evaluate(pooled, EMOTIONS),
         "predictions": report.to_rows(pooled),
     }
     write_json(folder / "report.json", summary, indent=None)

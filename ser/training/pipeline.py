@@ -23,15 +23,18 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from ser import __version__
-from ser.audio.config import CONTRACT
+from ser.audio.features import SPECTRAL
 from ser.data import corpora, feature_cache, splits
 from ser.data.feature_cache import Features
 from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.evaluation import metrics, report
+from ser.labels import EMOTIONS
 from ser.models import bundle
 from ser.models.embedding import Embedding, fit_embedding
+from ser.models.inference import averaged, calibrated, network_function, softmax
+from ser.models.manifest import TrainingClips
 from ser.models.networks import ModelConfig, build_cnn_lstm, members_of, with_activations
-from ser.models.recognizer import Recognizer, calibrated, network_function, shifted, softmax
+from ser.models.recognizer import Recognizer
 from ser.training.runs import Run
 from ser.utils.files import atomic_path, read_json, write_json
 
@@ -325,15 +328,15 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
         seed=config.seed,
         n_jobs=n_jobs,
         progress=progress,
-    )
+    )["features"]
     held_out = feature_cache.compute_features(
         clips["path"].iloc[split.validation].tolist(),
         copies=config.copies if config.refit else 0,
         seed=config.seed,
         n_jobs=n_jobs,
         progress=progress,
-    )
-    codes = {label: i for i, label in enumerate(CONTRACT.labels)}
+    )["features"]
+    codes = {label: i for i, label in enumerate(EMOTIONS)}
     y_true = clips["emotion"].map(codes).to_numpy()
     y_validation = y_true[split.validation]
     sounds = feature_cache.nonspeech_features(
@@ -342,8 +345,8 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
         seed=config.seed,
         n_jobs=n_jobs,
         progress=progress,
-    )
-    one_hot = np.eye(len(CONTRACT.labels), dtype=np.float32)
+    )["features"]
+    one_hot = np.eye(len(EMOTIONS), dtype=np.float32)
     # Where nobody speaks, no emotion is any likelier than the others.
     nothing = np.full((len(sounds.clean), len(one_hot)), 1 / len(one_hot), np.float32)
     speakers = clips["speaker"].to_numpy(str)
@@ -390,10 +393,9 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
             "refit": config.refit,
             "n_test": len(split.test),
         },
-        training_clips={
-            "ids": sorted(set(learned["clip_id"]) - {""}),
-            "audio": sorted(set(learned["audio"])),
-        },
+        training_clips=TrainingClips(
+            ids=sorted(set(learned["clip_id"]) - {""}), audio=sorted(set(learned["audio"]))
+        ),
         versions=environment()["versions"],
     )
 
@@ -545,7 +547,7 @@ def fit(
         loss, accuracy = np.sum(figures, axis=0)[:2] / max(np.sum(figures, axis=0)[2], 1)
         record = {"epoch": epoch + 1, "loss": float(loss), "accuracy": float(accuracy)}
         if validation is not None:
-            probabilities = softmax(watch(validation)[0])
+            probabilities = softmax(watch({"features": validation})[0])
             chosen = probabilities[np.arange(len(probabilities)), y_validation]
             right = probabilities.argmax(axis=1) == y_validation
             record["val_loss"] = float(-np.log(np.maximum(chosen, 1e-12)).mean())
@@ -598,15 +600,15 @@ def place(
         Of the validation clips.
     """
     network = network_function(with_activations(model))
-    logits, activations = shifted(network, validation)
-    copies = training.copies[:, :1].reshape(-1, *CONTRACT.input_shape).astype(np.float32)
+    logits, activations = averaged(network, SPECTRAL, {"features": validation})
+    copies = training.copies[:, :1].reshape(-1, *training.clean.shape[1:]).astype(np.float32)
     embedding = fit_embedding(
-        network(training.clean)[1],
+        network({"features": training.clean})[1],
         y_true,
         speakers,
-        copies=network(copies)[1],
+        copies=network({"features": copies})[1],
         validation=activations,
-        count=len(CONTRACT.labels),
+        count=len(EMOTIONS),
     )
     return embedding, logits, embedding.distances(embedding.transform(activations))
 

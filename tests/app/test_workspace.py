@@ -18,6 +18,13 @@ def test_a_new_app_answers_with_the_shipped_model(home):
     assert not home.exists()  # looking leaves nothing behind
 
 
+def test_a_checkout_keeps_everything_in_its_own_folders(monkeypatch, home):
+    assert workspace.folder() == home
+    monkeypatch.delenv("SER_HOME")
+    assert workspace.folder() == assets.ROOT / "runs"
+    assert workspace.data() == assets.ROOT / "data"
+
+
 def test_the_chosen_model_is_kept_until_it_is_gone(home, finished_run, tmp_path):
     moved = tmp_path / "moved"
     finished_run.folder.rename(moved)

@@ -53,7 +53,7 @@ def test_the_original_is_left_alone(speech, name):
 
 @pytest.mark.parametrize("seconds", [0.032, 0.1, 1.0, 3.0, 6.0])
 @pytest.mark.filterwarnings("ignore:n_fft=1024 is too large")
-def test_copies_keep_the_contract(seconds):
+def test_copies_are_clips(seconds):
     sound = (rng(9).normal(0, 0.2, round(seconds * RATE))).astype(np.float32)
     for seed in range(12):
         copy = augmentation.augment(sound, rng(seed))

@@ -21,7 +21,7 @@ def summary(clips):
 
 
 def test_a_clip_is_summed_up_by_mean_and_spread_of_its_rows(clips, summary):
-    inputs = feature_cache.compute_features(clips["path"][:1].tolist()).clean[0]
+    inputs = feature_cache.compute_features(clips["path"][:1].tolist())["features"].clean[0]
     rows = np.concatenate([inputs[:, :, 0], inputs[:, :, 1]])
     assert summary.statistics.shape == (len(clips), 128)
     np.testing.assert_allclose(summary.statistics[0, :64], rows.mean(axis=1), rtol=1e-5, atol=1e-4)
@@ -29,7 +29,9 @@ def test_a_clip_is_summed_up_by_mean_and_spread_of_its_rows(clips, summary):
 
 
 def test_the_mean_of_an_emotion_is_that_of_its_clips_and_of_no_others(clips, summary):
-    inputs = feature_cache.compute_features(clips["path"].tolist(), n_jobs=1).clean[..., 0]
+    inputs = feature_cache.compute_features(clips["path"].tolist(), n_jobs=1)["features"].clean[
+        ..., 0
+    ]
     for i, emotion in enumerate(EMOTIONS):
         own = (clips["emotion"] == emotion).to_numpy()
         assert summary.counts[i] == own.sum()

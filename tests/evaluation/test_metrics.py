@@ -17,7 +17,7 @@ from ser.evaluation.metrics import (
     wilson_interval,
 )
 from ser.labels import EMOTIONS
-from ser.models.recognizer import softmax
+from ser.models.inference import softmax
 
 
 def table(counts, *, seed=0, wrong=0.3, never=()):

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from ser.assets import SHIPPED_MODEL
 from ser.data import corpora
 from ser.errors import DataError, ReportError
 from ser.evaluation import report
@@ -144,7 +145,7 @@ def test_predictions_of_a_stranger_are_checked(samples_report, tmp_path, column,
 
 def test_every_published_report_is_accepted():
     project = tiny.SAMPLES.parent.parent
-    files = [project / "models" / "ravdess" / "report.json", *project.glob("reports/*.json")]
+    files = [SHIPPED_MODEL / "report.json", *project.glob("reports/*.json")]
     for file in files:
         assert report.load_report(file)["n_test"] > 0
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import chi2_contingency
 from sklearn.metrics import classification_report
 
+from ser.assets import SHIPPED_MODEL
 from ser.evaluation import report, tables
 from tests.tiny import SAMPLES
 
@@ -13,7 +14,7 @@ PROJECT = SAMPLES.parent.parent
 
 @pytest.fixture(scope="module")
 def figures():
-    return json.loads((PROJECT / "models" / "ravdess" / "report.json").read_text())
+    return json.loads((SHIPPED_MODEL / "report.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ser import audio
-from ser.audio import features
+from ser.audio.features import SPECTRAL
 from ser.models.explanation import explain
 from ser.models.recognizer import Recognizer
 from tests.tiny import SAMPLES
@@ -38,13 +38,17 @@ def test_a_model_that_looks_at_one_place_is_explained_by_it(recognizer, finished
     angry = looking.labels.index("angry")
 
     def logits(inputs):
+        inputs = inputs["features"]
         result = np.zeros((len(inputs), 8), np.float32)
         evidence = np.abs(inputs[:, 1, 31:62, 1] - looking.feature_means[1, 0, 1]).mean(axis=1)
         result[:, angry] = 1 + 0.01 * evidence
         return result
 
     activations = looking.embedding.mean
-    looking.network = lambda inputs: (logits(inputs), np.tile(activations, (len(inputs), 1)))
+    looking._network = lambda inputs: (
+        logits(inputs),
+        np.tile(activations, (len(inputs["features"]), 1)),
+    )
     why = explain(looking, audio.load_audio(CLIPS[0]))
     assert why.emotion == "angry"
     rows = why.rows.set_index("name")["effect"]
@@ -60,15 +64,12 @@ def test_silence_is_refused(recognizer):
         explain(recognizer, np.zeros(48_000, np.float32))
 
 
-def test_the_usual_input_is_the_mean_of_the_training_clips(recognizer, finished_run):
+def test_what_is_hidden_becomes_the_mean_of_the_training_clips(recognizer, finished_run):
     import json
 
     split = json.loads((finished_run.folder / "split.json").read_text())
     folder = finished_run.read_config()["data"]
-    inputs = [
-        features.model_input(audio.prepare_clip(audio.load_audio(f"{folder}/{name}")).samples)
-        for name in split["train"]
-    ]
+    inputs = [SPECTRAL(audio.load_audio(f"{folder}/{name}"))["features"] for name in split["train"]]
     # Non-speech has a share of an eighth in it.
     distance = np.abs(recognizer.feature_means[:, 0] - np.mean(inputs, axis=(0, 2)))
     assert (distance < np.std(inputs, axis=(0, 2))).all()

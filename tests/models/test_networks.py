@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from ser.audio.config import CONTRACT
+from ser.audio.features import SPECTRAL
 from ser.errors import BundleError
 from ser.models.networks import ModelConfig, build_cnn_lstm, members_of, with_activations
 from ser.training.pipeline import PRESETS
@@ -11,7 +11,7 @@ from ser.training.pipeline import PRESETS
 @pytest.fixture(scope="module")
 def inputs():
     rng = np.random.default_rng(0)
-    return rng.normal(5, 3, (12, *CONTRACT.input_shape)).astype(np.float32)
+    return rng.normal(5, 3, (12, *SPECTRAL.shapes["features"])).astype(np.float32)
 
 
 def test_maps_features_to_one_logit_per_label(inputs):
@@ -58,7 +58,9 @@ def test_activations_are_the_means_of_the_blocks_in_their_order(inputs, members,
 
 
 def test_a_model_of_other_make_has_no_activations():
-    rows = keras.Sequential([keras.Input(CONTRACT.input_shape), keras.layers.Flatten(name="rows")])
+    rows = keras.Sequential(
+        [keras.Input(SPECTRAL.shapes["features"]), keras.layers.Flatten(name="rows")]
+    )
     with pytest.raises(BundleError, match="not built as the models of this project"):
         with_activations(rows)
     member = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(8)], name="member_1")
@@ -103,7 +105,7 @@ def test_functionals_describe_the_whole_clip(inputs):
     member = members_of(build_cnn_lstm(config))[0]
     found = keras.Model(member.input, member.get_layer("functionals").output)
     mean, deviation, most, fall, rise, slow = np.split(np.asarray(found(inputs)), 6, axis=1)
-    rows = inputs.transpose(0, 2, 1, 3).reshape(len(inputs), CONTRACT.frames, -1)
+    rows = inputs.transpose(0, 2, 1, 3).reshape(len(inputs), SPECTRAL.frames, -1)
     spread = np.abs(rows - rows.mean(axis=1, keepdims=True)).mean(axis=1)
     np.testing.assert_allclose(mean, rows.mean(axis=1), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(deviation, spread / 2, rtol=1e-3, atol=1e-4)

@@ -1,17 +1,17 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from ser import audio
-from ser.audio import features
-from ser.audio.config import CONTRACT
+from ser.audio.features import SPECTRAL
+from ser.labels import EMOTIONS
 from ser.models.bundle import load_bundle
-from ser.models.recognizer import Recognizer, softmax
+from ser.models.inference import softmax
+from ser.models.recognizer import REFUSED, Recognizer
 from tests.tiny import SAMPLES
 
-COLUMNS = ["file", "start", "end", "emotion", "verdict", "reason", "distance", *CONTRACT.labels]
+COLUMNS = ["file", "start", "end", "emotion", "verdict", "reason", "distance", *EMOTIONS]
 CLIPS = sorted(SAMPLES.rglob("*.flac"))
 
 
@@ -38,24 +38,24 @@ def test_one_clip_gets_one_row_of_probabilities(recognizer):
     row = table.iloc[0]
     assert row["file"] == str(CLIPS[0])
     assert 0 < row["start"] < row["end"] < 3.5
-    assert row[list(CONTRACT.labels)].sum() == pytest.approx(1)
-    assert row["emotion"] == max(CONTRACT.labels, key=lambda label: row[label])
+    assert row[list(EMOTIONS)].sum() == pytest.approx(1)
+    assert row["emotion"] == max(EMOTIONS, key=lambda label: row[label])
 
 
 def test_the_answer_is_that_of_the_model_at_its_temperature(recognizer, finished_run):
     model, manifest = load_bundle(finished_run.folder)
     clip = audio.prepare_clip(audio.load_audio(CLIPS[3]))
-    inputs = features.model_input(clip.samples)
+    inputs = SPECTRAL.extract(clip.samples)["features"]
     # The mean over the clip as it is and moved a little to both sides.
     logits = [np.asarray(model(np.roll(inputs, by, axis=1)[None])) for by in (-4, -2, 0, 2, 4)]
     far = max(recognizer.predict(CLIPS[3])["distance"].iloc[0], 1.0)
     expected = softmax(np.mean(logits, axis=0) / manifest.temperature / far**3)[0]
-    answer = recognizer.predict(CLIPS[3]).iloc[0][list(CONTRACT.labels)].to_numpy(float)
+    answer = recognizer.predict(CLIPS[3]).iloc[0][list(EMOTIONS)].to_numpy(float)
     np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
 def test_path_and_bytes_give_the_same_answer(recognizer):
-    labels = list(CONTRACT.labels)
+    labels = list(EMOTIONS)
     from_path = recognizer.predict(CLIPS[0])
     from_bytes = recognizer.predict(CLIPS[0].read_bytes(), name="upload.flac")
     assert from_bytes["file"].iloc[0] == "upload.flac"
@@ -63,7 +63,7 @@ def test_path_and_bytes_give_the_same_answer(recognizer):
 
 
 def test_the_answer_does_not_depend_on_the_level(recognizer, tmp_path):
-    labels = list(CONTRACT.labels)
+    labels = list(EMOTIONS)
     samples = audio.load_audio(CLIPS[5])
     answers = []
     for gain in (0.05, 1.0, 3.0):
@@ -74,9 +74,9 @@ def test_the_answer_does_not_depend_on_the_level(recognizer, tmp_path):
 
 
 def test_many_clips_get_the_answers_they_get_alone(recognizer):
-    labels = list(CONTRACT.labels)
-    table, refused = recognizer.predict_files(CLIPS[:5], n_jobs=1)
-    assert len(refused) == 0
+    labels = list(EMOTIONS)
+    table = recognizer.predict_files(CLIPS[:5], n_jobs=1)
+    assert REFUSED not in set(table["verdict"])
     assert table["file"].tolist() == [str(clip) for clip in CLIPS[:5]]
     alone = np.concatenate([recognizer.predict(clip)[labels].to_numpy() for clip in CLIPS[:5]])
     np.testing.assert_allclose(table[labels], alone, atol=1e-5)
@@ -84,18 +84,61 @@ def test_many_clips_get_the_answers_they_get_alone(recognizer):
 
 def test_a_bad_clip_does_not_cost_the_others_their_answers(recognizer, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
-    table, refused = recognizer.predict_files([CLIPS[0], tmp_path / "bad.wav", CLIPS[1]], n_jobs=1)
-    assert table["file"].tolist() == [str(CLIPS[0]), str(CLIPS[1])]
-    assert refused["path"].tolist() == [str(tmp_path / "bad.wav")]
-    assert "bad.wav" in refused["reason"].iloc[0]
+    files = [CLIPS[0], tmp_path / "bad.wav", CLIPS[1]]
+    table = recognizer.predict_files(files, n_jobs=1)
+    assert table["file"].tolist() == [str(file) for file in files]
+    assert (table["verdict"] == REFUSED).tolist() == [False, True, False]
+    bad = table.iloc[1]
+    assert "bad.wav" in bad["reason"] and bad["emotion"] is None
+    assert bad[["start", "end", "distance", *EMOTIONS]].isna().all()
+    np.testing.assert_allclose(
+        table[list(EMOTIONS)].iloc[2].astype(float),
+        recognizer.predict(CLIPS[1])[list(EMOTIONS)].iloc[0].astype(float),
+        atol=1e-5,
+    )
 
 
-def test_nothing_but_bad_clips_gives_an_empty_table(recognizer, tmp_path):
+def test_nothing_but_bad_clips_gives_a_table_all_the_same(recognizer, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
-    table, refused = recognizer.predict_files([tmp_path / "bad.wav"], n_jobs=1)
-    assert len(table) == 0
+    table = recognizer.predict_files([tmp_path / "bad.wav"], n_jobs=1)
     assert list(table.columns) == COLUMNS
-    assert len(refused) == 1
+    assert table["verdict"].tolist() == [REFUSED]
+    assert list(recognizer.predict_files([]).columns) == COLUMNS
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050, 48_000])
+def test_samples_are_answered_as_the_file_they_came_from(recognizer, rate, tmp_path):
+    labels = list(EMOTIONS)
+    samples = soxr.resample(audio.load_audio(CLIPS[7]), 16_000, rate)
+    stereo = np.stack([samples, samples])
+    soundfile.write(tmp_path / "clip.wav", stereo.T, rate, subtype="FLOAT")
+    expected = recognizer.predict(tmp_path / "clip.wav")
+    for given in (samples, stereo, stereo.astype(np.float64)):
+        found = recognizer.predict(given, sampling_rate=rate)
+        assert found["file"].iloc[0] == "recording"
+        np.testing.assert_allclose(found[labels], expected[labels], atol=1e-4)
+    with (tmp_path / "clip.wav").open("rb") as file:
+        np.testing.assert_array_equal(recognizer.predict(file)[labels], expected[labels])
+
+
+def test_samples_need_their_rate(recognizer):
+    samples = audio.load_audio(CLIPS[0])
+    with pytest.raises(TypeError, match="sampling_rate=44_100"):
+        recognizer.predict(samples)
+    with pytest.raises(TypeError, match="a file says its rate itself"):
+        recognizer.predict(CLIPS[0], sampling_rate=16_000)
+    with pytest.raises(TypeError, match="positive number of Hz, not -1"):
+        recognizer.predict(samples, sampling_rate=-1)
+    with pytest.raises(TypeError, match="divide 16-bit integers by 32768"):
+        recognizer.predict((samples * 32767).astype(np.int16), sampling_rate=16_000)
+    with pytest.raises(ValueError, match=r"\(n,\) or \(channels, n\), not \(48000, 2\)"):
+        recognizer.predict(np.zeros((48_000, 2), np.float32), sampling_rate=16_000)
+    with pytest.raises(audio.NotFiniteAudioError):
+        recognizer.predict(np.full(48_000, np.nan, np.float32), sampling_rate=16_000)
+    with pytest.raises(audio.TooShortAudioError):
+        recognizer.predict(samples[:800], sampling_rate=16_000)
+    with pytest.raises(audio.EmptyAudioError):
+        recognizer.predict(samples[:0], sampling_rate=16_000)
 
 
 def test_a_timeline_covers_a_long_recording_in_overlapping_windows(recognizer, tmp_path):
@@ -106,7 +149,7 @@ def test_a_timeline_covers_a_long_recording_in_overlapping_windows(recognizer, t
     np.testing.assert_allclose(np.diff(table["start"])[:-1], 1.0)
     assert table["start"].iloc[0] == 0
     assert table["end"].iloc[-1] == pytest.approx(seconds)
-    np.testing.assert_allclose(table[list(CONTRACT.labels)].sum(axis=1), 1)
+    np.testing.assert_allclose(table[list(EMOTIONS)].sum(axis=1), 1)
 
 
 def test_pauses_of_a_timeline_have_no_emotion(recognizer, tmp_path):
@@ -116,9 +159,9 @@ def test_pauses_of_a_timeline_have_no_emotion(recognizer, tmp_path):
     assert pause.sum() >= 3
     assert table.loc[pause, "emotion"].isna().all()
     assert (table.loc[pause, "verdict"] == "no speech").all()
-    assert table.loc[pause, list(CONTRACT.labels)].isna().all(axis=None)
-    assert table["emotion"].iloc[0] in CONTRACT.labels
-    assert table["emotion"].iloc[-1] in CONTRACT.labels
+    assert table.loc[pause, list(EMOTIONS)].isna().all(axis=None)
+    assert table["emotion"].iloc[0] in EMOTIONS
+    assert table["emotion"].iloc[-1] in EMOTIONS
 
 
 def test_a_short_recording_has_a_timeline_of_one_window(recognizer):
@@ -137,9 +180,9 @@ def test_silence_is_refused(recognizer, tmp_path):
 
 def test_an_answer_below_the_least_confidence_is_uncertain_and_says_why(recognizer, finished_run):
     shy = Recognizer.load(finished_run.folder)
-    confidence = recognizer.predict(CLIPS[0])[list(CONTRACT.labels)].max(axis=1).iloc[0]
+    confidence = recognizer.predict(CLIPS[0])[list(EMOTIONS)].max(axis=1).iloc[0]
     for least, verdict in ((confidence - 0.01, "sure"), (confidence + 0.01, "uncertain")):
-        shy.manifest = replace(recognizer.manifest, min_confidence=least)
+        shy.manifest = recognizer.manifest.model_copy(update={"min_confidence": least})
         row = shy.predict(CLIPS[0]).iloc[0]
         assert row["verdict"] == verdict
         assert row["emotion"] == recognizer.predict(CLIPS[0])["emotion"].iloc[0]
@@ -153,13 +196,13 @@ def test_what_is_unlike_training_is_less_sure_and_said_to_be(recognizer, finishe
     strange = recognizer.predict(tmp_path / "noise.wav").iloc[0]
     assert heard["distance"] < 1 < strange["distance"]
     clip = audio.prepare_clip(audio.load_audio(tmp_path / "noise.wav"))
-    inputs = features.model_input(clip.samples)[None]
+    inputs = SPECTRAL.batch([SPECTRAL.extract(clip.samples)])
     logits, embeddings = recognizer.logits_and_embeddings(inputs)
     alone = softmax(logits / recognizer.manifest.temperature).max()
-    assert strange[list(CONTRACT.labels)].max() < alone
+    assert strange[list(EMOTIONS)].max() < alone
     np.testing.assert_allclose(strange["distance"], recognizer.embedding.distances(embeddings))
     shy = Recognizer.load(finished_run.folder)
-    shy.manifest = replace(shy.manifest, min_confidence=0.99)
+    shy.manifest = shy.manifest.model_copy(update={"min_confidence": 0.99})
     reason = "unlike anything this model was trained on"
     assert reason in shy.predict(tmp_path / "noise.wav")["reason"].iloc[0]
     assert reason not in shy.predict(CLIPS[0])["reason"].iloc[0]

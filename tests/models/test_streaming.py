@@ -49,12 +49,12 @@ def hear(recognizer, samples):
 def test_what_a_browser_sends_gets_the_answer_of_the_file(recognizer):
     samples = audio.load_audio(CLIP)[: 3 * 16_000]
     stream = hear(recognizer, samples)
-    with_files = recognizer.predict(stream._recent[-48_000:]).iloc[0]
+    with_files = recognizer.predict(stream._recent[-48_000:], sampling_rate=16_000).iloc[0]
     last = stream.answers().iloc[-1]
     for label in recognizer.labels:
         assert last[label] == pytest.approx(with_files[label], abs=1e-9)
     assert last["end"] == pytest.approx(stream.signal().seconds)
-    original = recognizer.predict(samples).iloc[0]
+    original = recognizer.predict(samples, sampling_rate=16_000).iloc[0]
     assert last["emotion"] == original["emotion"]
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_heard_after_stop_and_no_thread_stays(recognizer):
 
 def test_a_failure_is_told(recognizer):
     class Broken(Recognizer):
-        def predict(self, source, *, name=None):
+        def predict(self, source, *, sampling_rate=None, name=None):
             raise RuntimeError("the network is upside down")
 
     broken = Broken.__new__(Broken)

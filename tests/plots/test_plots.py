@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from ser import audio, plots
-from ser.audio import features
-from ser.audio.config import CONTRACT
+from ser.audio.features import SPECTRAL
 from ser.errors import OutputError
 from ser.labels import COLORS, EMOTIONS
 from ser.plots.clip import CLIP_CHARTS, pitch
@@ -105,7 +104,7 @@ def test_the_second_channel_names_its_groups_and_tells_the_very_values(recording
     clip = audio.prepare_clip(recording)
     shown_values = plots.heatmap_table(chart).drop(columns="time (s)").to_numpy().T
     np.testing.assert_allclose(
-        shown_values, features.model_input(clip.samples)[:, :, 1], atol=0.006
+        shown_values, SPECTRAL.extract(clip.samples)["features"][:, :, 1], atol=0.006
     )
 
 
@@ -227,15 +226,15 @@ def test_a_timeline_stacks_each_window_to_one_and_leaves_pauses_out():
             "verdict": ["sure", "no speech", "uncertain"],
         }
     )
-    for label in CONTRACT.labels:
+    for label in EMOTIONS:
         table[label] = [1 / 8, np.nan, 1 / 8]
-    spec = plots.timeline(table, CONTRACT.labels, hop=1.0).to_dict()
+    spec = plots.timeline(table, EMOTIONS, hop=1.0).to_dict()
     (rows,) = spec["datasets"].values()
     for start in (0.0, 2.0):
         window = [row for row in rows if row["start"] == start]
-        assert [row["emotion"] for row in window] == list(CONTRACT.labels)
+        assert [row["emotion"] for row in window] == list(EMOTIONS)
         assert window[0]["bottom"] == 0 and window[-1]["top"] == 1
         assert {(row["left"], row["right"]) for row in window} == {(start + 1.0, start + 2.0)}
-    assert len(rows) == 2 * len(CONTRACT.labels)
+    assert len(rows) == 2 * len(EMOTIONS)
     assert titles(spec) == ["Time (s)", "Probability"]
     assert spec["encoding"]["x"]["scale"]["domain"] == [0, 5]

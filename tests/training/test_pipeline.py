@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from ser.app import history
-from ser.audio.config import CONTRACT
+from ser.audio.features import SPECTRAL
 from ser.data.feature_cache import Features, compute_features
 from ser.errors import DataError, RunError, Stopped
 from ser.evaluation.report import predictions_of
+from ser.labels import EMOTIONS
 from ser.models.bundle import read_manifest
 from ser.models.recognizer import Recognizer, softmax
 from ser.training import pipeline
@@ -92,10 +93,10 @@ def test_every_epoch_is_on_record(finished_run):
 def test_the_manifest_lists_what_was_heard_and_no_test_clip(finished_run):
     manifest = read_manifest(finished_run.folder)
     split = json.loads((finished_run.folder / "split.json").read_text())
-    heard = {clip.removeprefix("ravdess-style:") for clip in manifest.training_clips["ids"]}
+    heard = {clip.removeprefix("ravdess-style:") for clip in manifest.training_clips.ids}
     assert heard == {name.removesuffix(".flac") for name in split["train"] + split["validation"]}
     assert not heard & {name.removesuffix(".flac") for name in split["test"]}
-    assert len(manifest.training_clips["audio"]) == len(heard)
+    assert len(manifest.training_clips.audio) == len(heard)
 
 
 def test_the_report_is_about_the_test_clips(finished_run):
@@ -158,7 +159,7 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     split = json.loads((run.folder / "split.json").read_text())
     for part, arrays in seen.items():
         paths = [str(corpus / name) for name in split[part]]
-        again = compute_features(paths, n_jobs=1).clean
+        again = compute_features(paths, n_jobs=1)["features"].clean
         # Not to the last bit: sums are taken in another order where other threads are busy.
         np.testing.assert_allclose(arrays, again, rtol=1e-5, atol=1e-4)
 
@@ -178,7 +179,7 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
     split = json.loads((run.folder / "split.json").read_text())
     paths = [str(corpus / name) for name in split["train"] + split["validation"]]
     np.testing.assert_allclose(
-        given[1], compute_features(paths, n_jobs=1).clean, rtol=1e-5, atol=1e-4
+        given[1], compute_features(paths, n_jobs=1)["features"].clean, rtol=1e-5, atol=1e-4
     )
     assert len(given[0]) == len(split["train"])
     (epochs, report), (other_epochs, other) = figures(run), figures(finished_run)
@@ -391,7 +392,7 @@ def test_a_configuration_of_another_version_is_refused():
 
 
 def test_an_epoch_draws_clips_and_copies_alike():
-    shape = CONTRACT.input_shape
+    shape = SPECTRAL.shapes["features"]
     clean = np.zeros((50, *shape), np.float32)
     copies = np.ones((50, 4, *shape), np.float16) * np.arange(1, 5)[None, :, None, None, None]
     inputs = Features(clean, copies.astype(np.float16))
@@ -421,10 +422,10 @@ def test_members_learn_from_clips_of_their_own():
 def test_balanced_training_prefers_no_emotion(tmp_path, balanced, expected):
     """Where the clips tell nothing, how many there are of each emotion is all there is to learn."""
     silent = Features(
-        np.zeros((64, *CONTRACT.input_shape), np.float32),
-        np.zeros((64, 1, *CONTRACT.input_shape), np.float16),
+        np.zeros((64, *SPECTRAL.shapes["features"]), np.float32),
+        np.zeros((64, 1, *SPECTRAL.shapes["features"]), np.float16),
     )
-    y_true = np.where(np.arange(64) % 4 == 0, CONTRACT.labels.index("sad"), 0)
+    y_true = np.where(np.arange(64) % 4 == 0, EMOTIONS.index("sad"), 0)
     config = tiny_config(
         Path("unused"),
         balanced=balanced,
@@ -444,4 +445,4 @@ def test_balanced_training_prefers_no_emotion(tmp_path, balanced, expected):
     )
     probabilities = softmax(model.predict(silent.clean[:1], verbose=0))[0]
     assert probabilities[0] == pytest.approx(expected, abs=0.05)
-    assert probabilities[CONTRACT.labels.index("sad")] == pytest.approx(1 - expected, abs=0.05)
+    assert probabilities[EMOTIONS.index("sad")] == pytest.approx(1 - expected, abs=0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import streamlit as st
@@ -87,7 +86,7 @@ def show() -> None:
 
     st.subheader("Recordings at hand")
     names = ["the built-in samples (120 synthetic clips)"]
-    names += [os.path.relpath(path, assets.ROOT) for path in workspace.corpora()]
+    names += [layout.display_path(path) for path in workspace.corpora()]
     st.write(", ".join(names) + ".")
     if len(names) == 1:
         st.caption(

@@ -1,4 +1,4 @@
-"""Record, import and keep one's own takes, and let a model learn them."""
+"""Record, import and keep one's own recordings, and adapt a model to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show() -> None:
         if mine is not None:
             part = st.segmented_control(
                 "What to do",
-                ["Record", "Import", "Takes", "Learn"],
+                ["Record", "Import", "Recordings", "Learn"],
                 default="Record",
                 required=True,
                 key="part",
@@ -29,7 +29,7 @@ def show() -> None:
                 recording.show_recording(mine)
             elif part == "Import":
                 recording.show_import(mine)
-            elif part == "Takes":
+            elif part == "Recordings":
                 recording.show_recordings(mine)
             else:
                 adaptation.show_learning(mine)

@@ -11,7 +11,7 @@ import streamlit as st
 from ser import plots
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, resources
-from ser.audio import Samples, level_dbfs, load_audio
+from ser.audio import CLIP_SECONDS, SAMPLING_RATE, Samples, level_dbfs, load_audio
 from ser.errors import SerError
 
 if TYPE_CHECKING:
@@ -38,11 +38,13 @@ def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -
     """
     what = (hashlib.sha256(data).hexdigest(), model.manifest.model_sha256)
     with st.spinner("Listening …"):
-        recording = _kept("recording", what, lambda: _decode(data, model))
-        row = _kept("answer", what, lambda: model.predict(recording, name=name)).iloc[0]
-    seconds = len(recording) / model.contract.sample_rate
+        recording = _kept("recording", what, lambda: load_audio(data))
+        row = _kept(
+            "answer", what, lambda: model.predict(recording, sampling_rate=SAMPLING_RATE, name=name)
+        ).iloc[0]
+    seconds = len(recording) / SAMPLING_RATE
     _verdict(row, model, truth, seconds)
-    if seconds > model.contract.clip_seconds + 1:
+    if seconds > CLIP_SECONDS + 1:
         _over_time(data, name, recording, model, what)
     why = st.expander("Why", icon=":material/lightbulb:", key="why", on_change="rerun")
     if why.open:  # only then: it asks the model a hundred times
@@ -153,7 +155,7 @@ def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, wh
         "One bar per second, each about the 3 s around it; gaps are pauses, pale bars are "
         "uncertain. Click on a bar to hear those 3 s."
     )
-    seconds = len(recording) / model.contract.sample_rate
+    seconds = len(recording) / SAMPLING_RATE
 
     def ask() -> pd.DataFrame:
         bar = st.progress(0.0, f"Listening to all {seconds:.0f} s …")
@@ -161,12 +163,12 @@ def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, wh
         def progress(_: str, done: int, total: int) -> None:
             bar.progress(done / total, f"{done} of {total} seconds heard")
 
-        table = model.timeline(recording, name=name, progress=progress)
+        table = model.timeline(recording, sampling_rate=SAMPLING_RATE, name=name, progress=progress)
         bar.empty()
         return table
 
     table = _kept("timeline", what, ask)
-    layout.show(plots.waveform(recording, contract=model.contract), alt="Waveform of the recording")
+    layout.show(plots.waveform(recording), alt="Waveform of the recording")
     event = layout.show(
         plots.timeline(table, model.labels, hop=HOP_SECONDS, seconds=seconds),
         key="timeline",
@@ -211,12 +213,8 @@ def _heard(recording: Samples, model: Recognizer) -> None:
         "model gets two inputs of 32 rows and 94 frames; the rows of the second have many units, "
         "so each is shown relative to its own mean and spread."
     )
-    for figure in plots.clip_charts(recording, contract=model.contract).values():
+    for figure in plots.clip_charts(recording).values():
         layout.show(figure)
-
-
-def _decode(data: bytes, model: Recognizer) -> Samples:
-    return load_audio(data, sample_rate=model.contract.sample_rate)
 
 
 def _kept(kind: str, what: Any, compute: Callable[[], Result]) -> Result:

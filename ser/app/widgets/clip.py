@@ -12,7 +12,6 @@ import streamlit as st
 from ser import audio, plots
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, resources
-from ser.audio.config import CONTRACT
 
 VIEWS: dict[str, tuple[str, ...]] = {
     "Waveform": ("waveform", "spectrogram"),
@@ -72,7 +71,7 @@ def clip_view(path: str | Path, view: str, *, key: str) -> None:
         drawn = _charts(path, status.st_size, status.st_mtime_ns, view)
         if path.lower().endswith(_UNPLAYABLE):
             samples = _samples(path, status.st_size, status.st_mtime_ns)
-            st.audio(samples, sample_rate=CONTRACT.sample_rate)
+            st.audio(samples, sample_rate=audio.SAMPLING_RATE)
         else:
             st.audio(path)
         for name, chart in drawn.items():

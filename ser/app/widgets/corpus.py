@@ -17,8 +17,6 @@ from ser.data import download, inspection
 from ser.data.inspection import Inspection
 from ser.errors import OutputError
 
-RAVDESS = assets.ROOT / "data" / "ravdess"
-
 
 def choose() -> Path:
     """Let the user choose a corpus; returns its folder or CSV file, which may not exist."""
@@ -107,7 +105,7 @@ def _offer_ravdess() -> None:
     accepted = st.checkbox("I accept this licence", key="licence")
     typed = st.text_input(
         "Destination folder",
-        value=str(RAVDESS),
+        value=str(workspace.data() / "ravdess"),
         help="Made if it is missing. A download that was stopped goes on from what is there.",
     ).strip()
     if st.button(

@@ -36,10 +36,10 @@ def audio_tools() -> Future[None]:
 
     def load() -> None:
         from ser import audio
-        from ser.audio import features
+        from ser.audio.features import SPECTRAL
 
         first = samples()["path"].iloc[0]
-        features.model_input(audio.prepare_clip(audio.load_audio(first)).samples)
+        SPECTRAL(audio.load_audio(first))
 
     return _in_background(load)
 

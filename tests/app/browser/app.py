@@ -24,20 +24,27 @@ from tests.tiny import SAMPLES
 
 PROJECT = Path(__file__).parents[3]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+STREAMLIT = (sys.executable, "-m", "streamlit")
 PATIENCE = 120_000  # ms; for a loaded machine that has just installed everything
 
 
 @contextmanager
-def serve(log: Path) -> Iterator[str]:
-    """Start the app as the README does; yields its address."""
+def serve(
+    log: Path,
+    command: tuple[str, ...] = (*STREAMLIT, "run", "Home.py", "--server.address=127.0.0.1"),
+    port_option: str = "--server.port",
+    *,
+    cwd: Path = PROJECT,
+    env: dict[str, str] | None = None,
+) -> Iterator[str]:
+    """Start the app, as the README does unless told otherwise; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "Home.py", f"--server.port={port}",
-             "--server.address=127.0.0.1"],
-            cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT,
+            [*command, f"{port_option}={port}"],
+            cwd=cwd, env=env, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         address = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 120

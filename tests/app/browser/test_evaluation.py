@@ -7,10 +7,11 @@ import pytest
 from playwright.sync_api import expect
 from sklearn.metrics import f1_score, recall_score
 
+from ser.assets import SHIPPED_MODEL
 from tests.app.browser.app import PROJECT
 from tests.tiny import tiny_corpus
 
-REPORT = json.loads((PROJECT / "models" / "ravdess" / "report.json").read_text())
+REPORT = json.loads((SHIPPED_MODEL / "report.json").read_text())
 light = pytest.mark.parametrize("tab", ["light 1280"], indirect=True)
 
 

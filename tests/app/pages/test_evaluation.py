@@ -6,11 +6,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ser.app import evaluations, workspace
+from ser.assets import SHIPPED_MODEL
 from ser.evaluation import report
 from ser.training.runs import Run
 from tests.app.pages.conftest import PROJECT
 
-SHIPPED = PROJECT / "models" / "ravdess" / "report.json"
+SHIPPED = SHIPPED_MODEL / "report.json"
 PUBLISHED = sorted((PROJECT / "reports").glob("*.json"))
 PARTS = (
     *("Emotions", "Confusions", "Groups", "Confidence", "Conditions", "Training", "Protocols"),

@@ -1,12 +1,12 @@
 import json
 
-from tests.app.pages.conftest import PROJECT
+from ser.assets import SHIPPED_MODEL
 
 
 def test_home_says_what_this_is_and_how_good_the_model_is(page):
     home = page("Home.py")
     assert not home.exception
-    report = json.loads((PROJECT / "models" / "ravdess" / "report.json").read_text())
+    report = json.loads((SHIPPED_MODEL / "report.json").read_text())
     shown = {metric.label: metric.value for metric in home.metric}
     assert shown["On its own test clips"] == f"{report['accuracy']:.1%}"
     # The figure that matters for a stranger's voice stands beside it, and is the lower one.

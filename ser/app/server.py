@@ -1,0 +1,58 @@
+"""The app, served from any folder."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from importlib.util import find_spec
+
+from ser import assets
+from ser.errors import SerError
+
+
+class ServerError(SerError):
+    """The app cannot be served."""
+
+    code = "server"
+
+
+def serve(*, address: str = "localhost", port: int | None = None, browser: bool = True) -> None:
+    """Serve the app in this process until it is stopped, which ends the process.
+
+    Streamlit reads the theme and the settings of the server from ``.streamlit`` beside the app's
+    first page.  The working directory stays, so that what visitors type is relative to it.
+
+    Parameters
+    ----------
+    address : str
+        Where to listen; the app reads whatever folder its visitors name, so by default only people
+        at this computer are let in. ``0.0.0.0`` is for everybody who can reach it.
+    port : int, optional
+        From 1 to 65535; the first free one from 8501 if not given.
+    browser : bool
+        Whether to open a browser, if there is a screen to show it on.
+
+    Raises
+    ------
+    ServerError
+        If Streamlit or what connects it with microphones is not installed.
+    """
+    if missing := [name for name in ("streamlit", "streamlit_webrtc") if find_spec(name) is None]:
+        raise ServerError(
+            f"The app needs {missing[0].replace('_', '-')}, which is not installed. Install it "
+            'with: pip install "ser[app]"'
+        )
+    flags = [f"--server.address={address}"]
+    if port is not None:
+        flags.append(f"--server.port={port}")
+    if browser and _has_screen():
+        flags += ["--server.headless=false", "--server.showEmailPrompt=false"]
+    sys.argv = ["streamlit", "run", str(assets.APP), *flags]
+    # Run rather than imported: all that imports Streamlit here are the pages and their widgets.
+    runpy.run_module("streamlit", run_name="__main__")
+
+
+def _has_screen() -> bool:
+    on_linux = sys.platform.startswith("linux")
+    return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,194 @@
+"""What a model bundle says of itself: ``manifest.json``, checked before anything is believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+)
+
+from ser import audio
+from ser.audio.features import FeatureExtractor, read_extractor
+from ser.errors import BundleError
+from ser.labels import EMOTIONS
+from ser.utils.files import read_json
+from ser.utils.validation import first_problem
+
+MANIFEST_FILE = "manifest.json"
+FORMAT = 4
+_MAX_BYTES = 20_000_000
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class ClipFormat(_Part):
+    """What a clip is; a model that learned from others would not know these.
+
+    Attributes
+    ----------
+    sampling_rate : int
+        Hz.
+    samples : int
+        Length.
+    trim_db : float
+        See `ser.audio.TRIM_DB`.
+    level_dbfs : float
+        See `ser.audio.LEVEL_DBFS`.
+    """
+
+    sampling_rate: int = audio.SAMPLING_RATE
+    samples: int = audio.CLIP_SAMPLES
+    trim_db: float = audio.TRIM_DB
+    level_dbfs: float = audio.LEVEL_DBFS
+
+
+class File(_Part):
+    """A file of the bundle and its SHA-256."""
+
+    file: str
+    sha256: str
+
+
+class ModelFile(File):
+    """The network: its file, that file's size, and its number of weights."""
+
+    bytes: int
+    parameters: int
+
+
+class TrainingClips(_Part):
+    """The training and validation clips, so that no report can call them unseen.
+
+    Attributes
+    ----------
+    ids : list of str
+        Of those whose name is their identity.
+    audio : list of str
+        `ser.audio.audio_hash` of all of them.
+    """
+
+    ids: list[str]
+    audio: list[str]
+
+
+class Manifest(_Part):
+    """What a bundle says of itself.
+
+    Attributes
+    ----------
+    format : int
+        Of this file.
+    ser : str
+        Version that wrote it.
+    name : str
+        For people.
+    created : str
+        ISO 8601, UTC.
+    temperature : float
+        Logits are divided by it before the softmax (Guo et al. 2017, *On calibration of modern
+        neural networks*); fitted on validation clips.  In [.05, 20], which is what fitting can
+        give.
+    min_confidence : float
+        Answers whose largest probability is below it are called uncertain; set on validation
+        clips (`ser.evaluation.metrics.fit_min_confidence`).
+    model : ModelFile
+        ``model.keras``.
+    embedding : File
+        ``embedding.npz``, see `ser.models.embedding`.
+    labels : tuple of str
+        Names of the model's outputs, in order.
+    clip : ClipFormat
+        What a clip is.
+    features : FeatureExtractor
+        Makes the model's inputs.
+    training : dict
+        Configuration of the run and the size of its parts.
+    versions : dict of str to str
+        Of the libraries that trained it.
+    training_clips : TrainingClips
+        What it was trained and calibrated on.
+    """
+
+    format: int = FORMAT
+    ser: str
+    name: str
+    created: str
+    temperature: float = Field(ge=0.05, le=20)
+    min_confidence: float = Field(ge=0, le=1)
+    model: ModelFile
+    embedding: File
+    labels: tuple[str, ...]
+    clip: ClipFormat
+    features: Annotated[SerializeAsAny[FeatureExtractor], BeforeValidator(lambda v: _extractor(v))]
+    training: dict[str, Any]
+    versions: dict[str, str]
+    training_clips: TrainingClips
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_emotions(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(labels) <= set(EMOTIONS) or len(set(labels)) != len(labels) or len(labels) < 2:
+            raise ValueError(f"must be two or more of the emotions, not {labels}")
+        return labels
+
+    @field_validator("clip")
+    @classmethod
+    def _clip_is_ours(cls, clip: ClipFormat) -> ClipFormat:
+        for name, ours in ClipFormat().model_dump().items():
+            if (theirs := getattr(clip, name)) != ours:
+                raise ValueError(f"its model learned from clips with a {name} of {theirs}")
+        return clip
+
+    @property
+    def model_sha256(self) -> str:
+        """SHA-256 of ``model.keras``."""
+        return self.model.sha256
+
+
+def _extractor(values: object) -> FeatureExtractor:
+    return values if isinstance(values, FeatureExtractor) else read_extractor(values)
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """Read and check the manifest of a bundle, without loading the model.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or it is damaged or of another format.
+    """
+    file = Path(folder) / MANIFEST_FILE
+    if not file.is_file():
+        raise BundleError(
+            f"{folder} is no model bundle: it has no {MANIFEST_FILE}. Bundles are folders such "
+            "as models/ravdess, or finished training runs."
+        )
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise BundleError(f"{file} is too large to be a manifest.")
+        values = read_json(file)
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            f"{file} is damaged ({error}). Copy the bundle again, or train again."
+        ) from error
+    if values.get("format") != FORMAT:
+        raise BundleError(
+            f"{file} has another format than this version of ser reads ({FORMAT}). Update ser, "
+            "or train again."
+        )
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        raise BundleError(
+            f"{file} does not fit: {first_problem(error)}. Copy the bundle again, or train again."
+        ) from error

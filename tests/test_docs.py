@@ -1,0 +1,253 @@
+"""What README, docs and model card claim is what the reports and the code say."""
+
+import json
+import re
+import runpy
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+import ser
+from ser.app.glossary import TERMS
+from ser.cli import main
+from ser.evaluation.metrics import evaluate
+from ser.evaluation.report import predictions_of
+from ser.models.bundle import load_bundle, read_manifest
+from tests.tiny import SAMPLES
+
+PROJECT = SAMPLES.parent.parent
+README = (PROJECT / "README.md").read_text()
+RESULTS = (PROJECT / "docs" / "results.md").read_text()
+MODEL = PROJECT / "models" / "ravdess"
+
+
+@pytest.fixture(scope="module")
+def report():
+    return json.loads((MODEL / "report.json").read_text())
+
+
+def percent(share):
+    return f"{100 * share:.1f} %"
+
+
+def test_the_figures_are_those_of_the_report(report):
+    low, high = report["accuracy_interval"]
+    for claim in (
+        f"{percent(report['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})",
+        f"| {report['weighted_f1']:.3f} |",
+        f"| {percent(report['uar'])} |",
+        f"| {report['n_test']} |",
+        f"| {report['ece']:.3f} |",
+    ):
+        assert claim in _row(RESULTS, "../models/ravdess/report.json"), claim
+
+
+def _row(text, report):
+    """Return the row of a table that links to a report."""
+    (row,) = [line for line in text.splitlines() if line.endswith(f"| [report]({report}) |")]
+    return row
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (PROJECT / "reports").glob("*.json")))
+def test_the_other_figures_are_those_of_their_reports(name):
+    figures = json.loads((PROJECT / "reports" / f"{name}.json").read_text())
+    low, high = figures["accuracy_interval"]
+    claim = (
+        f"| {figures['n_test']} | {percent(figures['accuracy'])} ({100 * low:.1f} to "
+        f"{100 * high:.1f}) | {figures['weighted_f1']:.3f} | {percent(figures['uar'])} | "
+        f"{figures['ece']:.3f} | [report](../reports/{name}.json) |"
+    )
+    assert claim in RESULTS
+    if name in ("emodb", "samples"):
+        model = json.loads((MODEL / "manifest.json").read_text())["model"]
+        assert figures["model_sha256"] == model["sha256"], "made with another model"
+        assert figures["n_seen_in_training"] == 0
+
+
+@pytest.mark.parametrize("takes", [1, 3, 5, 8])
+def test_what_adaptation_gave_is_that_of_its_reports(takes):
+    figures = json.loads((PROJECT / "reports" / "adapt" / f"emodb-{takes}.json").read_text())
+    before, after = figures["before"], figures["after"]
+    low, high = after["accuracy_interval"]
+    assert (
+        f"| {takes} | {percent(before['accuracy'])} | {percent(after['accuracy'])} "
+        f"({100 * low:.1f} to {100 * high:.1f}) | {100 * figures['gain']['accuracy']:+.1f} | "
+        f"{percent(after['uar'])} | [report](../reports/adapt/emodb-{takes}.json) |"
+    ) in RESULTS
+    model = json.loads((MODEL / "manifest.json").read_text())["model"]
+    assert figures["model_sha256"] == model["sha256"], "made with another model"
+    assert figures["n_seen_in_training"] == 0
+    assert (figures["shots"], figures["repeats"]) == (takes, 10)
+    speakers = [row["after"]["accuracy"] for row in figures["speakers"]]
+    assert len(speakers) == 10 and sum(speakers) / 10 == pytest.approx(after["accuracy"])
+
+
+def test_how_far_the_folds_of_unseen_actors_lie_apart_is_that_of_the_report():
+    figures = json.loads((PROJECT / "reports" / "speakers.json").read_text())
+    folds = [fold["accuracy"] for fold in figures["folds"]]
+    assert f"five folds reach from {percent(min(folds))} to {percent(max(folds))}" in RESULTS
+
+
+def test_the_readme_has_six_rows_of_figures_and_each_is_that_of_its_report():
+    reports = re.findall(r"\| \[report\]\(([^)]+)\) \|$", README, flags=re.M)
+    assert len(reports) == 6
+    for name in reports:
+        figures = json.loads((PROJECT / name).read_text())
+        clips, ece = figures.get("n_test"), f"{figures.get('ece', 0):.3f}"
+        if "adapt" in name:
+            clips, ece = f"{len(figures['speakers'])} speakers", "–"
+            figures = figures["after"]
+        low, high = figures["accuracy_interval"]
+        assert (
+            f"| {clips} | {percent(figures['accuracy'])} ({100 * low:.1f} to {100 * high:.1f}) | "
+            f"{percent(figures['uar'])} | {ece} |"
+        ) in _row(README, name)
+
+
+def test_what_the_readme_says_of_an_unseen_voice_is_what_was_measured():
+    unseen = [
+        json.loads((PROJECT / f"reports/{n}.json").read_text()) for n in ("speakers", "emodb")
+    ]
+    assert f"less than the {unseen[0]['accuracy']:.0%}".replace("%", " %") in README
+    assert round(10 * unseen[1]["accuracy"]) == 3 and "names three clips of ten rightly" in README
+
+
+def test_how_fast_it_is_said_to_be_is_what_was_measured():
+    speed, pages, corpus = (
+        json.loads((PROJECT / "benchmarks" / f"{name}.json").read_text())
+        for name in ("speed", "pages", "corpus")
+    )
+    slowest = max(corpus["milliseconds"].values())
+    words = " ".join(RESULTS.split())
+    for claim in (
+        f"is named in {speed['one prediction from a file']['ms']:.0f} ms",
+        f"from 40 recordings in {speed['learning 40 takes']['ms'] / 1000:.1f} s",
+        f"opens in about a second, {max(pages['open'].values()) / 1000:.1f} s at most",
+        f"follow a voice within {np.ceil(max(pages['live lag']) / 100) / 10} s",
+        f"takes longer than {np.ceil(slowest / 100) / 10} s",
+    ):
+        assert claim in words, claim
+
+
+def test_the_card_is_made_from_the_reports():
+    script = runpy.run_path(str(PROJECT / "scripts" / "make_card.py"))
+    assert (MODEL / "MODEL_CARD.md").read_text() == script["card"]()
+    assert {file.stem for file in (PROJECT / "reports").glob("*.json")} <= set(script["OTHERS"])
+
+
+def test_published_predictions_give_the_published_figures():
+    for file in [MODEL / "report.json", *(PROJECT / "reports").glob("*.json")]:
+        figures = json.loads(file.read_text())
+        table = predictions_of(figures)
+        again = evaluate(table, figures["labels"])
+        assert again["accuracy"] == figures["accuracy"], file
+        assert again["confusion_matrix"] == figures["confusion_matrix"], file
+        assert again["ece"] == pytest.approx(figures["ece"], abs=1e-3), file
+        for part in figures.get("folds", []):
+            rows = table[table["fold"] == part["fold"]]
+            assert part["accuracy"] == (rows["truth"] == rows["emotion"]).mean(), file
+
+
+def test_the_shipped_model_was_tested_on_clips_it_never_heard(report):
+    assert (report["protocol"], report["seed"], report["n_test"]) == ("random", 42, 491)
+    assert report["n_seen_in_training"] == 0
+    split = json.loads((MODEL / "split.json").read_text())
+    assert not set(split["test"]) & set(split["train"] + split["validation"])
+    heard = {clip.removeprefix("ravdess:") for clip in read_manifest(MODEL).training_clips.ids}
+    assert not heard & {name.split(".")[0] for name in split["test"]}
+    recalls = [c["recall"] * c["support"] for c in report["per_class"].values()]
+    assert sum(recalls) / 491 == pytest.approx(report["accuracy"])
+
+
+def test_the_shipped_model_loads_and_is_small():
+    load_bundle(MODEL)
+    assert sum((MODEL / name).stat().st_size for name in ("model.keras", "embedding.npz")) <= 10e6
+
+
+def test_the_readme_names_every_command_and_no_other(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = capsys.readouterr().out.split("\ncommands:\n")[1].split("\n\n")[0]
+    commands = set(re.findall(r"^    ([a-z]+) ", listed, flags=re.M))
+    assert set(re.findall(r"`ser ([a-z]+)", README)) == commands and len(commands) >= 9
+    for command in commands:
+        with pytest.raises(SystemExit) as exit:
+            main([command, "--help"])
+        assert exit.value.code == 0
+        assert f"usage: ser {command}" in capsys.readouterr().out
+
+
+def test_the_readme_is_read_in_one_sitting():
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.skipif(not hasattr(ser, "load"), reason="the public names are not there yet")
+def test_the_lines_of_python_in_the_readme_run(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    clips = sorted(SAMPLES.rglob("*.flac"))
+    for name in ("clip.wav", "interview.mp3"):  # what is in a file counts, not its name
+        shutil.copy(clips[0], tmp_path / name)
+    shutil.copytree(SAMPLES, tmp_path / "data" / "ravdess")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    given = {
+        "samples": rng.normal(0, 0.1, 88_200).astype(np.float32),
+        "paths": clips[:3],
+        "recordings": tmp_path / "data" / "ravdess" / "Actor_25",
+    }
+    exec(code, given)
+    assert 0 < given["report"].accuracy < 1
+    assert (tmp_path / "runs" / "x" / "report.json").exists()
+
+
+PAPERS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAPERS += [f"docs/{page.name}" for page in sorted((PROJECT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_link_leads_somewhere(paper):
+    file = PROJECT / paper
+    for target in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", file.read_text()):
+        assert (file.parent / target).exists(), target
+
+
+def test_the_architecture_names_what_exists():
+    page = (PROJECT / "docs" / "architecture.md").read_text()
+    for name in re.findall(r"`(ser(?:\.[a-z_]+)+)`", page):
+        path = PROJECT.joinpath(*name.split("."))
+        assert path.is_dir() or path.with_suffix(".py").exists(), name
+    for name in re.findall(r"`((?:ser|pages|models|reports|data|tests|scripts)/[\w./]*)`", page):
+        assert (PROJECT / name).exists(), name
+
+
+def test_the_glossary_is_the_app_s_help():
+    script = runpy.run_path(str(PROJECT / "scripts" / "make_glossary.py"))
+    page = (PROJECT / "docs" / "glossary.md").read_text()
+    assert page == script["page"]()
+    for key, text in TERMS.items():
+        word, meaning = text.split(": ", maxsplit=1)
+        assert f"- **{word}**: {meaning}\n" in page, key
+    used = {
+        key
+        for file in (PROJECT / "ser").rglob("*.py")
+        for key in re.findall(r"TERMS\[[\"']([^\"']+)[\"']\]", file.read_text())
+    }
+    assert len(used) > 10 and used <= set(TERMS)
+
+
+def test_the_version_to_cite_is_the_changelog_s_newest():
+    cited = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
+    newest = re.search(r"^## (\S+)", (PROJECT / "CHANGELOG.md").read_text(), flags=re.M)
+    assert cited["version"] == newest[1]
+    assert cited["cff-version"] == "1.2.0" and cited["authors"] and len(cited["references"]) == 3
+
+
+def test_the_samples_are_small_and_said_to_be_synthetic():
+    clips = list(SAMPLES.rglob("*.flac"))
+    assert len(clips) == 120
+    assert sum(clip.stat().st_size for clip in clips) < 8e6
+    assert all(int(clip.stem.split("-")[-1]) > 24 for clip in clips)
+    assert "synthetic" in (SAMPLES / "README.md").read_text().lower()
