@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options = _parser().parse_args(arguments)
+        _load_parsers(options)
         options.run(options)
         sys.stdout.flush()
     except SerError as error:
@@ -66,6 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("ser: the disk is full. Free some space and try again.", file=sys.stderr)
         return 2
     return 0
+
+
+def _load_parsers(options: argparse.Namespace) -> None:
+    for file in getattr(options, "parser", []):
+        from ser.data.parsers import load_parsers
+
+        load_parsers(file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -196,6 +204,15 @@ def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
         settings["required"] = True
     parser.add_argument(
         name, **settings, help="folder of clips (RAVDESS, EMO-DB, a folder per emotion), or a CSV"
+    )
+    parser.add_argument(
+        "--parser",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Python file that registers a parser of other file names, see "
+        "ser.data.parsers.register_parser; may be given again",
     )
 
 
@@ -417,7 +434,7 @@ def _train(options: argparse.Namespace) -> None:
     from ser.training.runs import Run
 
     if options.resume:
-        settings = {"background", "n_jobs", "resume", "run"}
+        settings = {"background", "n_jobs", "parser", "resume", "run"}
         if given := [k for k, v in vars(options).items() if k not in settings and v is not None]:
             raise DataError(
                 f"--resume knows its corpus, folder and settings; leave out "

@@ -386,3 +386,27 @@ def test_a_reader_that_leaves_early_is_no_error():
     errors = process.stderr.read().decode()
     assert process.wait() == 0
     assert errors == ""
+
+
+def test_a_corpus_with_names_of_its_own_is_read_by_the_parser_given(ser, tmp_path):
+    data, parser = tmp_path / "data", tmp_path / "mine.py"
+    data.mkdir()
+    for number, clip in enumerate(CLIPS[:4]):
+        shutil.copy(clip, data / f"anna_sad_{number}.flac")
+    parser.write_text(
+        "from ser.data.parsers import register_parser\n"
+        "@register_parser('mine')\n"
+        "def parse(path):\n"
+        "    speaker, emotion, _ = path.stem.split('_')\n"
+        "    return {'emotion': emotion, 'speaker': speaker}\n"
+    )
+    refused(ser("scan", data), "no clip with a known emotion")
+    refused(ser("scan", data, "--parser", tmp_path / "gone.py"), "gone.py", "cannot be run")
+    table = tmp_path / "table.csv"
+    done = subprocess.run(
+        [sys.executable, "-m", "ser", "scan", data, "--parser", parser, "--csv", table],
+        capture_output=True, text=True, cwd=PROJECT,
+    )  # fmt: skip
+    assert done.returncode == 0 and "4 clips" in done.stdout, done.stderr
+    rows = pd.read_csv(table)[["corpus", "emotion", "speaker"]].to_numpy().tolist()
+    assert rows == [["mine", "sad", "anna"]] * 4

@@ -1,15 +1,14 @@
 """A folder becomes a table of clips, and a list of what was left out and why.
 
-One row per clip; one small parser per corpus.  `scan` looks at names only, `inspect` also opens
-every clip.
+One row per clip, with what `ser.data.parsers` reads in its name.  `scan` looks at names only,
+`inspect` also opens every clip.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ser import audio
+from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
 from ser.utils.parallel import Progress, map_items
@@ -37,37 +37,6 @@ COLUMNS = (
 )
 """Columns of the table of clips; what a corpus does not know is an empty string."""
 
-_MODALITIES = {"01": "audio-video", "02": "video", "03": "audio"}
-_CHANNELS = {"01": "speech", "02": "song"}
-_INTENSITIES = {"01": "normal", "02": "strong"}
-_STATEMENTS = {
-    "01": "Kids are talking by the door",
-    "02": "Dogs are sitting by the door",
-}
-_REPETITIONS = {"01": "1", "02": "2"}
-_RAVDESS_FIELDS = (
-    ("modality", _MODALITIES),
-    ("channel", _CHANNELS),
-    ("emotion", {f"{i + 1:02}": emotion for i, emotion in enumerate(EMOTIONS)}),
-    ("intensity", _INTENSITIES),
-    ("statement", _STATEMENTS),
-    ("repetition", _REPETITIONS),
-)
-
-OWN_VOICE = 90
-"""Actors from this number on are people who recorded themselves."""
-
-_EMODB_EMOTIONS = {
-    "W": "angry",
-    "E": "disgust",
-    "A": "fearful",
-    "F": "happy",
-    "T": "sad",
-    "N": "neutral",
-    "L": "boredom",
-}
-_EMODB_FEMALE = {"08", "09", "13", "14", "16"}
-
 
 @dataclass(frozen=True)
 class Corpus:
@@ -85,113 +54,12 @@ class Corpus:
     skipped: pd.DataFrame
 
 
-def parse_ravdess(stem: str) -> dict[str, str] | None:
-    """Read the seven fields of a RAVDESS file name.
-
-    Livingstone & Russo 2018, https://doi.org/10.1371/journal.pone.0196391: modality, vocal
-    channel, emotion, intensity, statement, repetition, actor (odd male, even female).  Actors
-    above 24 are allowed, so that other corpora can use the scheme; those from 90 on are people's
-    own voices (`ser.data.recordings`), with statements and repetitions up to 99 and no gender.
-
-    Parameters
-    ----------
-    stem : str
-        File name without its extension.
-
-    Returns
-    -------
-    dict or None
-        The fields in words; None if the name does not have the form of seven two-digit numbers.
-
-    Raises
-    ------
-    ValueError
-        If the form is right and a field is impossible.
-
-    Examples
-    --------
-    >>> fields = parse_ravdess("03-02-05-02-01-01-12")
-    >>> fields["emotion"], fields["channel"], fields["gender"], fields["intensity"]
-    ('angry', 'song', 'female', 'strong')
-    """
-    numbers = stem.split("-")
-    if len(numbers) != 7 or not all(re.fullmatch(r"[0-9]{2}", n) for n in numbers):
-        return None
-    own = int(numbers[6]) >= OWN_VOICE
-    fields = {}
-    for (field, meanings), number in zip(_RAVDESS_FIELDS, numbers, strict=False):
-        if own and field in ("statement", "repetition") and number != "00":
-            fields[field] = meanings.get(number, str(int(number)))
-        elif number not in meanings:
-            raise ValueError(
-                f"RAVDESS name with an impossible {field} {number} "
-                f"(possible: {min(meanings)} to {max(meanings)})"
-            )
-        else:
-            fields[field] = meanings[number]
-    if fields["emotion"] == "neutral" and fields["intensity"] == "strong":
-        raise ValueError("RAVDESS name with an impossible intensity 02: neutral is never strong")
-    actor = int(numbers[6])
-    if actor == 0:
-        raise ValueError("RAVDESS name with an impossible actor 00")
-    if own:
-        return {**fields, "corpus": "own voice", "speaker": f"voice {actor}", "gender": ""}
-    return {
-        **fields,
-        "corpus": "ravdess" if actor <= 24 else "ravdess-style",
-        "speaker": f"actor {actor:02}",
-        "gender": "male" if actor % 2 else "female",
-    }
-
-
-def parse_emodb(stem: str) -> dict[str, str] | None:
-    """Read the fields of an EMO-DB file name, such as ``03a01Fa``.
-
-    Burkhardt et al. 2005, *A Database of German Emotional Speech*: speaker, text, emotion (first
-    letter of the German word), version.
-
-    Returns
-    -------
-    dict or None
-        The fields in words; None if the name has another form.
-
-    Raises
-    ------
-    ValueError
-        If the emotion is boredom, which none of the eight labels stands for.
-
-    Examples
-    --------
-    >>> parse_emodb("03a01Fa")["emotion"], parse_emodb("holiday")
-    ('happy', None)
-    """
-    match = re.fullmatch(r"([0-9]{2})([ab][0-9]{2})([WLEAFTN])([a-z]?)", stem)
-    if match is None:
-        return None
-    speaker, text, letter, version = match.groups()
-    emotion = _EMODB_EMOTIONS[letter]
-    if emotion not in EMOTIONS:
-        raise ValueError(f"{emotion} is none of the eight emotions")
-    return {
-        "emotion": emotion,
-        "corpus": "emodb",
-        "speaker": f"emodb {speaker}",
-        "gender": "female" if speaker in _EMODB_FEMALE else "male",
-        "channel": "speech",
-        "modality": "audio",
-        "statement": text,
-        "repetition": version,
-    }
-
-
-_PARSERS: tuple[Callable[[str], dict[str, str] | None], ...] = (parse_ravdess, parse_emodb)
-
-
 def scan(location: str | Path) -> Corpus:
     """List the clips in a folder (with all its sub-folders) or a CSV file, by name only.
 
-    A file is a clip if it has a RAVDESS or EMO-DB name, or lies in a folder that is called like
-    an emotion.  A CSV file needs the columns ``path`` (absolute, or relative to the CSV) and
+    A file is a clip if a parser knows its name (RAVDESS, EMO-DB, and those of
+    `ser.data.parsers.register_parser`), or if it lies in a folder that is called like an emotion.
+    A CSV file needs the columns ``path`` (absolute, or relative to the CSV) and
     ``emotion``; any other of `COLUMNS` is kept.
 
     Parameters
@@ -223,8 +91,9 @@ def scan(location: str | Path) -> Corpus:
         reasons = corpus.skipped["reason"].value_counts()
         detail = f" Left out: {reasons.iloc[0]} × {reasons.index[0]}." if len(reasons) else ""
         raise DataError(
-            f"{location} holds no clip with a known emotion.{detail} Clips need RAVDESS or EMO-DB "
-            "names, a folder per emotion, or a CSV file with the columns path and emotion."
+            f"{location} holds no clip with a known emotion.{detail} Clips need names of a known "
+            f"corpus ({', '.join(registered_parsers())}), a folder per emotion, or a CSV file with "
+            "the columns path and emotion."
         )
     return corpus
 
@@ -279,7 +148,7 @@ def _shown(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
+def describe(path: Path, root: Path) -> tuple[ClipFields | None, str]:
     """Return what name and folder say of a clip, or None and the reason why the file is none."""
     if path.name.startswith("."):
         return None, "hidden file"
@@ -288,9 +157,8 @@ def describe(path: Path, root: Path) -> tuple[dict[str, str] | None, str]:
     if path.suffix.lower() not in audio.EXTENSIONS:
         return None, "no audio file"
     try:
-        for parse in _PARSERS:
-            if (fields := parse(path.stem)) is not None:
-                return fields, ""
+        if (fields := parse_name(path)) is not None:
+            return fields, ""
     except ValueError as error:
         return None, str(error)
     folder = path.parent
@@ -323,17 +191,24 @@ def _scan_csv(file: Path) -> Corpus:
             reason = f"{record['emotion']!r} is none of the eight emotions"
             skipped.append({"path": str(path), "reason": reason})
         else:
-            known = {c: record[c] for c in COLUMNS if c in record}
-            clips.append(_row(path, {"corpus": "csv", **known, "emotion": emotion}))
+            fields = {"corpus": "csv"} | {c: record[c] for c in COLUMNS if c in record}
+            fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
+            clips.append(_row(path, fields | {"emotion": emotion}))
     return _corpus(clips, skipped)
 
 
-def _row(path: Path, fields: dict[str, str]) -> dict[str, str]:
-    own = {"path": str(path), "name": path.name}
-    if fields["corpus"] in ("ravdess", "ravdess-style", "emodb"):
-        # These names are the clip's identity wherever it lies and however it is encoded.
-        own["clip_id"] = f"{fields['corpus']}:{path.stem}"
-    return dict.fromkeys(COLUMNS, "") | fields | own
+def _row(path: Path, fields: Mapping[str, object]) -> dict[str, str]:
+    known = {column: str(value) for column, value in fields.items() if value is not None}
+    return dict.fromkeys(COLUMNS, "") | known | {"path": str(path), "name": path.name}
+
+
+def _clip_id(path: Path, corpus: str) -> str:
+    """Return what identifies a clip that a CSV table says is of a corpus, as far as it is known."""
+    try:
+        fields = parse_name(path)
+    except ValueError:
+        return ""
+    return fields.get("clip_id", "") if fields and fields["corpus"] == corpus else ""
 
 
 def _corpus(clips: list[dict[str, str]], skipped: list[dict[str, str]]) -> Corpus:

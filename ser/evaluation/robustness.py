@@ -1,27 +1,27 @@
-"""The same clips as they would arrive from elsewhere, and sounds that are no speech at all.
+"""Figures of the same clips as they would arrive from elsewhere, and of sounds without speech.
 
 Everything here is for measuring.  White noise, the smaller room and the telephone resemble what
 `ser.audio.augmentation` does to training clips; babble of other speakers, MP3, the larger room and
-gain do not.  Of the sounds, some kinds are like none of `ser.audio.nonspeech.exposure`.
+gain do not.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ser import audio
-from ser.audio import Samples, augmentation, nonspeech
+from ser.audio import Samples, augmentation
 from ser.audio.features import FeatureExtractor, Inputs
 from ser.errors import DataError
 from ser.evaluation import metrics
+from ser.evaluation.sounds import nonspeech_sounds
 from ser.models.recognizer import SURE, Recognizer
 from ser.utils.parallel import Progress, map_items
 
@@ -131,136 +131,6 @@ def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[dict[str
             }
         )
     return rows
-
-
-def nonspeech_sounds(seed: int = 0) -> Iterator[tuple[str, bool, Samples]]:
-    """Yield (kind, whether training hears its like, samples) of sounds that are no speech.
-
-    Each lasts 4 s at 16 kHz and comes at levels from -80 to +20 dB relative to full scale, clipped
-    and rounded to 16 bits as a recording would be.
-
-    Examples
-    --------
-    >>> kinds = {kind for kind, _, _ in nonspeech_sounds()}
-    >>> sorted(kinds)[:4]
-    ['alarm', 'applause-like clatter', 'bell strokes', 'bird-like chirps']
-    """
-    rate, length = 16_000, 64_000
-    rng = np.random.default_rng(seed)
-    time = np.arange(length) / rate
-
-    def tune(notes: Sequence[float], seconds: float, partials: list[float]) -> Samples:
-        size = int(seconds * rate)
-        played = [nonspeech.harmonics(size, rate, f, partials) for f in notes]
-        fade = np.hanning(size).astype(np.float32)
-        return np.resize(np.concatenate([note * fade for note in played]), length)
-
-    sources: dict[str, tuple[bool, list[npt.NDArray[np.floating]]]] = {
-        "digital silence": (True, [np.zeros(length, np.float32)]),
-        "white noise": (True, [nonspeech.coloured_noise(rng, length, 0.0) for _ in range(4)]),
-        "pink noise": (True, [nonspeech.coloured_noise(rng, length, 1.0) for _ in range(4)]),
-        "brown noise": (True, [nonspeech.coloured_noise(rng, length, 2.0) for _ in range(4)]),
-        "hum": (
-            True,
-            [
-                nonspeech.harmonics(length, rate, f, partials)
-                for f in (50.0, 60.0)
-                for partials in ([1.0], [1.0, 0.0, 0.5, 0.0, 0.3], [1.0] * 12)
-            ],
-        ),
-        "clicks": (
-            True,
-            [nonspeech.click_train(length, rate, n, ms) for n in (1, 3, 10) for ms in (0.1, 2.0)],
-        ),
-        "tones": (
-            True,
-            [
-                nonspeech.harmonics(length, rate, f, partials)
-                for f in (100.0, 220.0, 440.0, 1000.0, 3000.0)
-                for partials in ([1.0], [1.0, 0.5, 0.25, 0.125])
-            ],
-        ),
-        "tunes": (
-            True,
-            [
-                tune([262, 330, 392, 523], 0.4, [1.0, 0.4, 0.2]),
-                tune([440, 494, 554, 587, 659], 0.25, [1.0, 0.8, 0.6, 0.4, 0.2]),
-                tune([131, 196, 165, 220], 0.8, [1.0, 0.6, 0.3]),
-            ],
-        ),
-        "dial tones": (
-            True,
-            [
-                _dial(length, rate, pairs)
-                for pairs in ([(697, 1209), (852, 1477)], [(350, 440)], [(941, 1336), (770, 1633)])
-            ],
-        ),
-        "alarm": (
-            True,
-            [
-                np.sign(np.sin(2 * np.pi * 600 * time + 3 * np.sin(2 * np.pi * 2 * time))),
-                np.sin(2 * np.pi * (800 + 400 * np.sign(np.sin(2 * np.pi * 1.5 * time))) * time),
-            ],
-        ),
-        "cough-like bursts": (
-            False,
-            [
-                nonspeech.coloured_noise(rng, length, 0.5)
-                * np.exp(-((time % period) * decay)).astype(np.float32)
-                for period, decay in ((0.5, 12.0), (0.9, 6.0), (1.3, 20.0))
-            ],
-        ),
-        "wind": (
-            True,
-            [
-                nonspeech.coloured_noise(rng, length, 1.6)
-                * (0.2 + np.abs(np.interp(time, np.arange(0, 4.5, 0.5), rng.normal(size=9))))
-                for _ in range(3)
-            ],
-        ),
-    }
-    # Kinds that training has nothing like.
-    stroke = np.exp(-(time % 1.0) * 4)
-    sources["bell strokes"] = (
-        False,
-        [
-            stroke
-            * sum(np.sin(2 * np.pi * f * r * time) / r for r in (0.5, 1, 1.19, 1.56, 2, 2.74))
-            for f in (220.0, 440.0, 700.0)
-        ],
-    )
-    sources["bird-like chirps"] = (
-        False,
-        [
-            np.sin(2 * np.pi * (f * time + depth * np.sin(2 * np.pi * rate_ * time)))
-            * (np.sin(2 * np.pi * 1.3 * time) > 0.4)
-            for f, depth, rate_ in ((2500.0, 40.0, 9.0), (3500.0, 20.0, 25.0), (1800.0, 60.0, 5.0))
-        ],
-    )
-    sources["applause-like clatter"] = (
-        False,
-        [
-            nonspeech.coloured_noise(rng, length, 0.3)
-            * np.repeat(rng.random(length // 160) ** 8, 160)
-            for _ in range(3)
-        ],
-    )
-    for kind, (known, sounds) in sources.items():
-        for sound in sounds:
-            for level in (-80, -60, -40, -20, 0, 20):
-                peak = max(float(np.abs(sound).max()), 1e-9)
-                loud = np.clip(sound / peak * 10 ** (level / 20), -1, 1)
-                yield kind, known, (np.round(loud * 32767) / 32768).astype(np.float32)
-
-
-def _dial(length: int, rate: int, pairs: Sequence[tuple[float, float]]) -> Samples:
-    """Return pairs of sines, .2 s each with pauses of .1 s between, as a telephone dials."""
-    time = np.arange(int(0.2 * rate)) / rate
-    pause = np.zeros(int(0.1 * rate))
-    parts = []
-    for low, high in pairs:
-        parts += [0.5 * (np.sin(2 * np.pi * low * time) + np.sin(2 * np.pi * high * time)), pause]
-    return np.resize(np.concatenate(parts), length).astype(np.float32)
 
 
 def gain(samples: Samples, rng: np.random.Generator, rate: int, *, db: float) -> Samples:

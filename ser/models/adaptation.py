@@ -215,10 +215,9 @@ def _record(recognizer: Recognizer, enrolment: Enrolment) -> dict[str, Any]:
 
 
 def _with_clips(known: TrainingClips, clips: pd.DataFrame) -> TrainingClips:
-    # Names of public corpora are the clip's wherever it lies; other names many people may use.
-    public = clips["clip_id"][clips["corpus"].isin(("ravdess", "emodb"))]
     return TrainingClips(
-        ids=sorted({*known.ids, *public}), audio=sorted({*known.audio, *clips["audio"]})
+        ids=sorted({*known.ids, *clips["clip_id"]} - {""}),
+        audio=sorted({*known.audio, *clips["audio"]}),
     )
 
 

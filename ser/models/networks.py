@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -90,8 +89,9 @@ def build_cnn_lstm(
     keras.Model
         Maps (batch, 32, 94, 2) raw features to (batch, 8) logits.  The layer ``rows`` learns the
         mean and variance of every row of each channel (``model.get_layer("rows").adapt(x)``); the
-        layers ``member_1``, ``member_2``, … map normalised features to logits, and their layer
-        ``embedding`` is what their last layer classifies.
+        layers ``member_1``, ``member_2``, … map normalised features to logits.  In each of them
+        ``block_1``, ``block_2``, … are what the convolution blocks give out, and ``embedding`` is
+        what the last layer classifies.
 
     Examples
     --------
@@ -110,8 +110,7 @@ def build_cnn_lstm(
     normalised = layers.Normalization(axis=(1, 3), name="rows")(inputs)
     members = [_member(config, shape, labels, f"member_{i + 1}") for i in range(config.members)]
     logits = [member(normalised) for member in members]
-    average = logits[0] if len(logits) == 1 else layers.Average(name="average")(logits)
-    return keras.Model(inputs, average, name="cnn_lstm")
+    return keras.Model(inputs, _average(logits), name="cnn_lstm")
 
 
 def members_of(model: keras.Model) -> list[keras.Model]:
@@ -149,29 +148,41 @@ def with_activations(model: keras.Model) -> keras.Model:
 
     if any(layer.name == "activations" for layer in model.layers):  # it has learned a voice
         return keras.Model(model.input, [model.output, model.get_layer("activations").output])
+    members = members_of(model)
+    if not members or not all(_blocks_of(member) for member in members):
+        raise BundleError("The model is not built as the models of this project. Train again.")
     normalised = model.get_layer("rows").output
     logits, means = [], []
-    for member in members_of(model):
-        blocks = [b.output for b in member.layers if isinstance(b, layers.Activation)]
-        blocks = [block for block in blocks if len(block.shape) == 3]  # over time alone
-        if not blocks:
-            raise BundleError("The model is not built as the models of this project. Train again.")
-        # Names of their own: in a process of its own Keras would give those of the member again.
-        pooled = [
-            layers.GlobalAveragePooling1D(name=f"mean_{i + 1}")(block)
-            for i, block in enumerate(blocks)
-        ]
-        # One network with several outputs, so that nothing is computed twice.
-        opened = keras.Model(member.input, [member.output, *pooled], name=member.name)
-        own, *found = opened(normalised)
+    for member in members:
+        own, *found = _with_block_means(member)(normalised)
         logits.append(own)
         means += found
-    if not logits:
-        raise BundleError("The model is not built as the models of this project. Train again.")
-    average = logits[0] if len(logits) == 1 else layers.Average(name="average")(logits)
-    join = layers.Concatenate if len(means) > 1 else partial(layers.Activation, "linear")
-    activations = join(name="activations")(means if len(means) > 1 else means[0])
-    return keras.Model(model.input, [average, activations], name="cnn_lstm")
+    activations = layers.Concatenate(name="activations")(means)
+    return keras.Model(model.input, [_average(logits), activations], name="cnn_lstm")
+
+
+def _blocks_of(member: keras.Model) -> list[keras.Layer]:
+    return [layer for layer in member.layers if layer.name.startswith("block_")]
+
+
+def _with_block_means(member: keras.Model) -> keras.Model:
+    """Return a member with further outputs: the means over time of its convolution blocks."""
+    import keras
+    from keras import layers
+
+    # Names of their own: in a process of its own Keras would give those of the member again.
+    means = [
+        layers.GlobalAveragePooling1D(name=f"mean_of_{block.name}")(block.output)
+        for block in _blocks_of(member)
+    ]
+    # One network with several outputs, so that nothing is computed twice.
+    return keras.Model(member.input, [member.output, *means], name=member.name)
+
+
+def _average(logits: list[Any]) -> Any:
+    from keras import layers
+
+    return logits[0] if len(logits) == 1 else layers.Average(name="average")(logits)
 
 
 def with_adaptation_layer(
@@ -196,10 +207,11 @@ def with_adaptation_layer(
     import keras
     from keras import layers
 
-    number = 1 + sum(layer.name.startswith("voice_") for layer in opened.layers)
-    voice = layers.Dense(len(bias), name=f"voice_{number}")
-    logits = voice(layers.Concatenate(name=f"all_{number}")(opened.outputs))
-    voice.set_weights([kernel, bias])
+    number = 1 + sum(layer.name.startswith("adaptation_") for layer in opened.layers)
+    adaptation = layers.Dense(len(bias), name=f"adaptation_{number}")
+    both = layers.Concatenate(name=f"logits_and_activations_{number}")
+    logits = adaptation(both(opened.outputs))
+    adaptation.set_weights([kernel, bias])
     return keras.Model(opened.input, logits, name="cnn_lstm")
 
 
@@ -219,14 +231,14 @@ def _member(config: ModelConfig, shape: tuple[int, ...], labels: int, name: str)
     if config.front:
         x = layers.Conv2D(config.front, 5, strides=2, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.Activation("relu")(x)
+        x = layers.Activation("relu", name="front")(x)
         x = layers.MaxPooling2D((1, 2))(x)
         _, frames, rows, channels = x.shape
     x = layers.Reshape((frames, rows * channels))(x)
     for i, filters in enumerate(config.filters):
         x = layers.Conv1D(filters, config.kernel, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.Activation("relu")(x)
+        x = layers.Activation("relu", name=f"block_{i + 1}")(x)
         statistics += [layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)]
         if i < len(config.filters) - 1 and not (i == 0 and config.front):
             x = layers.MaxPooling1D(2)(x)

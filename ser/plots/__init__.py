@@ -6,14 +6,7 @@ the same colour in every chart.  Nothing here knows where a chart will be shown.
 
 from ser.plots.adaptation import learning_curve, recordings_per_emotion
 from ser.plots.base import Chart, emotion_scale, save_chart, to_svg
-from ser.plots.clip import (
-    clip_charts,
-    clip_figure,
-    heatmap,
-    heatmap_table,
-    spectrogram_db,
-    waveform,
-)
+from ser.plots.clip import clip_charts, clip_figure, spectrogram_db, waveform
 from ser.plots.corpus import UNKNOWN, average_spectrograms, clip_map, clips_per_emotion, histogram
 from ser.plots.evaluation import (
     beside,
@@ -24,6 +17,7 @@ from ser.plots.evaluation import (
     reliability,
     robustness,
 )
+from ser.plots.heatmaps import heatmap, heatmap_table
 from ser.plots.prediction import probabilities, timeline, why_rows, why_time
 from ser.plots.training import comparison, curve, curves
 

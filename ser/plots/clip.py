@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
@@ -15,6 +14,7 @@ import pandas as pd
 from ser import audio
 from ser.audio.features import SPECTRAL, SpectralFeatures
 from ser.plots.base import AXIS, TRAINING, Chart, sized
+from ser.plots.heatmaps import heatmap
 
 CLIP_CHARTS = (
     "waveform",
@@ -137,148 +137,6 @@ def pitch(samples: npt.NDArray[np.float32], *, extractor: SpectralFeatures = SPE
         low, middle, high = table["pitch"].quantile([0.05, 0.5, 0.95])
         said = f"Pitch contour: median {middle:.0f} Hz, mostly {low:.0f} to {high:.0f} Hz"
     return sized(alt.layer(line), "Pitch of the 3 s heard", 150).properties(description=said)
-
-
-def heatmap(
-    matrix: npt.NDArray[np.floating],
-    *,
-    title: str,
-    rows: str,
-    unit: str,
-    row_values: Sequence[Any] | None = None,
-    ticks: Mapping[float, str] | None = None,
-    lines: Sequence[float] = (),
-    domain: tuple[float, float] | None = None,
-    shown_values: npt.NDArray[np.floating] | None = None,
-    extractor: SpectralFeatures = SPECTRAL,
-    height: int = 180,
-    diverging: bool = False,
-) -> Chart:
-    """Draw a matrix of shape (rows, frames) over time, low rows at the bottom.
-
-    Parameters
-    ----------
-    matrix : ndarray, shape (rows, frames)
-        What to colour.
-    title, rows, unit : str
-        Of the chart, of the vertical axis, and of the values.
-    row_values : sequence, optional
-        A name or number for each row; by default 1, 2, 3 …
-    ticks : mapping of float to str, optional
-        Labels of the vertical axis by their place; row 0 lies between 0 and 1.  By default about
-        eight rows are named.
-    lines : sequence of float
-        Places of lines that part groups of rows.
-    domain : (float, float), optional
-        Values at the two ends of the colours; what lies beyond gets the colour of the end.  By
-        default the smallest and the largest value.
-    shown_values : ndarray, shape (rows, frames), optional
-        What the tooltip says, if not the values that are coloured.
-    extractor : SpectralFeatures
-        What the features are.
-    height : int
-        In pixels.
-    diverging : bool
-        Colour around zero, for values that have a sign.
-    """
-    matrix = np.asarray(matrix, np.float32).round(2)
-    count, frames = matrix.shape
-    names = [str(name) for name in (row_values or range(1, count + 1))]
-    if domain is None:
-        domain = (float(matrix.min()), float(matrix.max()))
-        if diverging:
-            limit = max(abs(domain[0]), abs(domain[1])) or 1.0
-            domain = (-limit, limit)
-    if ticks is None:
-        ticks = {i + 0.5: names[i] for i in range(0, count, max(count // 8, 1))}
-    step = extractor.frame_seconds
-    # Small numbers travel to the browser, which works out where each cell begins and ends.
-    row = np.repeat(np.arange(count, dtype=np.int16), frames)
-    table = pd.DataFrame(
-        {
-            "frame": np.tile(np.arange(frames, dtype=np.int16), count),
-            "row": row,
-            "name": pd.Categorical.from_codes(row, pd.Index(names)),
-            "value": matrix.ravel(),
-        }
-    )
-    if shown_values is not None:
-        table["shown_values"] = np.asarray(shown_values, np.float32).round(2).ravel()
-    cells = (
-        alt.Chart(table)
-        .transform_calculate(
-            start=f"datum.frame * {step}", end=f"(datum.frame + 1) * {step}", top="datum.row + 1"
-        )
-        # A little overlap hides the seams that browsers draw between neighbours.
-        .mark_rect(x2Offset=0.6, y2Offset=-0.6)
-        .encode(
-            x=alt.X("start:Q", title="Time (s)", scale=alt.Scale(nice=False)),
-            x2="end:Q",
-            y=alt.Y(
-                "row:Q",
-                title=rows,
-                scale=alt.Scale(domain=[0, count], nice=False),
-                axis=alt.Axis(
-                    values=list(ticks),
-                    labelExpr=_label(ticks),
-                    labelOverlap=False,
-                    grid=False,
-                    minExtent=AXIS,
-                ),
-            ),
-            y2="top:Q",
-            color=alt.Color(
-                "value:Q",
-                title=unit,
-                scale=alt.Scale(
-                    scheme="blueorange" if diverging else "viridis",
-                    domain=list(domain),
-                    clamp=True,
-                ),
-                legend=alt.Legend(gradientThickness=8, gradientLength=height - 60, offset=8),
-            ),
-            tooltip=[
-                alt.Tooltip("start:Q", title="Time (s)", format=".2f"),
-                alt.Tooltip("name:N", title=rows),
-                alt.Tooltip("value:Q", title=unit, format=".1f")
-                if shown_values is None
-                else alt.Tooltip("shown_values:Q", title="Value", format=".2f"),
-            ],
-        )
-    )
-    parting = alt.Chart(pd.DataFrame({"row": list(lines)})).mark_rule(color="white", size=2)
-    layers = [cells, parting.encode(y="row:Q")] if lines else [cells]
-    top, moment = np.unravel_index(int(matrix.argmax()), matrix.shape)
-    said = (
-        f"{title}: {count} rows over {frames * step:.1f} s, {matrix.min():.1f} to "
-        f"{matrix.max():.1f} {unit}, highest at {moment * step:.1f} s in {names[top]}"
-    )
-    return sized(alt.layer(*layers), title, height).properties(description=said)
-
-
-def heatmap_table(chart: Any) -> pd.DataFrame:
-    """Return the numbers of a heat-map for who cannot see it: a line per frame, a column per row.
-
-    Parameters
-    ----------
-    chart : chart
-        As `heatmap` draws it with the frames of `SPECTRAL`.
-    """
-    # Altair moves data that all layers share to the whole.
-    parts = [chart, *chart.layer]
-    cells = next(part.data for part in parts if isinstance(part.data, pd.DataFrame))
-    value = "shown_values" if "shown_values" in cells else "value"
-    table = cells.pivot(index="frame", columns="name", values=value)
-    table.columns = table.columns.astype(str)
-    step = SPECTRAL.frame_seconds
-    table.insert(0, "time (s)", (table.index * step).to_numpy().round(2))
-    return table.reset_index(drop=True)
-
-
-def _label(ticks: Mapping[float, str]) -> str:
-    """Return the Vega expression that turns the place of a tick into its label."""
-    cases = [f"abs(datum.value - {at}) < 1e-6 ? {json.dumps(text)}" for at, text in ticks.items()]
-    return " : ".join([*cases, "''"])
 
 
 def clip_charts(

@@ -12,7 +12,8 @@ import pandas as pd
 from ser.audio.features import SPECTRAL, SpectralFeatures
 from ser.labels import EMOTIONS
 from ser.plots.base import TRAINING, Chart, emotion_scale, sized
-from ser.plots.clip import heatmap, mel_axis
+from ser.plots.clip import mel_axis
+from ser.plots.heatmaps import heatmap
 
 UNKNOWN = "unknown"
 """What is said of a clip whose corpus does not know it."""

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
 from ser.data import splits
-from ser.data.corpora import parse_ravdess
+from ser.data.parsers import parse_ravdess
 from ser.data.splits import LeakError, Split, check_split, make_split, random_split, speaker_folds
 from ser.errors import DataError
 
@@ -27,7 +29,7 @@ def ravdess():
                             numbers = (3, channel, emotion, intensity, statement, repetition, actor)
                             stem = "-".join(f"{n:02}" for n in numbers)
                             rows.append(
-                                {"name": f"{stem}.wav", "audio": stem} | parse_ravdess(stem)
+                                {"name": f"{stem}.wav", "audio": stem} | parse_ravdess(Path(stem))
                             )
     table = pd.DataFrame(rows).sort_values("name", ignore_index=True)
     table["audio"] = table["audio"].replace(TWINS[1], TWINS[0])

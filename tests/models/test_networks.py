@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from ser.audio.features import SPECTRAL
+from ser.errors import BundleError
 from ser.models.networks import ModelConfig, build_cnn_lstm, members_of, with_activations
 from ser.training.config import PRESETS
 
@@ -39,6 +40,33 @@ def test_a_front_convolves_over_time_and_rows(inputs):
     shapes = {member.get_layer("embedding").output.shape for member in both}
     assert len(shapes) == 1
     assert with_activations(model).outputs[1].shape == (None, 2 * 24)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("filters", [(8,), (8, 12)])
+def test_activations_are_the_means_of_the_blocks_in_their_order(inputs, members, filters):
+    model = build_cnn_lstm(ModelConfig(members=members, filters=filters, lstm=4, dropout=0.0))
+    normalised = model.get_layer("rows")(inputs)
+    expected = [
+        np.asarray(keras.Model(m.input, m.get_layer(f"block_{i + 1}").output)(normalised)).mean(1)
+        for m in members_of(model)
+        for i in range(len(filters))
+    ]
+    logits, activations = with_activations(model)(inputs)
+    np.testing.assert_allclose(activations, np.concatenate(expected, axis=1), atol=1e-5)
+    np.testing.assert_allclose(logits, model(inputs), atol=1e-6)
+
+
+def test_a_model_of_other_make_has_no_activations():
+    rows = keras.Sequential(
+        [keras.Input(SPECTRAL.shapes["features"]), keras.layers.Flatten(name="rows")]
+    )
+    with pytest.raises(BundleError, match="not built as the models of this project"):
+        with_activations(rows)
+    member = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(8)], name="member_1")
+    rows.add(member)
+    with pytest.raises(BundleError, match="not built as the models of this project"):
+        with_activations(rows)
 
 
 def test_the_answer_is_the_mean_of_the_members(inputs):

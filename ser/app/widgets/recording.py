@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -18,6 +18,9 @@ from ser.audio import AudioError, load_audio
 from ser.data.recordings import SENTENCES, Voice, check_recording
 from ser.errors import DataError
 from ser.labels import EMOTIONS
+
+if TYPE_CHECKING:
+    from ser.models.streaming import Recorder
 
 _HOW = {
     "neutral": "as if you read it from a list",
@@ -85,60 +88,66 @@ def show_recording(voice: Voice) -> None:
         help="Five teach a model a voice, and two are better than none.",
     )
     counts = show_progress(voice, wanted)
+    if (counts >= wanted).all():
+        st.success("All recordings are there. Open *Learn*.", icon=":material/check:")
+    emotion, sentence = _ask_what_to_say(counts, wanted)
+    connection = microphone.connect("voice", Recorder)
+    recorder = connection.recorder if connection.listening else None
+    if recorder is None:  # what was being recorded is lost with the connection
+        st.session_state.pop("recording-begin", None)
+    if recorder is not None and "recording-begin" in st.session_state:
+        _finish(recorder)
+    elif "recording" in st.session_state:
+        _judge(voice, emotion, sentence)
+    elif recorder is not None:
+        _begin(recorder)
+    else:
+        st.info(
+            "Press *Start listening* once, and record one sentence after the other. Nothing "
+            "is kept that you do not keep.",
+            icon=":material/mic:",
+        )
+
+
+def _ask_what_to_say(counts: pd.Series, wanted: int) -> tuple[str, str]:
+    """Let the visitor choose the emotion and the sentence to say, and say how."""
     missing = [emotion for emotion in EMOTIONS if counts[emotion] < wanted]
     fewest = min(missing, key=lambda emotion: counts[emotion], default=EMOTIONS[0])
-    if not missing:
-        st.success("All recordings are there. Open *Learn*.", icon=":material/check:")
-    emotion, sentence = st.columns(2)
-    with emotion:
-        chosen = st.selectbox(
-            "Emotion",
-            [None, *EMOTIONS],
-            format_func=lambda e: e or f"the next one: {fewest}",
-            help="The next one is that of the fewest recordings.",
-        )
-    acted = chosen or fewest
-    with sentence:
-        own = "a sentence of my own"
-        said = st.selectbox(
-            "Sentence",
-            [SENTENCES[int(counts[acted]) % 2], SENTENCES[1 - int(counts[acted]) % 2], own],
-        )
-    words = "whatever you like, two or three seconds long" if said == own else f"“{said}”"
-    st.subheader(f"Say as :blue[{acted}]: {words}")
-    st.caption(f"Act it {_HOW[acted]}. Overdoing it a little is right.")
+    left, right = st.columns(2)
+    chosen = left.selectbox(
+        "Emotion",
+        [None, *EMOTIONS],
+        format_func=lambda e: e or f"the next one: {fewest}",
+        help="The next one is that of the fewest recordings.",
+    )
+    emotion = chosen or fewest
+    turn, own = int(counts[emotion]) % 2, "a sentence of my own"
+    sentence = right.selectbox("Sentence", [SENTENCES[turn], SENTENCES[1 - turn], own])
+    words = "whatever you like, two or three seconds long" if sentence == own else f"“{sentence}”"
+    st.subheader(f"Say as :blue[{emotion}]: {words}")
+    st.caption(f"Act it {_HOW[emotion]}. Overdoing it a little is right.")
+    return emotion, sentence
 
-    connection = microphone.connect("voice", Recorder)
-    if connection.recorder is None or not connection.listening:
-        st.session_state.pop("recording-begin", None)
-        if "recording" not in st.session_state:
-            st.info(
-                "Press *Start listening* once, and record one sentence after the other. Nothing "
-                "is kept that you do not keep.",
-                icon=":material/mic:",
-            )
-            return
-    if "recording-begin" in st.session_state and connection.recorder is not None:
-        st.error("**Recording.** Speak now.", icon=":material/radio_button_checked:")
-        _meter(connection)
-        if st.button("Done", icon=":material/stop:", type="primary"):
-            st.session_state["recording"] = connection.recorder.recording(
-                st.session_state.pop("recording-begin")
-            )
-            st.rerun()
-    elif "recording" in st.session_state:
-        _judge(voice, acted, said)
-    elif connection.recorder is not None:
-        _meter(connection)
-        if st.button("Record", icon=":material/fiber_manual_record:", type="primary"):
-            st.session_state["recording-begin"] = connection.recorder.signal().seconds
-            st.rerun()
+
+def _begin(recorder: Recorder) -> None:
+    _meter(recorder)
+    if st.button("Record", icon=":material/fiber_manual_record:", type="primary"):
+        st.session_state["recording-begin"] = recorder.signal().seconds
+        st.rerun()
+
+
+def _finish(recorder: Recorder) -> None:
+    st.error("**Recording.** Speak now.", icon=":material/radio_button_checked:")
+    _meter(recorder)
+    if st.button("Done", icon=":material/stop:", type="primary"):
+        begin = st.session_state.pop("recording-begin")
+        st.session_state["recording"] = recorder.recording(begin)
+        st.rerun()
 
 
 @st.fragment(run_every=0.3)
-def _meter(connection: microphone.Connection) -> None:
-    if connection.recorder is not None:
-        microphone.show_sound(connection.recorder.signal())
+def _meter(recorder: Recorder) -> None:
+    microphone.show_sound(recorder.signal())
 
 
 def _judge(voice: Voice, emotion: str, said: str) -> None:

@@ -29,6 +29,27 @@ def choose(entries: list[Entry]) -> Entry:
     Another page does so with ``st.session_state["open report"]``, the `Entry.key`.
     """
     by_key = {entry.key: entry for entry in entries}
+    asked = _report_asked_for(default=entries[0].key)
+    if asked not in by_key:
+        st.warning(f"There is no report called {asked} here. Choose another one.")
+    key = st.selectbox(
+        "Report",
+        list(by_key),
+        index=list(by_key).index(asked) if asked in by_key else 0,
+        format_func=lambda key: by_key[key].label,
+        # A new box for every report that is asked for: its first choice is the one the browser
+        # shows even if it is busy, which a change of the session's state is not.
+        key=f"report {st.session_state['times asked']}",
+        help="Of the shipped model, of a run of yours, made on this page, or published with this "
+        "project.",
+    )
+    # Leaving the page forgets the box, not what was chosen in it.
+    st.session_state["report asked"] = st.query_params["report"] = key
+    return by_key[key]
+
+
+def _report_asked_for(default: str) -> str:
+    """Return the key of the report that address or page ask for now, or that was chosen last."""
     state = st.session_state
     # The browser may still send the address of before the last choice.
     address = st.query_params.get("report")
@@ -36,25 +57,9 @@ def choose(entries: list[Entry]) -> Entry:
         state["open report"] = address
     state["address"] = address
     if "open report" in state or "report asked" not in state:
-        state["report asked"] = state.pop("open report", entries[0].key)
+        state["report asked"] = state.pop("open report", default)
         state["times asked"] = state.get("times asked", 0) + 1
-    asked = state["report asked"]
-    if asked not in by_key:
-        st.warning(f"There is no report called {asked} here. Choose another one.")
-    # A new box for every report that is asked for: its first choice is the one the browser shows
-    # even if it is busy, which a change of the session's state is not.
-    key = st.selectbox(
-        "Report",
-        list(by_key),
-        index=list(by_key).index(asked) if asked in by_key else 0,
-        format_func=lambda key: by_key[key].label,
-        key=f"report {state['times asked']}",
-        help="Of the shipped model, of a run of yours, made on this page, or published with this "
-        "project.",
-    )
-    # Leaving the page forgets the box, not what was chosen in it.
-    state["report asked"] = st.query_params["report"] = key
-    return by_key[key]
+    return state["report asked"]
 
 
 def unfinished(entry: Entry) -> None:
