@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import InitVar, asdict, fields, replace
+from dataclasses import InitVar, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
-from pydantic_core import ArgsKwargs
+from pydantic_core import ArgsKwargs, to_jsonable_python
 
 from ser.data import splits
 from ser.errors import RunError
@@ -143,7 +143,7 @@ class TrainingConfig(Settings):
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as what JSON can hold."""
-        return asdict(self)
+        return to_jsonable_python(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainingConfig:

@@ -12,7 +12,9 @@ from tests.tiny import SAMPLES, tiny_config
 
 def test_the_configuration_survives_json():
     config = tiny_config(SAMPLES, seed=9)
-    assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    values = config.to_json()
+    assert json.loads(json.dumps(values)) == values
+    assert TrainingConfig.from_json(values) == config
 
 
 @pytest.mark.parametrize(
