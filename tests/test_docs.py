@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import yaml
 
-import ser
 from ser.app.glossary import TERMS
 from ser.cli import main
 from ser.evaluation.metrics import evaluate
@@ -183,7 +182,6 @@ def test_the_readme_is_read_in_one_sitting():
     assert len(README.splitlines()) <= 150
 
 
-@pytest.mark.skipif(not hasattr(ser, "load"), reason="the public names are not there yet")
 def test_the_lines_of_python_in_the_readme_run(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
     clips = sorted(SAMPLES.rglob("*.flac"))
