@@ -2,7 +2,7 @@
 
 Every trial is a folder in `ser.app.workspace.evaluations`, laid out as that of a training
 (`ser.training.runs`) and begun, stopped and deleted like one (`ser.app.processes`).  At the end it
-holds ``report.json``, see `ser.evaluation.report.evaluate_clips`.
+holds ``report.json``, see `ser.evaluation.report.Report`.
 
 ``python -m ser.app.evaluations FOLDER`` is the process.
 """
@@ -20,7 +20,6 @@ from ser.app import processes, workspace
 from ser.errors import RunError, SerError, Stopped
 from ser.models import bundle
 from ser.training.runs import BUSY_STATES, Run, find_runs
-from ser.utils.files import write_json
 
 PROTOCOLS = ("random", "all")
 _KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "robustness": bool}
@@ -41,7 +40,7 @@ def start(
     model : str or Path
         A bundle.
     data, protocol, seed, trust
-        See `ser.evaluation.report.evaluate_corpus`.
+        See `ser.evaluation.evaluate.evaluate_corpus`.
 
     Returns
     -------
@@ -113,7 +112,7 @@ def run(trial: Run) -> None:
     Raises
     ------
     SerError
-        See `ser.evaluation.report.evaluate_corpus`, and if the folder is no trial or is being
+        See `ser.evaluation.evaluate.evaluate_corpus`, and if the folder is no trial or is being
         worked on.
     Stopped
         If `ser.training.runs.Run.ask_to_stop` was called.
@@ -126,11 +125,11 @@ def run(trial: Run) -> None:
         progress = _Progress(trial, stages=3 if config["robustness"] else 2)
         try:
             trial.write_status("preparing", "Loading the model")
-            from ser.evaluation import report
+            from ser.evaluation.evaluate import evaluate_corpus
             from ser.models.recognizer import Recognizer
 
             recognizer = Recognizer.load(config["model"])
-            result, _ = report.evaluate_corpus(
+            report = evaluate_corpus(
                 recognizer,
                 config["data"],
                 protocol=config["protocol"],
@@ -138,7 +137,7 @@ def run(trial: Run) -> None:
                 robustness=config["robustness"],
                 progress=progress,
             )
-            write_json(trial.folder / "report.json", result, indent=None)
+            report.save(trial.folder / "report.json")
         except Stopped as stopped:
             trial.write_status("stopped", str(stopped))
             raise
@@ -150,7 +149,7 @@ def run(trial: Run) -> None:
                 "failed", f"A defect of this program; {trial.folder}/log.txt has it."
             )
             raise
-        trial.write_status("finished", f"Accuracy {result['accuracy']:.1%}")
+        trial.write_status("finished", f"Accuracy {report.accuracy:.1%}")
 
 
 class _Progress:

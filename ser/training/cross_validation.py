@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,19 @@ import pandas as pd
 
 from ser.audio.config import CONTRACT
 from ser.errors import RunError, Stopped
-from ser.evaluation import metrics, report
+from ser.evaluation import metrics
+from ser.evaluation.figures import Fold, FoldAverages
+from ser.evaluation.report import Predictions, Report, speakers_of
 from ser.models.recognizer import SURE
 from ser.training import pipeline
 from ser.training.pipeline import TrainingConfig
 from ser.training.runs import Run
-from ser.utils.files import read_json, write_json
+from ser.utils.files import read_json
 
 
 def cross_validate(
     folder: str | Path, config: TrainingConfig, *, resume: bool = False, n_jobs: int = -1
-) -> dict[str, Any]:
+) -> Report:
     """Train and test once per fold.
 
     Parameters
@@ -37,10 +41,9 @@ def cross_validate(
 
     Returns
     -------
-    dict
-        The report over all clips together (`ser.evaluation.metrics.evaluate`), with ``folds``:
-        accuracy, UAR, weighted F1, calibration error and number of clips of each, with the mean and
-        standard deviation over the folds, and with the ``config`` all of them share.
+    Report
+        Over all clips together, with its ``folds``, their ``mean`` and ``std``, and the ``config``
+        all of them share.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def cross_validate(
             )
     else:
         study.create(config.to_json())
-    figures, tables = [], []
+    folds, tables = [], []
     corpora_seen: set[str] = set()
     for fold in range(config.folds):
         run = Run(folder / f"fold-{fold + 1}")
@@ -70,7 +73,7 @@ def cross_validate(
             run.create(own.to_json())
         if TrainingConfig.from_json(run.read_config()) != own:
             raise RunError(f"{run.folder} holds another training. Start in a new folder.")
-        result = report.read_report(run.folder)
+        result = Report.find(run.folder / "report.json")
         if result is None:
             try:
                 result = pipeline.train(run, n_jobs=n_jobs)
@@ -79,30 +82,50 @@ def cross_validate(
                     f"Stopped in fold {fold + 1} of {config.folds}. Go on with the same command "
                     "and --resume."
                 ) from None
-        figures.append({"fold": fold + 1} | {k: result[k] for k in _FIGURES})
+        folds.append(
+            Fold(
+                fold=fold + 1,
+                n_test=result.n_test,
+                accuracy=result.accuracy,
+                uar=result.uar,
+                weighted_f1=result.weighted_f1,
+                ece=result.ece,
+            )
+        )
         corpora_seen.add(read_json(run.folder / "split.json")["corpus"])
         if len(corpora_seen) > 1:
             raise RunError(
                 f"The corpus has changed since {folder} was started, so its folds do not belong "
                 "together. Restore the corpus, or start in a new folder."
             )
-        tables.append(report.predictions_of(result).assign(fold=fold + 1))
+        tables.append(result.predictions.assign(fold=fold + 1))
     pooled = pd.concat(tables, ignore_index=True)
-    summary = {
-        "protocol": config.protocol,
-        "protocol_in_words": report.PROTOCOL_WORDS[config.protocol],
-        "seed": config.seed,
-        "config": {k: v for k, v in study.read_config().items() if k not in ("data", "fold")},
-        "corpora": sorted(pooled["corpus"].unique()),
-        "folds": figures,
-        "mean": {k: float(np.mean([f[k] for f in figures])) for k in _FIGURES[1:]},
-        "std": {k: float(np.std([f[k] for f in figures], ddof=1)) for k in _FIGURES[1:]},
-        "n_uncertain": int((pooled["verdict"] != SURE).sum()),
-        **metrics.evaluate(pooled, CONTRACT.labels),
-        "predictions": report.to_rows(pooled),
-    }
-    write_json(folder / "report.json", summary, indent=None)
+    names = sorted(pooled["corpus"].unique())
+    summary = Report(
+        title=f"{folder.resolve().name} on {', '.join(names)}",
+        protocol=config.protocol,
+        speakers=speakers_of(config.protocol),
+        seed=config.seed,
+        corpora=names,
+        config={k: v for k, v in study.read_config().items() if k not in ("data", "fold")},
+        folds=tuple(folds),
+        mean=_over_folds(folds, np.mean),
+        std=_over_folds(folds, partial(np.std, ddof=1)),
+        n_uncertain=int((pooled["verdict"] != SURE).sum()),
+        **dict(metrics.evaluate(pooled, CONTRACT.labels)),
+        stored_predictions=Predictions.of(pooled),
+    )
+    summary.save(folder / "report.json")
     return summary
 
 
-_FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")
+def _over_folds(folds: list[Fold], summarise: Callable[[list[float]], Any]) -> FoldAverages:
+    def figure(name: str) -> float:
+        return float(summarise([getattr(fold, name) for fold in folds]))
+
+    return FoldAverages(
+        accuracy=figure("accuracy"),
+        uar=figure("uar"),
+        weighted_f1=figure("weighted_f1"),
+        ece=figure("ece"),
+    )

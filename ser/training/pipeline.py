@@ -27,7 +27,9 @@ from ser.audio.config import CONTRACT
 from ser.data import corpora, feature_cache, splits
 from ser.data.feature_cache import Features
 from ser.errors import OutputError, RunError, SerError, Stopped
-from ser.evaluation import metrics, report
+from ser.evaluation import metrics, rendering
+from ser.evaluation.evaluate import evaluate_clips
+from ser.evaluation.report import Report
 from ser.models import bundle
 from ser.models.embedding import Embedding, fit_embedding
 from ser.models.networks import ModelConfig, build_cnn_lstm, members_of, with_activations
@@ -183,7 +185,7 @@ class TrainingConfig:
             ) from error
 
 
-def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
+def train(run: Run, *, n_jobs: int = -1) -> Report:
     """Train, test and report; or go on where the run was stopped or killed.
 
     Parameters
@@ -195,8 +197,8 @@ def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        The report, see `ser.evaluation.metrics.evaluate`.
+    Report
+        Of its test clips.
 
     Raises
     ------
@@ -207,7 +209,7 @@ def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
     """
     with working_on(run) as config:
         result = _train(run, config, n_jobs)
-        run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unseen clips")
+        run.write_status("finished", f"Accuracy {result.accuracy:.1%} on unseen clips")
         # Not before: until then it is all that a killed process leaves to go on with.
         for name in (_CHECKPOINT, _REFIT_CHECKPOINT):
             (run.folder / name).unlink(missing_ok=True)
@@ -288,7 +290,7 @@ def start(folder: str | Path, config: TrainingConfig) -> Run:
     return run
 
 
-def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
+def _train(run: Run, config: TrainingConfig, n_jobs: int) -> Report:
     _write_or_compare(
         run.folder / "environment.json",
         environment(),
@@ -401,20 +403,18 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
         run.write_status("evaluating", what, done, total)
 
     recognizer = Recognizer.load(run.folder)  # tested as it will be used: from its files
-    test = clips.iloc[split.test]
-    result = report.evaluate_clips(
+    result = evaluate_clips(
         recognizer,
-        test,
+        clips.iloc[split.test],
         root=config.data,
         protocol=config.protocol,
         seed=config.seed,
+        robustness=config.protocol == "random",  # a fold is only a part of its study
+        training_seconds=round(sum(epoch["seconds"] for epoch in epochs), 1),
         n_jobs=n_jobs,
         progress=tested,
     )
-    result["training_seconds"] = round(sum(epoch["seconds"] for epoch in epochs), 1)
-    if config.protocol == "random":  # a fold is only a part of its study
-        result |= report.evaluate_robustness(recognizer, test, n_jobs=n_jobs, progress=tested)
-    report.write_all(run.folder, result, run.read_epochs())
+    rendering.write_all(run.folder, result, run.read_epochs())
     return result
 
 

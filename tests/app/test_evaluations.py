@@ -5,7 +5,7 @@ import pytest
 
 from ser.app import evaluations, processes
 from ser.errors import BundleError, DataError, RunError, Stopped
-from ser.evaluation import report
+from ser.evaluation.report import Report
 from ser.training.runs import BUSY_STATES, Run
 from tests.tiny import SAMPLES, tiny_corpus
 
@@ -35,8 +35,8 @@ def test_a_trial_runs_in_a_process_of_its_own_and_leaves_a_report(finished_run, 
         assert time.monotonic() < deadline, processes.read_log(trial)
         time.sleep(0.05)
     assert trial.read_status()["state"] == "finished", processes.read_log(trial)
-    found = report.load_report(trial.folder / "report.json")
-    assert found["n_test"] == len(list(corpus.iterdir()))
+    found = Report.load(trial.folder / "report.json")
+    assert found.n_test == len(list(corpus.iterdir()))
     assert [t.folder for t in evaluations.find_trials()] == [trial.folder]
     processes.delete(trial)
     assert evaluations.find_trials() == []

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import estimate, history, processes, workspace
+from ser.app import catalogue, estimate, history, processes, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout, resources
@@ -270,14 +270,14 @@ def show_ended(training: Training) -> None:
     box.get(training.state, st.error)(text, icon=_ICONS.get(training.state))
     _show_actions(training)
     if training.figures:
-        figures = resources.find_report(training.run.folder / "report.json") or {}
+        report = catalogue.find_report(training.run.folder / "report.json")
         with st.container(horizontal=True):
             for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
                 value = training.figures.get(key)
                 shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
                 st.metric(history.FIGURES[key], shown, border=True, help=TERMS[term])
-        if "protocol_in_words" in figures:
-            st.caption(f"On {figures.get('n_test')} test clips: {figures['protocol_in_words']}.")
+        if report is not None:
+            st.caption(f"On {report.n_test} test clips: {report.protocol_in_words}.")
     if not training.epochs.empty:
         show_curves(training)
     elif training.state != history.DAMAGED:
