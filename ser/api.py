@@ -88,7 +88,7 @@ def evaluate(
     """
     from ser.evaluation.evaluate import evaluate_corpus
 
-    report, _ = evaluate_corpus(
+    return evaluate_corpus(
         model,
         data,
         protocol=protocol,
@@ -97,7 +97,6 @@ def evaluate(
         n_jobs=n_jobs,
         progress=progress,
     )
-    return report
 
 
 def train(config: TrainingConfig, out: str | Path, *, n_jobs: int = -1) -> Report:

@@ -22,6 +22,7 @@ from ser.errors import DataError, SerError, Stopped
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from ser.evaluation.report import Report
     from ser.utils.settings import Settings
 
 _EXAMPLES = """\
@@ -315,7 +316,7 @@ def _app(options: argparse.Namespace) -> None:
 def _info(options: argparse.Namespace) -> None:
     from ser.app import workspace
     from ser.data import corpora
-    from ser.evaluation import report
+    from ser.evaluation.report import Report
     from ser.models import bundle
     from ser.training import pipeline
 
@@ -325,14 +326,14 @@ def _info(options: argparse.Namespace) -> None:
     print("  " + ", ".join(f"{name} {number}" for name, number in versions))
     print("\nModels")
     for folder in bundle.find_bundles(MODELS):
-        figures = report.read_report(folder)
+        report = Report.find(folder / "report.json")
         found = "no report"
-        if figures:
-            low, high = figures["accuracy_interval"]
+        if report is not None:
+            low, high = report.accuracy_interval
             found = (
-                f"accuracy {figures['accuracy']:.1%} (95 %: {low:.1%} to {high:.1%}), weighted F1 "
-                f"{figures['weighted_f1']:.3f} on {figures['n_test']} test clips, protocol "
-                f"{figures['protocol']}"
+                f"accuracy {report.accuracy:.1%} (95 %: {low:.1%} to {high:.1%}), weighted F1 "
+                f"{report.weighted_f1:.3f} on {report.n_test} test clips, protocol "
+                f"{report.protocol}"
             )
         print(f"  {_shown(folder)}: {found}")
     print("\nCorpora")
@@ -478,15 +479,20 @@ def _config(options: argparse.Namespace, **base: Any) -> Any:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from ser.evaluation import report
+    from ser.data import corpora
+    from ser.evaluation import rendering
+    from ser.evaluation.evaluate import evaluate_corpus
     from ser.training.runs import Run
-    from ser.utils.files import atomic_path, write_json, write_text
+    from ser.utils.files import atomic_path, write_text
 
     if options.protocol == "few-shot":
         return _evaluate_adaptation(options)
-    result, skipped = report.evaluate_corpus(
-        _load(options.model),
+    recognizer = _load(options.model)
+    corpus = corpora.inspect(corpora.scan(options.data), n_jobs=options.n_jobs)
+    report = evaluate_corpus(
+        recognizer,
         options.data,
+        corpus=corpus,
         protocol=options.protocol,
         seed=options.seed,
         robustness=options.robustness,
@@ -495,21 +501,20 @@ def _evaluate(options: argparse.Namespace) -> None:
     # Files first: a reader of the output that leaves early (head) must not cost them.
     if options.csv:
         with atomic_path(options.csv) as temporary:
-            report.predictions_of(result).to_csv(temporary, index=False, float_format="%.5f")
+            report.predictions.to_csv(temporary, index=False, float_format="%.5f")
     if options.html:
-        write_text(options.html, report.to_html(result, Run(options.model).read_epochs()))
+        write_text(options.html, rendering.to_html(report, Run(options.model).read_epochs()))
     if options.json:
-        write_json(options.json, result, indent=None)
-    _print_figures(result)
-    _print_robustness(result)
-    _print_skipped(skipped)
+        report.save(options.json)
+    _print_figures(report)
+    _print_robustness(report)
+    _print_skipped(corpus.skipped)
 
 
 def _evaluate_adaptation(options: argparse.Namespace) -> None:
     from ser.data.inspection import inspect_corpus
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
-    from ser.utils.files import write_json
 
     if options.html or options.csv or options.robustness:
         raise DataError(
@@ -517,7 +522,7 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
         )
     recognizer = _load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
-    result = few_shot.study(
+    report = few_shot.study(
         recognizer,
         enrol(recognizer, corpus.clips, n_jobs=options.n_jobs),
         shots=options.shots,
@@ -525,20 +530,19 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     if options.json:
-        write_json(options.json, result)
-    print(f"\n{result['n_clips']} clips: {result['protocol_in_words']}")
-    if result["n_seen_in_training"]:
-        print(f"WARNING: {result['n_seen_in_training']} of them were seen in training.")
+        report.save(options.json, indent=2)
+    print(f"\n{report.n_clips} clips: {report.protocol_in_words}")
+    if report.n_seen_in_training:
+        print(f"WARNING: {report.n_seen_in_training} of them were seen in training.")
     print(f"\n  {'speaker':14} clips  accuracy before  after    UAR before  after")
-    overall = {"speaker": "mean", "n": result["n_clips"]}
-    for row in [*result["speakers"], overall | {k: result[k] for k in ("before", "after")}]:
-        old, new = row["before"], row["after"]
+    rows = [(row.speaker, row.n, row.before, row.after) for row in report.speakers]
+    for name, n, old, new in [*rows, ("mean", report.n_clips, report.before, report.after)]:
         print(
-            f"  {row['speaker']:14} {row['n']:5} {old['accuracy']:16.1%} {new['accuracy']:6.1%} "
-            f"{old['uar']:13.1%} {new['uar']:6.1%}"
+            f"  {name:14} {n:5} {old.accuracy:16.1%} {new.accuracy:6.1%} "
+            f"{old.uar:13.1%} {new.uar:6.1%}"
         )
-    for row in result["left_out"]:
-        print(f"  {row['speaker']}: left out, {row['reason']}")
+    for row in report.left_out:
+        print(f"  {row.speaker}: left out, {row.reason}")
     _print_skipped(corpus.skipped)
 
 
@@ -546,7 +550,6 @@ def _adapt(options: argparse.Namespace) -> None:
     from ser.data.inspection import inspect_corpus
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
-    from ser.utils.files import write_json
 
     recognizer = _load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
@@ -556,15 +559,17 @@ def _adapt(options: argparse.Namespace) -> None:
             raise DataError("--shots must be 1 or more.")
         clips = few_shot.choose(clips, options.shots, seed=options.seed)
     enrolment = enrol(recognizer, clips, n_jobs=options.n_jobs)
-    result = few_shot.adapt(recognizer, enrolment, options.out)["adaptation"]
+    result = few_shot.adapt(recognizer, enrolment, options.out).adaptation
+    assert result is not None
     if options.json:
-        write_json(options.json, result)
-    print(f"\n{result['sentence']}\n{result['advice']}")
-    for note in result["notes"]:
+        result.save(options.json, indent=2)
+    print(f"\n{result.sentence}\n{result.advice}")
+    for note in result.notes:
         print(note)
+    before, after = result.before, result.after
     print(f"\n  {'':26} before   after")
-    for key, word in (("accuracy", "accuracy"), ("uar", "unweighted average recall")):
-        print(f"  {word:26} {result['before'][key]:6.1%}  {result['after'][key]:6.1%}")
+    print(f"  {'accuracy':26} {before.accuracy:6.1%}  {after.accuracy:6.1%}")
+    print(f"  {'unweighted average recall':26} {before.uar:6.1%}  {after.uar:6.1%}")
     _print_skipped(corpus.skipped)
     print(f"\nThe adapted model and its MODEL_CARD.md are in {options.out}")
 
@@ -572,48 +577,45 @@ def _adapt(options: argparse.Namespace) -> None:
 def _crossval(options: argparse.Namespace) -> None:
     from ser.data.splits import FOLDS
     from ser.training import cross_validation
-    from ser.utils.files import write_json
 
     config = replace(_config(options, protocol=next(iter(FOLDS))), fold=0)
     _warm_up_tensorflow(members=config.model.members)
-    result = cross_validation.cross_validate(
+    report = cross_validation.cross_validate(
         options.out, config, resume=options.resume, n_jobs=options.n_jobs
     )
-    for fold in result["folds"]:
-        print(f"fold {fold['fold']}: accuracy {fold['accuracy']:.1%}, UAR {fold['uar']:.1%}")
-    _print_figures(result)
+    for fold in report.folds:
+        print(f"fold {fold.fold}: accuracy {fold.accuracy:.1%}, UAR {fold.uar:.1%}")
+    _print_figures(report)
     if options.json:
-        write_json(options.json, result, indent=None)
+        report.save(options.json)
     print(f"\nreport.json and one run per fold are in {options.out}")
 
 
-def _print_figures(result: dict[str, Any]) -> None:
-    print(f"\n{result['n_test']} test clips: {result['protocol_in_words']}")
-    if result.get("n_seen_in_training"):
-        print(f"WARNING: {result['n_seen_in_training']} of them were seen in training.")
-    words = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
-    for key, word in (words | {"uar": "unweighted average recall"}).items():
-        low, high = result[f"{key}_interval"]
-        print(f"  {word:26} {result[key]:6.1%}   95 %: {low:.1%} to {high:.1%}")
-    print(f"  {'calibration error (ECE)':26} {result['ece']:6.3f}")
+def _print_figures(report: Report) -> None:
+    print(f"\n{report.n_test} test clips: {report.protocol_in_words}")
+    if report.n_seen_in_training:
+        print(f"WARNING: {report.n_seen_in_training} of them were seen in training.")
+    for word, share, (low, high) in (
+        ("accuracy", report.accuracy, report.accuracy_interval),
+        ("weighted F1", report.weighted_f1, report.weighted_f1_interval),
+        ("macro F1", report.macro_f1, report.macro_f1_interval),
+        ("unweighted average recall", report.uar, report.uar_interval),
+    ):
+        print(f"  {word:26} {share:6.1%}   95 %: {low:.1%} to {high:.1%}")
+    print(f"  {'calibration error (ECE)':26} {report.ece:6.3f}")
     print(f"\n  {'':10} precision  recall     f1  clips")
-    for label, c in result["per_class"].items():
-        print(
-            f"  {label:10} {c['precision']:9.1%} {c['recall']:7.1%} {c['f1']:6.1%} {c['support']:6}"
-        )
+    for label, c in report.classes.items():
+        print(f"  {label:10} {c.precision:9.1%} {c.recall:7.1%} {c.f1:6.1%} {c.support:6}")
 
 
-def _print_robustness(result: dict[str, Any]) -> None:
-    if "robustness" not in result:
+def _print_robustness(report: Report) -> None:
+    if not report.robustness:
         return
     print(f"\n  {'condition':20} accuracy    UAR  uncertain")
-    for row in result["robustness"]:
-        print(
-            f"  {row['condition']:20} {row['accuracy']:8.1%} {row['uar']:6.1%} "
-            f"{row['uncertain']:10.1%}"
-        )
-    sounds = sum(row["n"] for row in result["rejection"])
-    sure = sum(row["sure"] for row in result["rejection"])
+    for row in report.robustness:
+        print(f"  {row.label:20} {row.accuracy:8.1%} {row.uar:6.1%} {row.uncertain:10.1%}")
+    sounds = sum(row.n for row in report.rejection)
+    sure = sum(row.sure for row in report.rejection)
     print(f"\n  {sure} of {sounds} sounds that are no speech got a sure answer")
 
 

@@ -11,8 +11,9 @@ import yaml
 
 from ser.app.glossary import TERMS
 from ser.cli import main
+from ser.evaluation.few_shot_report import FewShotReport
 from ser.evaluation.metrics import evaluate
-from ser.evaluation.report import predictions_of
+from ser.evaluation.report import Report
 from ser.models.bundle import load_bundle, read_manifest
 from tests.tiny import SAMPLES
 
@@ -24,7 +25,7 @@ MODEL = PROJECT / "models" / "ravdess"
 
 @pytest.fixture(scope="module")
 def report():
-    return json.loads((MODEL / "report.json").read_text())
+    return Report.load(MODEL / "report.json")
 
 
 def percent(share):
@@ -32,13 +33,13 @@ def percent(share):
 
 
 def test_the_figures_are_those_of_the_report(report):
-    low, high = report["accuracy_interval"]
+    low, high = report.accuracy_interval
     for claim in (
-        f"{percent(report['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})",
-        f"| {report['weighted_f1']:.3f} |",
-        f"| {percent(report['uar'])} |",
-        f"| {report['n_test']} |",
-        f"| {report['ece']:.3f} |",
+        f"{percent(report.accuracy)} ({100 * low:.1f} to {100 * high:.1f})",
+        f"| {report.weighted_f1:.3f} |",
+        f"| {percent(report.uar)} |",
+        f"| {report.n_test} |",
+        f"| {report.ece:.3f} |",
     ):
         assert claim in _row(RESULTS, "../models/ravdess/report.json"), claim
 
@@ -51,41 +52,41 @@ def _row(text, report):
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in (PROJECT / "reports").glob("*.json")))
 def test_the_other_figures_are_those_of_their_reports(name):
-    figures = json.loads((PROJECT / "reports" / f"{name}.json").read_text())
-    low, high = figures["accuracy_interval"]
+    figures = Report.load(PROJECT / "reports" / f"{name}.json")
+    low, high = figures.accuracy_interval
     claim = (
-        f"| {figures['n_test']} | {percent(figures['accuracy'])} ({100 * low:.1f} to "
-        f"{100 * high:.1f}) | {figures['weighted_f1']:.3f} | {percent(figures['uar'])} | "
-        f"{figures['ece']:.3f} | [report](../reports/{name}.json) |"
+        f"| {figures.n_test} | {percent(figures.accuracy)} ({100 * low:.1f} to "
+        f"{100 * high:.1f}) | {figures.weighted_f1:.3f} | {percent(figures.uar)} | "
+        f"{figures.ece:.3f} | [report](../reports/{name}.json) |"
     )
     assert claim in RESULTS
     if name in ("emodb", "samples"):
         model = json.loads((MODEL / "manifest.json").read_text())["model"]
-        assert figures["model_sha256"] == model["sha256"], "made with another model"
-        assert figures["n_seen_in_training"] == 0
+        assert figures.model_sha256 == model["sha256"], "made with another model"
+        assert figures.n_seen_in_training == 0
 
 
 @pytest.mark.parametrize("takes", [1, 3, 5, 8])
 def test_what_adaptation_gave_is_that_of_its_reports(takes):
-    figures = json.loads((PROJECT / "reports" / "adapt" / f"emodb-{takes}.json").read_text())
-    before, after = figures["before"], figures["after"]
-    low, high = after["accuracy_interval"]
+    figures = FewShotReport.load(PROJECT / "reports" / "adapt" / f"emodb-{takes}.json")
+    before, after = figures.before, figures.after
+    low, high = after.accuracy_interval
     assert (
-        f"| {takes} | {percent(before['accuracy'])} | {percent(after['accuracy'])} "
-        f"({100 * low:.1f} to {100 * high:.1f}) | {100 * figures['gain']['accuracy']:+.1f} | "
-        f"{percent(after['uar'])} | [report](../reports/adapt/emodb-{takes}.json) |"
+        f"| {takes} | {percent(before.accuracy)} | {percent(after.accuracy)} "
+        f"({100 * low:.1f} to {100 * high:.1f}) | {100 * figures.gain.accuracy:+.1f} | "
+        f"{percent(after.uar)} | [report](../reports/adapt/emodb-{takes}.json) |"
     ) in RESULTS
     model = json.loads((MODEL / "manifest.json").read_text())["model"]
-    assert figures["model_sha256"] == model["sha256"], "made with another model"
-    assert figures["n_seen_in_training"] == 0
-    assert (figures["shots"], figures["repeats"]) == (takes, 10)
-    speakers = [row["after"]["accuracy"] for row in figures["speakers"]]
-    assert len(speakers) == 10 and sum(speakers) / 10 == pytest.approx(after["accuracy"])
+    assert figures.model_sha256 == model["sha256"], "made with another model"
+    assert figures.n_seen_in_training == 0
+    assert (figures.shots, figures.repeats) == (takes, 10)
+    speakers = [row.after.accuracy for row in figures.speakers]
+    assert len(speakers) == 10 and sum(speakers) / 10 == pytest.approx(after.accuracy)
 
 
 def test_how_far_the_folds_of_unseen_actors_lie_apart_is_that_of_the_report():
-    figures = json.loads((PROJECT / "reports" / "speakers.json").read_text())
-    folds = [fold["accuracy"] for fold in figures["folds"]]
+    figures = Report.load(PROJECT / "reports" / "speakers.json")
+    folds = [fold.accuracy for fold in figures.folds]
     assert f"five folds reach from {percent(min(folds))} to {percent(max(folds))}" in RESULTS
 
 
@@ -93,24 +94,24 @@ def test_the_readme_has_six_rows_of_figures_and_each_is_that_of_its_report():
     reports = re.findall(r"\| \[report\]\(([^)]+)\) \|$", README, flags=re.M)
     assert len(reports) == 6
     for name in reports:
-        figures = json.loads((PROJECT / name).read_text())
-        clips, ece = figures.get("n_test"), f"{figures.get('ece', 0):.3f}"
         if "adapt" in name:
-            clips, ece = f"{len(figures['speakers'])} speakers", "–"
-            figures = figures["after"]
-        low, high = figures["accuracy_interval"]
+            study = FewShotReport.load(PROJECT / name)
+            clips, ece = f"{len(study.speakers)} speakers", "–"
+            figures = study.after
+        else:
+            figures = Report.load(PROJECT / name)
+            clips, ece = figures.n_test, f"{figures.ece:.3f}"
+        low, high = figures.accuracy_interval
         assert (
-            f"| {clips} | {percent(figures['accuracy'])} ({100 * low:.1f} to {100 * high:.1f}) | "
-            f"{percent(figures['uar'])} | {ece} |"
+            f"| {clips} | {percent(figures.accuracy)} ({100 * low:.1f} to {100 * high:.1f}) | "
+            f"{percent(figures.uar)} | {ece} |"
         ) in _row(README, name)
 
 
 def test_what_the_readme_says_of_an_unseen_voice_is_what_was_measured():
-    unseen = [
-        json.loads((PROJECT / f"reports/{n}.json").read_text()) for n in ("speakers", "emodb")
-    ]
-    assert f"less than the {unseen[0]['accuracy']:.0%}".replace("%", " %") in README
-    assert round(10 * unseen[1]["accuracy"]) == 3 and "names three clips of ten rightly" in README
+    unseen = [Report.load(PROJECT / f"reports/{n}.json") for n in ("speakers", "emodb")]
+    assert f"less than the {unseen[0].accuracy:.0%}".replace("%", " %") in README
+    assert round(10 * unseen[1].accuracy) == 3 and "names three clips of ten rightly" in README
 
 
 def test_how_fast_it_is_said_to_be_is_what_was_measured():
@@ -133,31 +134,32 @@ def test_how_fast_it_is_said_to_be_is_what_was_measured():
 def test_the_card_is_made_from_the_reports():
     script = runpy.run_path(str(PROJECT / "scripts" / "make_card.py"))
     assert (MODEL / "MODEL_CARD.md").read_text() == script["card"]()
-    assert {file.stem for file in (PROJECT / "reports").glob("*.json")} <= set(script["OTHERS"])
+    for file in (PROJECT / "reports").glob("*.json"):
+        assert f"| {Report.load(file).title} |" in script["card"](), file
 
 
 def test_published_predictions_give_the_published_figures():
     for file in [MODEL / "report.json", *(PROJECT / "reports").glob("*.json")]:
-        figures = json.loads(file.read_text())
-        table = predictions_of(figures)
-        again = evaluate(table, figures["labels"])
-        assert again["accuracy"] == figures["accuracy"], file
-        assert again["confusion_matrix"] == figures["confusion_matrix"], file
-        assert again["ece"] == pytest.approx(figures["ece"], abs=1e-3), file
-        for part in figures.get("folds", []):
-            rows = table[table["fold"] == part["fold"]]
-            assert part["accuracy"] == (rows["truth"] == rows["emotion"]).mean(), file
+        figures = Report.load(file)
+        table = figures.predictions
+        again = evaluate(table, figures.labels)
+        assert again.accuracy == figures.accuracy, file
+        assert again.confusion_matrix == figures.confusion_matrix, file
+        assert again.ece == pytest.approx(figures.ece, abs=1e-3), file
+        for part in figures.folds:
+            rows = table[table["fold"] == part.fold]
+            assert part.accuracy == (rows["truth"] == rows["emotion"]).mean(), file
 
 
 def test_the_shipped_model_was_tested_on_clips_it_never_heard(report):
-    assert (report["protocol"], report["seed"], report["n_test"]) == ("random", 42, 491)
-    assert report["n_seen_in_training"] == 0
+    assert (report.protocol, report.seed, report.n_test) == ("random", 42, 491)
+    assert report.n_seen_in_training == 0
     split = json.loads((MODEL / "split.json").read_text())
     assert not set(split["test"]) & set(split["train"] + split["validation"])
     heard = {clip.removeprefix("ravdess:") for clip in read_manifest(MODEL).training_clips.ids}
     assert not heard & {name.split(".")[0] for name in split["test"]}
-    recalls = [c["recall"] * c["support"] for c in report["per_class"].values()]
-    assert sum(recalls) / 491 == pytest.approx(report["accuracy"])
+    recalls = [c.recall * c.support for c in report.classes.values()]
+    assert sum(recalls) / 491 == pytest.approx(report.accuracy)
 
 
 def test_the_shipped_model_loads_and_is_small():

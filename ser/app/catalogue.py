@@ -1,6 +1,6 @@
 """Every report at hand: of the shipped model, of the app's runs, made in the app, and published.
 
-An `Entry` only says where a report is expected; `ser.evaluation.report.load_report` reads it.
+An `Entry` only says where a report is expected; `load_report` reads it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,41 +17,14 @@ import pandas as pd
 from ser import assets, audio
 from ser.app import evaluations, workspace
 from ser.errors import ReportError, RunError
-from ser.evaluation import report, tables
+from ser.evaluation import metrics
+from ser.evaluation.report import Report, Speakers, on_unseen_speakers
 from ser.models import bundle
 from ser.training.runs import Run, Status
 from ser.utils.files import read_json
 
 REPORTS = assets.REPORTS
 """The published reports."""
-
-_TITLES = {
-    "quick": "Quick preset, random split",
-    "seed-7": "Full preset, another random split (seed 7)",
-    "seed-2024": "Full preset, another random split (seed 2024)",
-    "speakers-quick": "Quick preset, unseen actors",
-    "speakers": "Preset for unseen speakers, unseen actors",
-    "luna-jimenez": "Preset for unseen speakers, speech only, folds of Luna-Jiménez",
-    "kfold-speech-quick": "Quick preset, speech only, random folds",
-    "kfold-speech": "Three networks and 60 epochs, speech only, random folds",
-    "emodb": "Shipped model, EMO-DB (German)",
-    "samples": "Shipped model, synthetic samples",
-}
-# The two reports of one recipe differ in the protocol only, so their gap is that of the protocol.
-_RECIPES = {
-    "quick": "quick preset",
-    "speakers-quick": "quick preset",
-}
-SEEN_CLIPS, SEEN_SPEAKERS = "clips it was trained on", "voices it knows"
-UNSEEN_SPEAKERS, OTHER_CORPUS = "voices it never heard", "another corpus"
-SPEAKER_KINDS = (SEEN_CLIPS, SEEN_SPEAKERS, UNSEEN_SPEAKERS, OTHER_CORPUS)
-"""Who speaks in the clips of a test, from the easiest to the hardest."""
-_PROTOCOL_VOICES = {
-    "random": SEEN_SPEAKERS,
-    "kfold-speech": SEEN_SPEAKERS,
-    "unseen-speakers": UNSEEN_SPEAKERS,
-    "luna-jimenez": UNSEEN_SPEAKERS,
-}
 
 
 @dataclass(frozen=True)
@@ -65,17 +39,14 @@ class Entry:
         What sort of report it is, for people.
     title : str
         Its name for people.
-    folder : Path
-        Where it lies, with the run or bundle it belongs to.
-    name : str
-        File name of the report, which a run that is not finished does not have yet.
+    file : Path
+        The report, which a run that is not finished does not have yet.
     """
 
     key: str
     kind: str
     title: str
-    folder: Path
-    name: str = "report.json"
+    file: Path
 
     @property
     def label(self) -> str:
@@ -83,9 +54,9 @@ class Entry:
         return f"{self.kind}: {self.title}"
 
     @property
-    def file(self) -> Path:
-        """The report."""
-        return self.folder / self.name
+    def folder(self) -> Path:
+        """Where it lies, with the run or bundle it belongs to."""
+        return self.file.parent
 
 
 @dataclass(frozen=True)
@@ -96,42 +67,77 @@ class Gap:
     ----------
     recipe : str
         In words.
-    heard, unseen : float
+    seen, unseen : float
         Accuracies in [0, 1].
     clear : bool
-        Whether they differ by more than chance explains, see `ser.evaluation.tables.differ`.
+        Whether they differ by more than chance explains, see `ser.evaluation.metrics.differ`.
     """
 
     recipe: str
-    heard: float
+    seen: float
     unseen: float
     clear: bool
 
 
+def load_report(file: Path) -> Report:
+    """Return a report, read once as long as its file stays as it is.
+
+    Raises
+    ------
+    ReportError
+        See `ser.evaluation.report.Report.load`.
+    """
+    try:
+        stat = file.stat()
+    except OSError:
+        raise ReportError(f"There is no report at {file}.") from None
+    return _load(file, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=64)
+def _load(file: Path, changed: int, size: int) -> Report:
+    return Report.load(file)
+
+
+def find_report(file: Path) -> Report | None:
+    """Return a report as `load_report` does, or None if there is none that can be read."""
+    try:
+        return load_report(file)
+    except ReportError:
+        return None
+
+
+def expected_for_unseen_speakers() -> Report | None:
+    """Return the published report that says what to expect for a voice that no model knows."""
+    found = [find_report(file) for file in sorted(REPORTS.glob("*.json"))]
+    return on_unseen_speakers(report for report in found if report is not None)
+
+
 def entries() -> list[Entry]:
     """Return the shipped models, the app's runs and evaluations, then what is published."""
-    shipped = [
-        Entry(f"model/{folder.name}", "Shipped model", folder.name, folder)
-        for folder in bundle.find_bundles(assets.MODELS)
-    ]
+    shipped = bundle.find_bundles(assets.MODELS)
     own = {run.folder for run in workspace.runs()} | set(bundle.find_bundles(workspace.folder()))
-    runs = [Entry(f"run/{folder.name}", "Run", folder.name, folder) for folder in sorted(own)]
     made = [
-        Entry(f"evaluation/{run.folder.name}", "Evaluation", run.folder.name, run.folder)
+        run.folder
         for run in evaluations.find_evaluations()
         if (run.folder / "report.json").is_file()
     ]
-    published = [
-        Entry(
-            f"published/{file.stem}",
-            "Published",
-            _TITLES.get(file.stem, file.stem),
-            REPORTS,
-            file.name,
-        )
-        for file in sorted(REPORTS.glob("*.json"))
+    return [
+        *(_entry("model", "Shipped model", folder) for folder in shipped),
+        *(_entry("run", "Run", folder) for folder in sorted(own)),
+        *(_entry("evaluation", "Evaluation", folder) for folder in made),
+        *(_published(file) for file in sorted(REPORTS.glob("*.json"))),
     ]
-    return [*shipped, *runs, *made, *published]
+
+
+def _entry(address: str, kind: str, folder: Path) -> Entry:
+    return Entry(f"{address}/{folder.name}", kind, folder.name, folder / "report.json")
+
+
+def _published(file: Path) -> Entry:
+    report = find_report(file)
+    title = file.stem if report is None else report.title
+    return Entry(f"published/{file.stem}", "Published", title, file)
 
 
 def finished_on(entry: Entry) -> str:
@@ -210,38 +216,42 @@ def compare(chosen: Entry | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per report that can be read: ``key``, ``title``, ``recipe`` (or empty), ``voices``
-        (one of `SPEAKER_KINDS`), ``corpora``, ``n``, ``accuracy``, ``low`` and ``high``
-        (its interval), ``weighted_f1``, ``uar``, ``ece``, best accuracy of each kind first.
+        One row per report that can be read: ``key``, ``title``, ``recipe`` (or empty),
+        ``speakers`` (`ser.evaluation.report.Speakers`), ``corpora``, ``n``, ``accuracy``, ``low``
+        and ``high`` (its interval), ``weighted_f1``, ``uar``, ``ece``, best accuracy of each kind
+        first.
     """
     shown = [e for e in entries() if e.key.startswith(("model/", "published/"))]
     if chosen is not None and chosen not in shown:
         shown.append(chosen)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in shown:
-        found = report.read_report(entry.folder, entry.name)
-        if found is None:
+        report = find_report(entry.file)
+        if report is None:
             continue
-        low, high = found["accuracy_interval"]
+        low, high = report.accuracy_interval
         rows.append(
             {
                 "key": entry.key,
                 "title": entry.title if entry.kind == "Published" else entry.label,
-                "recipe": _RECIPES.get(_stem(entry), ""),
-                "voices": _voices(found),
-                "corpora": ", ".join(found["corpora"]),
-                "n": found["n_test"],
+                "recipe": report.recipe or "",
+                "speakers": report.speakers,
+                "corpora": ", ".join(report.corpora),
+                "n": report.n_test,
                 "low": low,
                 "high": high,
-                **{key: found[key] for key in ("accuracy", "weighted_f1", "uar", "ece")},
+                "accuracy": report.accuracy,
+                "weighted_f1": report.weighted_f1,
+                "uar": report.uar,
+                "ece": report.ece,
             }
         )
-    rows.sort(key=lambda row: (SPEAKER_KINDS.index(row["voices"]), -row["accuracy"]))
+    rows.sort(key=lambda row: (row["speakers"].difficulty, -row["accuracy"]))
     return pd.DataFrame(rows)
 
 
 def gaps(table: pd.DataFrame) -> list[Gap]:
-    """Say for each recipe what knowing the voices is worth.
+    """Say for each recipe what knowing the speakers is worth.
 
     Parameters
     ----------
@@ -250,34 +260,20 @@ def gaps(table: pd.DataFrame) -> list[Gap]:
     """
     found = []
     for recipe, rows in table[table["recipe"] != ""].groupby("recipe", sort=False):
-        heard, unseen = (
-            rows[rows["voices"] == voices] for voices in (SEEN_SPEAKERS, UNSEEN_SPEAKERS)
+        seen, unseen = (
+            rows[rows["speakers"] == speakers]
+            for speakers in (Speakers.SEEN_SPEAKERS, Speakers.UNSEEN_SPEAKERS)
         )
-        if len(heard) and len(unseen):
-            first, second = heard.iloc[0], unseen.iloc[0]
+        if len(seen) and len(unseen):
+            first, second = seen.iloc[0], unseen.iloc[0]
             found.append(
                 Gap(
                     recipe=str(recipe),
-                    heard=float(first["accuracy"]),
+                    seen=float(first["accuracy"]),
                     unseen=float(second["accuracy"]),
-                    clear=tables.differ(
+                    clear=metrics.differ(
                         [first["accuracy"], second["accuracy"]], [first["n"], second["n"]]
                     ),
                 )
             )
     return found
-
-
-def _stem(entry: Entry) -> str:
-    kind, name = entry.key.split("/", 1)
-    return name if kind in ("model", "published") else ""
-
-
-def _voices(found: dict[str, Any]) -> str:
-    if found.get("n_seen_in_training"):
-        return SEEN_CLIPS
-    if (
-        "not trained on" in found["protocol_in_words"]
-    ):  # see `ser.evaluation.report.evaluate_corpus`
-        return OTHER_CORPUS
-    return _PROTOCOL_VOICES.get(found["protocol"], OTHER_CORPUS)

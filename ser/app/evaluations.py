@@ -2,7 +2,7 @@
 
 Each is a run in `ser.app.workspace.evaluations` (`ser.training.runs`), begun, stopped and deleted
 as a training is (`ser.app.processes`).  At the end it holds ``report.json``, see
-`ser.evaluation.report.evaluate_clips`.
+`ser.evaluation.report.Report`.
 
 ``python -m ser.app.evaluations FOLDER`` is the process.
 """
@@ -20,7 +20,6 @@ from ser.app import processes, workspace
 from ser.errors import RunError, SerError, Stopped
 from ser.models import bundle
 from ser.training.runs import BUSY_STATES, Run, find_runs, working_on
-from ser.utils.files import write_json
 from ser.utils.parallel import Progress
 
 _KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "robustness": bool}
@@ -41,7 +40,7 @@ def start(
     model : str or Path
         A bundle.
     data, protocol, seed, robustness
-        See `ser.evaluation.report.evaluate_corpus`.
+        See `ser.evaluation.evaluate.evaluate_corpus`.
 
     Returns
     -------
@@ -113,7 +112,7 @@ def run(evaluation: Run) -> None:
     Raises
     ------
     SerError
-        See `ser.evaluation.report.evaluate_corpus`, and if the folder is no evaluation, or is
+        See `ser.evaluation.evaluate.evaluate_corpus`, and if the folder is no evaluation, or is
         finished or being worked on.
     Stopped
         If interrupted (Ctrl-C, SIGTERM) or asked to, see `ser.training.runs.Run.ask_to_stop`.
@@ -128,10 +127,10 @@ def run(evaluation: Run) -> None:
         processes.obeying_stop(evaluation),
     ):
         evaluation.write_status("preparing", "Loading the model")
-        from ser.evaluation import report
+        from ser.evaluation.evaluate import evaluate_corpus
         from ser.models.recognizer import Recognizer
 
-        result, _ = report.evaluate_corpus(
+        report = evaluate_corpus(
             Recognizer.load(config["model"]),
             config["data"],
             protocol=config["protocol"],
@@ -139,8 +138,8 @@ def run(evaluation: Run) -> None:
             robustness=config["robustness"],
             progress=_progress(evaluation, stages=3 if config["robustness"] else 2),
         )
-        write_json(evaluation.folder / "report.json", result, indent=None)
-        evaluation.write_status("finished", f"Accuracy {result['accuracy']:.1%}")
+        report.save(evaluation.folder / "report.json")
+        evaluation.write_status("finished", f"Accuracy {report.accuracy:.1%}")
 
 
 def _progress(evaluation: Run, *, stages: int) -> Progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser.errors import RunError, SerError
-from ser.evaluation import report
+from ser.evaluation.report import Report
 from ser.training import runs
 from ser.training.config import PRESETS, TrainingConfig
 from ser.training.runs import BUSY_STATES, Epoch, Run, Status, find_runs
@@ -258,9 +257,8 @@ def _figures(file: Path) -> dict[str, float]:
 @lru_cache(maxsize=512)
 def _figures_of(file: Path, changed: int) -> dict[str, float]:
     """Read a report once: it holds every prediction, and the app looks at it again and again."""
-    found = report.read_report(file.parent, file.name) or {}
-    return {
-        key: float(value)
-        for key in (*FIGURES, "training_seconds")
-        if isinstance(value := found.get(key), int | float) and math.isfinite(value)
-    }
+    report = Report.find(file)
+    if report is None:
+        return {}
+    found = {key: getattr(report, key) for key in (*FIGURES, "training_seconds")}
+    return {key: value for key, value in found.items() if value is not None}

@@ -11,7 +11,21 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ser.errors import BundleError, DataError, OutputError
-from ser.evaluation import metrics, report
+from ser.evaluation import metrics, rendering
+from ser.evaluation.evaluate import origin_of, seen_in_training, what_is_known
+from ser.evaluation.few_shot_report import (
+    Adaptation,
+    CurvePoint,
+    FewShotReport,
+    Gain,
+    LeftOut,
+    MeanRates,
+    Rates,
+    RecordingFigures,
+    SpeakerRates,
+)
+from ser.evaluation.figures import Interval
+from ser.evaluation.report import Predictions, Report
 from ser.models import bundle
 from ser.models.adaptation import (
     Array,
@@ -28,10 +42,9 @@ from ser.utils.parallel import Progress
 
 _CURVE = (1, 2, 3, 5, 8, 12, 20)  # recordings per emotion at which learning is measured
 _DRAWS = 10
-_WORTHWHILE = 0.05
 
 
-def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> dict[str, Any]:
+def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> Report:
     """Write a bundle that has learned a voice.
 
     Parameters
@@ -45,14 +58,14 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> dict
 
     Returns
     -------
-    dict
-        The new bundle's report: how the takes are answered when each is left out of what is
-        learned (see `ser.evaluation.metrics.evaluate`), with `before_after` under ``adaptation``.
+    Report
+        Of the new bundle: how the recordings are answered when each is left out of what is
+        learned, with `before_after` as its ``adaptation``.
 
     Raises
     ------
     DataError
-        If all takes are of one emotion.
+        If all recordings are of one emotion.
     OutputError
         If the folder holds something else or cannot be written.
     """
@@ -61,11 +74,11 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> dict
     adaptation = adapt_model(recognizer, enrolment)
     manifest = adaptation.recognizer.save(out)
     result = _report(recognizer, enrolment, (adaptation.logits, adaptation.distances), manifest)
-    report.write_all(out, result, [])
+    rendering.write_all(out, result, [])
     return result
 
 
-def before_after(recognizer: Recognizer, enrolment: Enrolment, logits: Array) -> dict[str, Any]:
+def before_after(recognizer: Recognizer, enrolment: Enrolment, logits: Array) -> Adaptation:
     """Say what learning the recordings gives, by leaving each out of what is learned.
 
     Parameters
@@ -77,39 +90,25 @@ def before_after(recognizer: Recognizer, enrolment: Enrolment, logits: Array) ->
     logits : ndarray of float64, shape (recordings, labels)
         Of every recording by what was learned from the others, see
         `ser.models.adaptation.leave_one_out`.
-
-    Returns
-    -------
-    dict
-        ``n``; ``enrolment`` per label; ``before`` and ``after``: ``right``, ``accuracy`` with its
-        interval, ``uar`` and ``confusion_matrix`` (rows: truth, columns: answer); ``labels``;
-        ``curve`` (see `learning_curve`); and in words: ``sentence``, ``advice`` (would more
-        recordings help?) and ``notes``.
     """
     labels = list(recognizer.labels)
     before, after = (_figures(z, enrolment.y_true, len(labels)) for z in (enrolment.logits, logits))
     counts = enrolment.clips["emotion"].value_counts()
-    curve = learning_curve(recognizer.embedding, enrolment)
-    old, new = (_in_words(figures) for figures in (before, after))
-    return {
-        "n": len(enrolment),
-        "recordings": {label: int(counts.get(label, 0)) for label in labels},
-        "before": before,
-        "after": after,
-        "labels": labels,
-        "curve": curve,
-        "sentence": (
-            f"Of {len(enrolment)} recordings it named {old} rightly before, and names {new} now, "
-            "when each is answered by what was learned from the others."
-        ),
-        "advice": _advice(curve, int(counts.max())),
-        "notes": _notes(recognizer, enrolment),
-    }
+    return Adaptation(
+        n=len(enrolment),
+        recordings={label: int(counts.get(label, 0)) for label in labels},
+        speakers=sorted(set(enrolment.clips["speaker"]) - {""}),
+        n_seen_in_training=int(seen_in_training(enrolment.clips, recognizer.manifest).sum()),
+        before=before,
+        after=after,
+        labels=labels,
+        curve=learning_curve(recognizer.embedding, enrolment),
+    )
 
 
 def learning_curve(
     embedding: Embedding, enrolment: Enrolment, *, seed: int = 0
-) -> list[dict[str, float]]:
+) -> list[CurvePoint]:
     """Measure on the recordings themselves what each further recording per emotion gave.
 
     One recording of every emotion is kept for testing and the model learns from some of the others;
@@ -126,9 +125,8 @@ def learning_curve(
 
     Returns
     -------
-    list of dict
-        ``enrolment`` per emotion (0 is the model as it was) and ``accuracy``; empty if no emotion
-        has two.
+    list of CurvePoint
+        Empty if no emotion has two recordings.
     """
     seen, counts = np.unique(enrolment.y_true, return_counts=True)
     usable = seen[counts > 1]
@@ -147,7 +145,7 @@ def learning_curve(
                 embedding, enrolment[np.concatenate([order[:n] for order in orders])]
             )
             right[n] += list(layer.logits(kept).argmax(axis=1) == kept.y_true)
-    return [{"recordings": n, "accuracy": float(np.mean(right[n]))} for n in right]
+    return [CurvePoint(recordings=n, accuracy=float(np.mean(right[n]))) for n in right]
 
 
 def choose(clips: pd.DataFrame, shots: int, *, seed: int = 42) -> pd.DataFrame:
@@ -174,7 +172,7 @@ def study(
     repeats: int = 10,
     seed: int = 42,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> FewShotReport:
     """Adapt to every speaker of a corpus in turn, and test on what else they say.
 
     For each speaker and repeat, recordings of every emotion are drawn and learned, and all other
@@ -200,12 +198,8 @@ def study(
 
     Returns
     -------
-    dict
-        ``before`` and ``after``: ``accuracy`` and ``uar``, the means over speakers of the means
-        over draws, each with ``accuracy_interval`` and ``uar_interval`` (95 %, from resampling
-        speakers; None for one); ``gain`` of both; ``speakers``: the same for each, with ``n`` clips
-        and the mean number that were ``learned`` and ``tested``; ``left_out``: speakers that could
-        not be tested, and why; and what was asked for.
+    FewShotReport
+        Its ``before`` and ``after`` are the means over speakers of the means over draws.
 
     Raises
     ------
@@ -215,8 +209,8 @@ def study(
     if shots < 1 or repeats < 1:
         raise DataError("shots and repeats must be 1 or more.")
     names = enrolment.clips["speaker"].to_numpy(str)
-    rows: list[dict[str, Any]] = []
-    left_out: list[dict[str, str]] = []
+    rows: list[SpeakerRates] = []
+    left_out: list[LeftOut] = []
     speakers = sorted(set(names))
     bar = tqdm(speakers, desc="Adapting", unit="speaker", disable=None)
     for number, speaker in enumerate(bar):
@@ -225,7 +219,7 @@ def study(
         _, counts = np.unique(own.y_true, return_counts=True)
         if (counts > 1).sum() < 2:
             reason = "fewer than two emotions with two clips"
-            left_out.append({"speaker": speaker, "reason": reason})
+            left_out.append(LeftOut(speaker=speaker, reason=reason))
             continue
         for repeat in range(repeats):
             drawn, rest = _draw(own.y_true, shots, 1, [seed, number, repeat])
@@ -236,14 +230,14 @@ def study(
             tested.append(len(rest))
         before, after = np.mean(figures, axis=0)
         rows.append(
-            {
-                "speaker": speaker,
-                "n": len(own),
-                "learned": float(np.mean(learned)),
-                "tested": float(np.mean(tested)),
-                "before": {"accuracy": float(before[0]), "uar": float(before[1])},
-                "after": {"accuracy": float(after[0]), "uar": float(after[1])},
-            }
+            SpeakerRates(
+                speaker=speaker,
+                n=len(own),
+                learned=float(np.mean(learned)),
+                tested=float(np.mean(tested)),
+                before=Rates(accuracy=before[0], uar=before[1]),
+                after=Rates(accuracy=after[0], uar=after[1]),
+            )
         )
         if progress is not None:
             progress("Adapting", number + 1, len(speakers))
@@ -252,31 +246,27 @@ def study(
             "No speaker has two clips each of two emotions, so adaptation cannot be tested here. "
             "Give a corpus with more clips per speaker."
         )
-    overall = {when: _over_speakers([row[when] for row in rows]) for when in ("before", "after")}
-    return {
-        "protocol": "few-shot",
-        "protocol_in_words": (
-            f"for every speaker {shots} recordings per emotion are learned (fewer where "
-            "fewer would leave none to test) and all others tested, "
-            f"{repeats} times with other recordings"
+    before_all, after_all = (
+        _over_speakers(rates) for rates in ([r.before for r in rows], [r.after for r in rows])
+    )
+    return FewShotReport(
+        protocol="few-shot",
+        shots=shots,
+        repeats=repeats,
+        seed=seed,
+        corpora=sorted(enrolment.clips["corpus"].unique()),
+        model=recognizer.manifest.name,
+        model_sha256=recognizer.manifest.model_sha256,
+        n_clips=len(enrolment),
+        n_seen_in_training=int(seen_in_training(enrolment.clips, recognizer.manifest).sum()),
+        before=before_all,
+        after=after_all,
+        gain=Gain(
+            accuracy=after_all.accuracy - before_all.accuracy, uar=after_all.uar - before_all.uar
         ),
-        "shots": shots,
-        "repeats": repeats,
-        "seed": seed,
-        "corpora": sorted(enrolment.clips["corpus"].unique()),
-        "model": recognizer.manifest.name,
-        "model_sha256": recognizer.manifest.model_sha256,
-        "n_clips": len(enrolment),
-        "n_seen_in_training": int(
-            report.seen_in_training(enrolment.clips, recognizer.manifest).sum()
-        ),
-        **overall,
-        "gain": {
-            key: overall["after"][key] - overall["before"][key] for key in ("accuracy", "uar")
-        },
-        "speakers": rows,
-        "left_out": left_out,
-    }
+        speakers=rows,
+        left_out=left_out,
+    )
 
 
 def _draw(labels: npt.NDArray[Any], wanted: int, kept: int, seed: list[int]) -> tuple[Codes, Codes]:
@@ -297,19 +287,23 @@ def _rates(logits: Array, y_true: Codes) -> tuple[float, float]:
     return float(right.mean()), float(np.mean(recalls))
 
 
-def _over_speakers(figures: list[dict[str, float]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
+def _over_speakers(rates: list[Rates]) -> MeanRates:
     rng = np.random.default_rng(0)
-    rows = rng.integers(0, len(figures), (2000, len(figures)))
-    for key in ("accuracy", "uar"):
-        values = np.array([figure[key] for figure in figures])
-        result[key] = float(values.mean())
-        result[f"{key}_interval"] = (
-            [float(v) for v in np.percentile(values[rows].mean(axis=1), [2.5, 97.5])]
-            if len(values) > 1
-            else None
-        )
-    return result
+    rows = rng.integers(0, len(rates), (2000, len(rates)))
+
+    def interval(values: Array) -> Interval | None:
+        if len(values) == 1:
+            return None
+        low, high = np.percentile(values[rows].mean(axis=1), [2.5, 97.5])
+        return float(low), float(high)
+
+    accuracies, uars = (np.array([getattr(r, key) for r in rates]) for key in ("accuracy", "uar"))
+    return MeanRates(
+        accuracy=float(accuracies.mean()),
+        accuracy_interval=interval(accuracies),
+        uar=float(uars.mean()),
+        uar_interval=interval(uars),
+    )
 
 
 def _refuse_to_overwrite(out: Path, recognizer: Recognizer) -> None:
@@ -330,12 +324,11 @@ def _report(
     enrolment: Enrolment,
     left_out: tuple[Array, Array],
     manifest: Manifest,
-) -> dict[str, Any]:
+) -> Report:
     """Return the report of an adapted bundle: each recording as if it had not been learned."""
     logits, distances = left_out
     labels = recognizer.labels
     probabilities = calibrated(logits, distances, manifest.temperature)
-    known = enrolment.clips[["emotion", *report.KEPT]].rename(columns={"emotion": "truth"})
     verdicts = np.where(probabilities.max(axis=1) < manifest.min_confidence, UNCERTAIN, SURE)
     predictions = pd.DataFrame(
         {
@@ -346,91 +339,33 @@ def _report(
             "verdict": verdicts,
             **{label: probabilities[:, i] for i, label in enumerate(labels)},
         }
-    ).join(known)
-    return {
-        "protocol": "few-shot",
-        "protocol_in_words": "recordings, each answered by what was learned from the others",
-        "seed": None,
-        "corpora": sorted(enrolment.clips["corpus"].unique()),
-        "model": manifest.name,
-        "model_sha256": manifest.model_sha256,
-        "temperature": manifest.temperature,
-        "min_confidence": manifest.min_confidence,
-        "n_seen_in_training": int(
-            report.seen_in_training(enrolment.clips, recognizer.manifest).sum()
-        ),
-        "n_uncertain": int((verdicts == UNCERTAIN).sum()),
-        "n_train": manifest.training.get("n_train"),
-        "n_validation": manifest.training.get("n_validation"),
-        "refit": bool(manifest.training.get("refit")),
-        **metrics.evaluate(predictions, labels),
-        "adaptation": before_after(recognizer, enrolment, logits),
-        "predictions": report.to_rows(predictions),
-    }
+    ).join(what_is_known(enrolment.clips))
+    adaptation = before_after(recognizer, enrolment, logits)
+    origin = origin_of(
+        manifest,
+        enrolment.clips,
+        protocol="few-shot",
+        seen=adaptation.n_seen_in_training,
+    )
+    return Report(
+        **dict(origin),
+        **dict(metrics.evaluate(predictions, labels)),
+        n_uncertain=int((verdicts == UNCERTAIN).sum()),
+        adaptation=adaptation,
+        stored_predictions=Predictions.of(predictions),
+    )
 
 
-def _figures(logits: Array, y_true: Codes, labels: int) -> dict[str, Any]:
+def _figures(logits: Array, y_true: Codes, labels: int) -> RecordingFigures:
     from sklearn.metrics import confusion_matrix
 
     answers = logits.argmax(axis=1)
     accuracy, uar = _rates(logits, y_true)
     right = int((answers == y_true).sum())
-    return {
-        "right": right,
-        "accuracy": accuracy,
-        "accuracy_interval": metrics.wilson_interval(right, len(y_true)),
-        "uar": uar,
-        "confusion_matrix": confusion_matrix(y_true, answers, labels=range(labels)).tolist(),
-    }
-
-
-def _in_words(figures: dict[str, Any]) -> str:
-    low, high = figures["accuracy_interval"]
-    return f"{figures['right']} ({figures['accuracy']:.0%}; 95 %: {low:.0%} to {high:.0%})"
-
-
-def _advice(curve: list[dict[str, float]], most: int) -> str:
-    """Say what further recordings would give, as far as those at hand can tell."""
-    learned = [point for point in curve if point["recordings"] > 0]
-    if len(learned) < 2:
-        return (
-            "Whether more recordings would help cannot be known yet: that takes three or more of "
-            f"every emotion ({most} at most so far)."
-        )
-    last = learned[-1]
-    earlier = [p for p in learned[:-1] if p["recordings"] <= max(last["recordings"] / 2, 1)][-1]
-    gain = last["accuracy"] - earlier["accuracy"]
-    measured = (
-        f"learning from {earlier['recordings']:.0f} recordings per emotion it was right on "
-        f"{earlier['accuracy']:.0%} of the others, from {last['recordings']:.0f} on "
-        f"{last['accuracy']:.0%}"
+    return RecordingFigures(
+        right=right,
+        accuracy=accuracy,
+        accuracy_interval=metrics.wilson_interval(right, len(y_true)),
+        uar=uar,
+        confusion_matrix=confusion_matrix(y_true, answers, labels=range(labels)).tolist(),
     )
-    if gain >= _WORTHWHILE:
-        return (
-            f"More recordings would probably help: {measured}. Twice as many may bring as much "
-            "again at best."
-        )
-    return f"More recordings of this kind would hardly help: {measured}."
-
-
-def _notes(recognizer: Recognizer, enrolment: Enrolment) -> list[str]:
-    notes = []
-    missing = [e for e in recognizer.labels if e not in set(enrolment.clips["emotion"])]
-    if missing:
-        notes.append(
-            f"There is no recording of {', '.join(missing)}: there it relies on what it knew, "
-            "moved to this voice, and is rarer right than with recordings."
-        )
-    speakers = sorted(set(enrolment.clips["speaker"]) - {""})
-    if len(speakers) > 1:
-        notes.append(
-            f"The takes are of {len(speakers)} speakers; each would gain more from a model adapted "
-            "to that voice alone."
-        )
-    known = int(report.seen_in_training(enrolment.clips, recognizer.manifest).sum())
-    if known:
-        notes.append(
-            f"{known} of the recordings were seen in training already, so what it was before "
-            "looks better than it was."
-        )
-    return notes

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ser.errors import DataError
+from ser.evaluation.figures import (
+    ClassFigures,
+    CoveragePoint,
+    Figures,
+    GroupFigures,
+    Interval,
+    ReliabilityBin,
+)
 
 ABSTAIN_SHARE = 0.03
 """Share of the validation clips that a new model calls uncertain."""
@@ -21,7 +28,7 @@ _RESAMPLES = 1000
 _GROUPS = ("channel", "gender", "intensity", "speaker")
 
 
-def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
+def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> Figures:
     """Compare predictions with the truth.
 
     Parameters
@@ -34,14 +41,9 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
 
     Returns
     -------
-    dict
-        ``n_test``; ``accuracy`` with its 95 % interval (Wilson 1927); ``weighted_f1``,
-        ``macro_f1`` and ``uar`` (unweighted average recall) with intervals from 1000 bootstrap
-        resamples of the clips (resampling speakers would widen them); ``ece``; ``per_class``
-        (precision, recall, f1, support); ``confusion_matrix`` (rows: truth, columns:
-        predicted); ``reliability`` and ``coverage`` (see the functions of those names); ``by``
-        group; ``labels``.  Averages are over the labels that occur in the truth.  All figures
-        are shares in [0, 1].
+    Figures
+        The interval of the accuracy is Wilson's (1927); those of weighted F1, macro F1 and UAR come
+        from 1000 bootstrap resamples of the clips (resampling speakers would widen them).
 
     Raises
     ------
@@ -69,35 +71,35 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]
     codes = np.array([labels.index(t) for t in y_true])
     f1, macro, uar = _averages(y_true, y_pred, present)
     f1_interval, macro_interval, uar_interval = _bootstrap(y_true, y_pred, present)
-    return {
-        "n_test": len(y_true),
-        "accuracy": right / len(y_true),
-        "accuracy_interval": wilson_interval(right, len(y_true)),
-        "weighted_f1": f1,
-        "weighted_f1_interval": f1_interval,
-        "macro_f1": macro,
-        "macro_f1_interval": macro_interval,
-        "uar": uar,
-        "uar_interval": uar_interval,
-        "ece": calibration_error(probabilities, codes),
-        "reliability": reliability(probabilities, codes),
-        "coverage": coverage(probabilities, codes),
-        "per_class": {
-            label: {
-                "precision": report[label]["precision"],
-                "recall": report[label]["recall"],
-                "f1": report[label]["f1-score"],
-                "support": int(report[label]["support"]),
-            }
+    return Figures(
+        n_test=len(y_true),
+        accuracy=right / len(y_true),
+        accuracy_interval=wilson_interval(right, len(y_true)),
+        weighted_f1=f1,
+        weighted_f1_interval=f1_interval,
+        macro_f1=macro,
+        macro_f1_interval=macro_interval,
+        uar=uar,
+        uar_interval=uar_interval,
+        ece=calibration_error(probabilities, codes),
+        reliability=reliability(probabilities, codes),
+        coverage=coverage(probabilities, codes),
+        classes={
+            label: ClassFigures(
+                precision=report[label]["precision"],
+                recall=report[label]["recall"],
+                f1=report[label]["f1-score"],
+                support=int(report[label]["support"]),
+            )
             for label in present
         },
-        "confusion_matrix": confusion_matrix(y_true, y_pred, labels=labels).tolist(),
-        "labels": labels,
-        "by": {group: _by(predictions, group) for group in _GROUPS if group in predictions},
-    }
+        confusion_matrix=confusion_matrix(y_true, y_pred, labels=labels).tolist(),
+        labels=labels,
+        by={group: _by(predictions, group) for group in _GROUPS if group in predictions},
+    )
 
 
-def wilson_interval(right: int, total: int) -> list[float]:
+def wilson_interval(right: int, total: int) -> Interval:
     """Return the 95 % interval of a share (Wilson 1927, *Probable inference*).
 
     Examples
@@ -109,7 +111,35 @@ def wilson_interval(right: int, total: int) -> list[float]:
     share = right / total
     middle = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-    return [float(max(middle - half, 0.0)), float(min(middle + half, 1.0))]
+    return float(max(middle - half, 0.0)), float(min(middle + half, 1.0))
+
+
+def differ(accuracies: Iterable[float], clips: Iterable[int]) -> bool:
+    """Return whether accuracies differ more than chance explains.
+
+    Pearson's chi-square test of right and wrong answers, at the 5 % level.
+
+    Parameters
+    ----------
+    accuracies : iterable of float
+        In [0, 1], one per group.
+    clips : iterable of int
+        How many clips each is of.
+
+    Examples
+    --------
+    >>> differ([0.93, 0.85], [205, 286]), differ([0.89, 0.88], [245, 246]), differ([1, 1], [3, 4])
+    (True, False, False)
+    """
+    from scipy.special import chdtrc
+
+    counts = np.array([(round(share * n), n) for share, n in zip(accuracies, clips, strict=True)])
+    observed = np.array([counts[:, 0], counts[:, 1] - counts[:, 0]])
+    if not observed.any(axis=1).all():  # all right, or all wrong
+        return False
+    expected = np.outer(observed.sum(axis=1), observed.sum(axis=0)) / observed.sum()
+    statistic = (np.square(observed - expected) / expected).sum()
+    return bool(chdtrc(observed.shape[1] - 1, statistic) < 0.05)
 
 
 def calibration_error(
@@ -138,12 +168,12 @@ def calibration_error(
     True
     """
     rows = reliability(probabilities, y_true, bins=bins)
-    return float(sum(r["n"] * abs(r["accuracy"] - r["confidence"]) for r in rows) / len(y_true))
+    return float(sum(r.n * abs(r.accuracy - r.confidence) for r in rows) / len(y_true))
 
 
 def reliability(
     probabilities: npt.NDArray[np.floating], y_true: npt.NDArray[np.integer], *, bins: int = 15
-) -> list[dict[str, float]]:
+) -> list[ReliabilityBin]:
     """Return how often answers of about the same confidence were right.
 
     Parameters
@@ -153,34 +183,33 @@ def reliability(
 
     Returns
     -------
-    list of dict
-        For each bin of confidence that holds a clip: its bounds ``low`` and ``high``, the number
-        of clips ``n``, their mean ``confidence`` and their ``accuracy``.
+    list of ReliabilityBin
+        One for each bin of confidence that holds a clip.
 
     Examples
     --------
     >>> rows = reliability(np.array([[0.8, 0.2]] * 4), np.array([0, 0, 0, 1]), bins=5)
-    >>> [(r["low"], r["n"], r["confidence"], r["accuracy"]) for r in rows]
+    >>> [(r.low, r.n, r.confidence, r.accuracy) for r in rows]
     [(0.8, 4, 0.8, 0.75)]
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == y_true
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
-        {
-            "low": int(b) / bins,
-            "high": (int(b) + 1) / bins,
-            "n": int((which == b).sum()),
-            "confidence": float(confidence[which == b].mean()),
-            "accuracy": float(right[which == b].mean()),
-        }
+        ReliabilityBin(
+            low=int(b) / bins,
+            high=(int(b) + 1) / bins,
+            n=int((which == b).sum()),
+            confidence=float(confidence[which == b].mean()),
+            accuracy=float(right[which == b].mean()),
+        )
         for b in np.unique(which)
     ]
 
 
 def coverage(
     probabilities: npt.NDArray[np.floating], y_true: npt.NDArray[np.integer]
-) -> list[dict[str, float]]:
+) -> list[CoveragePoint]:
     """Return how right the answers are on the clips the model is surest of.
 
     El-Yaniv & Wiener 2010, *On the foundations of noise-free selective classification*.
@@ -192,14 +221,13 @@ def coverage(
 
     Returns
     -------
-    list of dict
-        For every twentieth of the clips, surest first: the share answered ``coverage``, the
-        ``accuracy`` on those, and the least ``confidence`` among them.
+    list of CoveragePoint
+        One for every twentieth of the clips, surest first.
 
     Examples
     --------
     >>> rows = coverage(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]))
-    >>> rows[0]["accuracy"], rows[-1]["coverage"], rows[-1]["accuracy"]
+    >>> rows[0].accuracy, rows[-1].coverage, rows[-1].accuracy
     (1.0, 1.0, 0.5)
     """
     confidence = probabilities.max(axis=1)
@@ -207,11 +235,11 @@ def coverage(
     surest = np.argsort(-confidence, kind="stable")
     counts = np.unique(np.ceil(np.linspace(0.05, 1.0, 20) * len(y_true)).astype(int))
     return [
-        {
-            "coverage": float(n / len(y_true)),
-            "accuracy": float(right[surest[:n]].mean()),
-            "confidence": float(confidence[surest[n - 1]]),
-        }
+        CoveragePoint(
+            coverage=float(n / len(y_true)),
+            accuracy=float(right[surest[:n]].mean()),
+            confidence=float(confidence[surest[n - 1]]),
+        )
         for n in counts
     ]
 
@@ -278,7 +306,7 @@ def _averages(
 
 def _bootstrap(
     y_true: npt.NDArray[np.str_], y_pred: npt.NDArray[np.str_], present: list[str]
-) -> list[list[float]]:
+) -> list[Interval]:
     """Return 95 % intervals of weighted F1, macro F1 and UAR over resampled clips."""
     codes = {label: i for i, label in enumerate([*present, *sorted(set(y_pred) - set(present))])}
     true_codes = np.array([codes[t] for t in y_true])
@@ -299,10 +327,10 @@ def _bootstrap(
         weighted = np.average(f1, weights=support)
         figures.append((weighted, f1[drawn].mean(), recall[drawn].mean()))
     low, high = np.percentile(figures, [2.5, 97.5], axis=0)
-    return [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
-def _by(predictions: pd.DataFrame, group: str) -> dict[str, dict[str, Any]]:
+def _by(predictions: pd.DataFrame, group: str) -> dict[str, GroupFigures]:
     """Return accuracy, interval, UAR and number of clips for each value of a column."""
     from sklearn.metrics import recall_score
 
@@ -312,11 +340,11 @@ def _by(predictions: pd.DataFrame, group: str) -> dict[str, dict[str, Any]]:
             continue
         right = int((rows["truth"] == rows["emotion"]).sum())
         present = sorted(set(rows["truth"]))
-        result[str(value)] = {
-            "n": len(rows),
-            "accuracy": right / len(rows),
-            "accuracy_interval": wilson_interval(right, len(rows)),
-            "uar": float(
+        result[str(value)] = GroupFigures(
+            n=len(rows),
+            accuracy=right / len(rows),
+            accuracy_interval=wilson_interval(right, len(rows)),
+            uar=float(
                 recall_score(
                     rows["truth"],
                     rows["emotion"],
@@ -325,5 +353,5 @@ def _by(predictions: pd.DataFrame, group: str) -> dict[str, dict[str, Any]]:
                     zero_division=0.0,
                 )
             ),
-        }
+        )
     return result

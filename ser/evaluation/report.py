@@ -1,411 +1,418 @@
-"""Reports: figures as JSON, the same as a page that people can read, and the model card."""
+"""What a test of a model found: figures, and every prediction they come from."""
 
 from __future__ import annotations
 
-import json
+import math
 from collections import Counter
-from collections.abc import Sequence
-from functools import cache
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Self
 
+import numpy as np
 import pandas as pd
+from pydantic import AfterValidator, Field, model_validator
 
-from ser import plots
-from ser.data.inspection import inspect_corpus
-from ser.errors import DataError, ReportError
-from ser.evaluation import metrics, robustness
-from ser.models import bundle
-from ser.models.manifest import Manifest
-from ser.models.recognizer import REFUSED, SURE, Recognizer
-from ser.utils.files import read_json, write_json, write_text
-from ser.utils.parallel import Progress
+from ser.evaluation import metrics
+from ser.evaluation.few_shot_report import Adaptation
+from ser.evaluation.figures import (
+    ConditionFigures,
+    Count,
+    CoveragePoint,
+    Figures,
+    Fold,
+    FoldAverages,
+    Record,
+    RejectionFigures,
+    Share,
+    StoredRecord,
+    as_table,
+)
 
-PROTOCOL_WORDS = {
+GOAL = 0.75
+"""What every emotion's recall should reach."""
+
+
+class Speakers(StrEnum):
+    """Who speaks in the clips of a test, from the easiest to the hardest."""
+
+    SEEN_CLIPS = "seen-clips"
+    SEEN_SPEAKERS = "seen-speakers"
+    UNSEEN_SPEAKERS = "unseen-speakers"
+    OTHER_CORPUS = "other-corpus"
+
+    @property
+    def words(self) -> str:
+        """What people call it."""
+        return _SPEAKERS_IN_WORDS[self]
+
+    @property
+    def difficulty(self) -> int:
+        """Its place in this list."""
+        return list(Speakers).index(self)
+
+
+_SPEAKERS_IN_WORDS = {
+    Speakers.SEEN_CLIPS: "clips it was trained on",
+    Speakers.SEEN_SPEAKERS: "speakers seen in training",
+    Speakers.UNSEEN_SPEAKERS: "unseen speakers",
+    Speakers.OTHER_CORPUS: "another corpus",
+}
+
+_PROTOCOLS = {
     "random": (
+        Speakers.SEEN_SPEAKERS,
         "a random fifth of the clips, stratified by emotion; the same speakers are in "
-        "training and test"
+        "training and test",
     ),
-    "unseen-speakers": "clips of speakers who were never seen in training",
+    "unseen-speakers": (
+        Speakers.UNSEEN_SPEAKERS,
+        "clips of speakers who were never seen in training",
+    ),
     "luna-jimenez": (
+        Speakers.UNSEEN_SPEAKERS,
         "speech of actors who were never seen in training, in the five folds of Luna-Jiménez et "
-        "al. 2021"
+        "al. 2021",
     ),
     "kfold-speech": (
+        Speakers.SEEN_SPEAKERS,
         "speech clips in random folds, stratified by emotion; the same actors are in "
-        "training and test"
+        "training and test",
     ),
-    "all": "every clip of the corpus",
+    "all": (Speakers.OTHER_CORPUS, "every clip of the corpus"),
+    "few-shot": (
+        Speakers.SEEN_SPEAKERS,
+        "recordings, each answered by what was learned from the others",
+    ),
 }
-"""What each protocol means, for people."""
+_RANDOM_ELSEWHERE = (
+    "a random fifth of the clips, stratified by emotion, of a corpus that the model "
+    "was not trained on (protocol all tests on every clip)"
+)
 
-KEPT = ("speaker", "gender", "channel", "intensity", "statement", "corpus")
+
+def speakers_of(protocol: str) -> Speakers:
+    """Return who speaks in the test clips of a protocol, if the model has seen none of the clips.
+
+    For ``random`` and the like, the model must have been trained on the rest of the same corpus.
+
+    Examples
+    --------
+    >>> speakers_of("luna-jimenez").words
+    'unseen speakers'
+    """
+    return _PROTOCOLS[protocol][0]
 
 
-def evaluate_clips(
-    recognizer: Recognizer,
-    clips: pd.DataFrame,
-    *,
-    root: str | Path,
-    protocol: str,
-    seed: int | None,
-    in_words: str | None = None,
-    n_jobs: int = -1,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Ask a recogniser about clips whose emotion is known, and report.
+def _check_protocol(protocol: str) -> str:
+    if protocol not in _PROTOCOLS:
+        raise ValueError(f"{protocol!r} is none of {', '.join(_PROTOCOLS)}")
+    return protocol
 
-    Parameters
+
+class Predictions(Record):
+    """A table of predictions as a file holds it: its columns, and its rows without their names."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Self:
+        """Return a table as what JSON can hold; probabilities to 5 digits."""
+        rows = table.round(5).astype(object).to_numpy().tolist()
+        return cls(columns=list(table.columns), rows=rows)
+
+
+class Origin(StoredRecord):
+    """What was tested, and how.
+
+    Attributes
     ----------
-    recognizer : Recognizer
-        The model.
-    clips : DataFrame
-        Table of clips to test on.
-    root : str or Path
-        Folder of the corpus; the predictions name files relative to it.
+    title : str
+        Its name for people.
+    recipe : str, optional
+        How the model was made, in a few words: reports of one recipe differ in the protocol only,
+        so the gap between their figures is that of the protocol.
     protocol : str
-        How these clips were chosen, see `PROTOCOL_WORDS`.
-    seed : int or None
+        How the test clips were chosen: ``random``, ``unseen-speakers``, ``luna-jimenez``,
+        ``kfold-speech``, ``all``, or ``few-shot`` for an adapted model.
+    speakers : Speakers
+        Who speaks in the test clips.
+    seed : int, optional
         Of the split, if there was one.
-    in_words : str, optional
-        What the protocol means here, if not what `PROTOCOL_WORDS` says.
-    n_jobs, progress
-        See `ser.utils.parallel.map_items`.
-
-    Returns
-    -------
-    dict
-        See `ser.evaluation.metrics.evaluate`, with the protocol, the corpora, how many of the clips
-        the model had seen in training, how many it was uncertain about (they count as answered all
-        the same), the temperature, the SHA-256 of the model, and the ``predictions``, see
-        `predictions_of`.
-
-    Raises
-    ------
-    DataError
-        If a clip has an emotion the model has no label for, or cannot be decoded.
+    corpora : list of str
+        What was tested on.
+    model, model_sha256 : str, optional
+        What was tested; a cross-validation has a model per fold.
+    temperature, min_confidence : float, optional
+        Of the model, see `ser.models.bundle.Manifest`.
+    n_seen_in_training : int, optional
+        How many of the test clips the model was trained or calibrated on.
+    n_train, n_validation : int, optional
+        Clips that trained and calibrated the model.
+    refit : bool
+        Whether it was trained anew on the validation clips as well.
+    config : dict, optional
+        The training configuration that all folds of a cross-validation share.
     """
-    labels = recognizer.labels
-    foreign = sorted(set(clips["emotion"]) - set(labels))
-    if foreign:
-        raise DataError(
-            f"The model has no label for: {', '.join(foreign)}. It knows: {', '.join(labels)}."
-        )
-    found = recognizer.predict_files(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
-    for path, reason in found.loc[found["verdict"] == REFUSED, ["file", "reason"]].to_numpy():
-        raise DataError(f"{path}: {reason}")
-    known = clips[["emotion", *KEPT]].rename(columns={"emotion": "truth"})
-    predictions = found.drop(columns=["reason", "distance"]).join(known.reset_index(drop=True))
-    base = Path(root) if Path(root).is_dir() else Path(root).parent
-    predictions["file"] = [
-        Path(f).relative_to(base).as_posix() if Path(f).is_relative_to(base) else Path(f).name
-        for f in predictions["file"]
-    ]
-    manifest = recognizer.manifest
-    return {
-        "protocol": protocol,
-        "protocol_in_words": in_words or PROTOCOL_WORDS[protocol],
-        "seed": seed,
-        "corpora": sorted(clips["corpus"].unique()),
-        "model": manifest.name,
-        "model_sha256": manifest.model_sha256,
-        "temperature": manifest.temperature,
-        "min_confidence": manifest.min_confidence,
-        "n_seen_in_training": int(seen_in_training(clips, manifest).sum()),
-        "n_uncertain": int((predictions["verdict"] != SURE).sum()),
-        "n_train": manifest.training.get("n_train"),
-        "n_validation": manifest.training.get("n_validation"),
-        "refit": bool(manifest.training.get("refit")),
-        **metrics.evaluate(predictions, labels),
-        "predictions": to_rows(predictions),
-    }
+
+    title: Annotated[str, Field(min_length=1)]
+    recipe: str | None = None
+    protocol: Annotated[str, AfterValidator(_check_protocol)]
+    speakers: Speakers
+    seed: int | None = None
+    corpora: list[str]
+    model: str | None = None
+    model_sha256: str | None = None
+    temperature: float | None = None
+    min_confidence: Share | None = None
+    n_seen_in_training: Count | None = None
+    n_train: Count | None = None
+    n_validation: Count | None = None
+    refit: bool = False
+    config: dict[str, Any] | None = None
+
+    @property
+    def protocol_in_words(self) -> str:
+        """How the test clips were chosen, for people."""
+        if self.protocol == "random" and self.speakers is Speakers.OTHER_CORPUS:
+            return _RANDOM_ELSEWHERE
+        return _PROTOCOLS[self.protocol][1]
 
 
-def evaluate_corpus(
-    recognizer: Recognizer,
-    data: str | Path,
-    *,
-    protocol: str = "random",
-    seed: int = 42,
-    robustness: bool = False,
-    n_jobs: int = -1,
-    progress: Progress | None = None,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Test a model on a corpus, and never call a clip unseen that trained it.
+class Report(Figures, Origin):
+    """What a test of a model found.
 
-    Parameters
+    Its figures are those of its predictions, which is checked wherever it comes from.  It has the
+    attributes of `Origin` and of `ser.evaluation.figures.Figures` (accuracy, uar, …), and these:
+
+    Attributes
     ----------
-    recognizer : Recognizer
-        The model.
-    data : str or Path
-        The corpus, see `ser.data.corpora.scan`.
-    protocol : {"random", "all"}
-        The test clips of the random split, or every clip.
-    seed : int
-        Of the random split.
-    robustness : bool
-        Also `evaluate_robustness`.
-    n_jobs, progress
-        See `ser.utils.parallel.map_items`.
+    n_uncertain : int, optional
+        How many got an uncertain answer; they count as answered all the same.
+    training_seconds : float, optional
+        How long the epochs took.
+    folds, mean, std : optional
+        Figures of each fold of a cross-validation, their mean and standard deviation.
+    robustness, rejection : optional
+        See `ser.evaluation.robustness`.
+    adaptation : Adaptation, optional
+        What an adapted model was before and is after learning.
+    stored_predictions : Predictions
+        The predictions as a file holds them (as ``predictions``); read `predictions`.
 
-    Returns
-    -------
-    report : dict
-        See `evaluate_clips`.
-    skipped : DataFrame
-        What of the corpus was left out and why, see `ser.data.corpora.Corpus`.
-
-    Raises
-    ------
-    DataError
-        If the corpus cannot be used, or the model was trained on test clips of the split.
+    Examples
+    --------
+    >>> from ser import assets
+    >>> report = Report.load(assets.REPORTS / "samples.json")
+    >>> report.title, report.n_test, report.accuracy
+    ('Shipped model, synthetic samples', 120, 0.175)
+    >>> report.per_class()[["emotion", "recall", "clips", "answer"]].head(2)
+       emotion  recall  clips   answer
+    0  neutral  0.1250      8     calm
+    1     calm  0.3125     16  neutral
     """
-    from ser.data import splits
 
-    corpus = inspect_corpus(data, n_jobs=n_jobs, progress=progress)
-    clips, in_words = corpus.clips, None
-    if protocol == "random":
-        if not seen_in_training(clips, recognizer.manifest).any():
-            in_words = (
-                "a random fifth of the clips, stratified by emotion, of a corpus that the model "
-                "was not trained on (protocol all tests on every clip)"
-            )
-        _, chosen = splits.random_split(clips, seed=seed)
-        clips = clips.iloc[chosen].reset_index(drop=True)
-        known = seen_in_training(clips, recognizer.manifest)
-        if known.any():
-            raise DataError(
-                f"{recognizer.manifest.name} was trained on {known.sum()} of the {len(clips)} test "
-                "clips of this split, so they are not unseen. Use the seed it was trained with, "
-                "or protocol all, which says how many clips were heard."
-            )
-    result = evaluate_clips(
-        recognizer,
-        clips,
-        root=data,
-        protocol=protocol,
-        seed=seed if protocol == "random" else None,
-        in_words=in_words,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
-    if robustness:
-        result |= evaluate_robustness(recognizer, clips, n_jobs=n_jobs, progress=progress)
-    return result, corpus.skipped
+    n_uncertain: Count | None = None
+    training_seconds: Annotated[float, Field(ge=0)] | None = None
+    folds: tuple[Fold, ...] = ()
+    mean: FoldAverages | None = None
+    std: FoldAverages | None = None
+    robustness: tuple[ConditionFigures, ...] = ()
+    rejection: tuple[RejectionFigures, ...] = ()
+    adaptation: Adaptation | None = None
+    stored_predictions: Annotated[Predictions, Field(alias="predictions")]
 
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """The predictions as a table.
 
-def evaluate_robustness(
-    recognizer: Recognizer,
-    clips: pd.DataFrame,
-    *,
-    n_jobs: int = -1,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Test what clean figures do not show: other conditions, and sounds that are no speech.
-
-    Parameters
-    ----------
-    recognizer, clips, n_jobs, progress
-        See `evaluate_clips`.
-
-    Returns
-    -------
-    dict
-        ``robustness`` and ``rejection``, see `ser.evaluation.robustness`.
-    """
-    return {
-        "robustness": robustness.measure(recognizer, clips, n_jobs=n_jobs, progress=progress),
-        "rejection": robustness.measure_rejection(recognizer),
-    }
-
-
-def predictions_of(report: dict[str, Any]) -> pd.DataFrame:
-    """Return the predictions in a report as a table.
-
-    Returns
-    -------
-    DataFrame
         One row per clip: file, start and end (s), ``emotion`` (predicted), ``verdict``,
         ``truth``, what is known of the clip, and one column of probabilities per label.
-    """
-    table = report["predictions"]
-    return pd.DataFrame(table["rows"], columns=table["columns"])
+        """
+        stored = self.stored_predictions
+        return pd.DataFrame(stored.rows, columns=stored.columns)
 
+    def per_class(self) -> pd.DataFrame:
+        """Return the classification report.
 
-def to_rows(predictions: pd.DataFrame) -> dict[str, Any]:
-    """Return a table as what JSON can hold, see `predictions_of`; probabilities to 5 digits."""
-    rows = predictions.round(5).astype(object).to_numpy().tolist()
-    return {"columns": list(predictions.columns), "rows": rows}
-
-
-def seen_in_training(clips: pd.DataFrame, manifest: Manifest) -> pd.Series:
-    """Say for each clip whether the model was trained or calibrated on it, by name or by sound."""
-    by_name = clips["clip_id"].isin(set(manifest.training_clips.ids) - {""})
-    return by_name | clips["audio"].isin(manifest.training_clips.audio)
-
-
-def write_all(
-    folder: str | Path,
-    report: dict[str, Any],
-    epochs: Sequence[dict[str, Any]],
-) -> None:
-    """Write ``report.html``, ``MODEL_CARD.md`` and ``report.json`` (last).
-
-    Parameters
-    ----------
-    folder : str or Path
-        A bundle.
-    report : dict
-        See `evaluate_clips`.
-    epochs : sequence of dict
-        The run's epochs, for its curves.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
-    folder = Path(folder)
-    write_text(folder / "report.html", to_html(report, epochs))
-    write_text(folder / "MODEL_CARD.md", model_card(bundle.read_manifest(folder), report))
-    write_json(folder / "report.json", report, indent=None)
-
-
-def read_report(folder: str | Path, name: str = "report.json") -> dict[str, Any] | None:
-    """Return the report in a folder, such as a bundle, or None if it has none that can be read."""
-    try:
-        return load_report(Path(folder) / name)
-    except ReportError:
-        return None
-
-
-def load_report(file: str | Path) -> dict[str, Any]:
-    """Read a report that may come from anyone: it has all parts, and they fit each other.
-
-    Raises
-    ------
-    ReportError
-        If there is none, or it is damaged, or its figures are not those of its predictions.
-    """
-    import jsonschema
-
-    file = Path(file)
-    try:
-        report = read_json(file)
-    except FileNotFoundError:
-        raise ReportError(f"There is no report at {file}.") from None
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{file} cannot be read: {error}. Copy or make it again.") from error
-    wrong = jsonschema.exceptions.best_match(_validator().iter_errors(report))
-    if wrong is not None:
-        place = wrong.json_path.removeprefix("$").removeprefix(".")
-        # What is wrong may be a table of thousands of rows.
-        words = wrong.message if len(wrong.message) < 100 else f"no {wrong.validator_value}"
-        reason = f"{place}: {words}" if place else words
-    else:
-        reason = _contradiction(report)
-    if reason:
-        raise ReportError(f"{file} is no report of this program ({reason}). Make it again.")
-    return report
-
-
-@cache
-def _validator() -> Any:
-    import jsonschema
-
-    schema = resources.files("ser.evaluation").joinpath("templates/report.schema.json")
-    return jsonschema.Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
-
-
-def _contradiction(report: dict[str, Any]) -> str:
-    """Say what in a report of the right form cannot be true, or nothing."""
-    labels = report["labels"]
-    columns, rows = report["predictions"]["columns"], report["predictions"]["rows"]
-    needed = ["file", "start", "end", "emotion", "verdict", "truth", *labels]
-    if missing := [column for column in needed if column not in columns]:
-        return f"predictions have no column {missing[0]}"
-    if len(rows) != report["n_test"] or not all(
-        isinstance(row, list) and len(row) == len(columns) for row in rows
-    ):
-        return "predictions: rows are missing or have the wrong length"
-    table = dict(zip(columns, zip(*rows, strict=True), strict=True))
-    for column, cells in table.items():
-        numbers = column in ("start", "end", "fold", *labels)
-        if not all(isinstance(cell, (int, float) if numbers else str) for cell in cells):
-            kind = "number" if numbers else "text"
-            return f"predictions: {column} holds something that is no {kind}"
-    counts = Counter(zip(table["truth"], table["emotion"], strict=True))
-    if [[counts.pop((t, p), 0) for p in labels] for t in labels] != report["confusion_matrix"]:
-        return "the confusion matrix is not that of the predictions"
-    if counts:
-        return "predictions name something that is no label"
-    if not set(report["per_class"]) <= set(labels):
-        return "per_class names something that is no label"
-    return ""
-
-
-def to_html(report: dict[str, Any], epochs: Sequence[dict[str, Any]]) -> str:
-    """Return a report as a page that stands alone: no script, nothing loaded from elsewhere."""
-    return _render(
-        "report.html",
-        report=report,
-        confusion=plots.to_svg(plots.confusion(report["confusion_matrix"], report["labels"])),
-        reliability=plots.to_svg(
-            plots.beside(
-                plots.reliability(report["reliability"]), plots.coverage(report["coverage"])
+        Returns
+        -------
+        DataFrame
+            One row per emotion that occurs: ``emotion``, ``precision``, ``recall`` with its 95 %
+            interval ``low`` to ``high`` (Wilson), ``f1``, ``clips``, and the ``answer`` it was
+            most often mistaken for, or empty.
+        """
+        rows = []
+        for emotion, values in self.classes.items():
+            total = values.support
+            low, high = metrics.wilson_interval(round(values.recall * total), total)
+            counts = zip(self.labels, self._answers(emotion), strict=True)
+            wrong = {answer: n for answer, n in counts if answer != emotion and n}
+            rows.append(
+                {
+                    "emotion": emotion,
+                    "precision": values.precision,
+                    "recall": values.recall,
+                    "low": low,
+                    "high": high,
+                    "f1": values.f1,
+                    "clips": total,
+                    "answer": max(wrong, key=lambda a: wrong[a], default=""),
+                }
             )
-        ),
-        robustness=(
-            plots.to_svg(plots.robustness(report["robustness"])) if "robustness" in report else ""
-        ),
-        name=report.get("model") or f"{report['protocol']}, {', '.join(report['corpora'])}",
-        curves=plots.to_svg(plots.curves(epochs)) if epochs else "",
-        epochs=len(epochs),
-        seconds=sum(e["seconds"] for e in epochs),
-    )
+        return pd.DataFrame(rows)
+
+    def _answers(self, truth: str) -> list[int]:
+        return self.confusion_matrix[self.labels.index(truth)]
+
+    def confusion(self) -> pd.DataFrame:
+        """Return the confusion matrix with its labels; rows: truth, columns: predicted."""
+        return pd.DataFrame(
+            self.confusion_matrix, pd.Index(self.labels, name="truth"), columns=self.labels
+        )
+
+    def commonest_mistake(self) -> tuple[str, str]:
+        """Return the (truth, answer) that was mixed up most often, or the first label right."""
+        counts = np.array(self.confusion_matrix)
+        np.fill_diagonal(counts, 0)
+        i, j = np.unravel_index(counts.argmax(), counts.shape)
+        return self.labels[i], self.labels[j]
+
+    def clips(self, truth: str, answer: str) -> pd.DataFrame:
+        """Return the predictions in one cell of the confusion matrix, the surest first.
+
+        Returns
+        -------
+        DataFrame
+            As `predictions`, with the ``probability`` of the answer.
+        """
+        table = self.predictions
+        table = table[(table["truth"] == truth) & (table["emotion"] == answer)]
+        table = table.assign(probability=table[answer])
+        return table.sort_values("probability", ascending=False, ignore_index=True)
+
+    def groups(self) -> dict[str, pd.DataFrame]:
+        """Return the figures of every group that has at least two members.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            By ``gender``, ``channel``, ``intensity`` and ``speaker``, as far as the corpus knows
+            them: ``group``, ``clips``, ``accuracy`` with its 95 % interval ``low`` to ``high``,
+            and ``uar``.
+        """
+        tables = {}
+        for name in ("gender", "channel", "intensity", "speaker"):
+            members = self.by.get(name, {})
+            if len(members) > 1:
+                table = as_table(list(members.values())).rename(columns={"n": "clips"})
+                table.insert(0, "group", list(members))
+                tables[name] = table
+        return tables
+
+    def conditions(self) -> pd.DataFrame:
+        """Return the robustness table; empty if it was not measured.
+
+        Returns
+        -------
+        DataFrame
+            One row per condition, clean first: ``condition`` (for people), ``clips``,
+            ``accuracy`` with its 95 % interval ``low`` to ``high``, ``uar``, ``ece`` and
+            ``uncertain``, the share of clips without a sure answer.
+        """
+        if not self.robustness:
+            return pd.DataFrame()
+        table = as_table(self.robustness).rename(columns={"n": "clips"})
+        table["condition"] = [row.label for row in self.robustness]
+        columns = ("condition", "clips", "accuracy", "low", "high", "uar", "ece", "uncertain")
+        return table[list(columns)]
+
+    @property
+    def surer_half(self) -> CoveragePoint:
+        """How right the answers are on the half of the clips the model is surest of."""
+        return min(self.coverage, key=lambda point: abs(point.coverage - 0.5))
+
+    def sounds(self) -> pd.DataFrame:
+        """Return the answers to non-speech, see `ser.evaluation.figures.RejectionFigures`."""
+        return as_table(self.rejection)
+
+    def by_fold(self) -> pd.DataFrame:
+        """Return the figures of each fold of a cross-validation; empty if it is none.
+
+        Returns
+        -------
+        DataFrame
+            ``fold``, ``clips``, ``accuracy`` with its 95 % interval ``low`` to ``high`` (Wilson),
+            ``uar``, ``weighted_f1`` and ``ece``.
+        """
+        rows = []
+        for fold in self.folds:
+            right = round(fold.accuracy * fold.n_test)
+            low, high = metrics.wilson_interval(right, fold.n_test)
+            values = fold.model_dump(include={"accuracy", "uar", "weighted_f1", "ece"})
+            rows.append(
+                {"fold": fold.fold, "clips": fold.n_test, "low": low, "high": high} | values
+            )
+        return pd.DataFrame(rows)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.folds and (self.mean is None or self.std is None):
+            raise ValueError("folds without their mean and std")
+        if bool(self.robustness) != bool(self.rejection):
+            raise ValueError("robustness and rejection belong together")
+        if bool(self.n_seen_in_training) != (self.speakers is Speakers.SEEN_CLIPS):
+            raise ValueError(
+                f"n_seen_in_training is {self.n_seen_in_training} but speakers {self.speakers}"
+            )
+        self._check_predictions()
+        return self
+
+    def _check_predictions(self) -> None:
+        """Refuse figures that are not those of the predictions.
+
+        Raises
+        ------
+        ValueError
+            Saying what in a report of the right form cannot be true.
+        """
+        labels, columns = self.labels, self.stored_predictions.columns
+        rows = self.stored_predictions.rows
+        needed = ["file", "start", "end", "emotion", "verdict", "truth", *labels]
+        if missing := [column for column in needed if column not in columns]:
+            raise ValueError(f"predictions have no column {missing[0]}")
+        if len(set(columns)) < len(columns) or len(set(labels)) < len(labels):
+            raise ValueError("a column of the predictions or a label occurs twice")
+        if len(rows) != self.n_test or any(len(row) != len(columns) for row in rows):
+            raise ValueError("predictions: rows are missing or have the wrong length")
+        table = dict(zip(columns, zip(*rows, strict=True), strict=True))
+        for column, cells in table.items():
+            numbers = column in ("start", "end", "fold", *labels)
+            if not all(_is_number(cell) if numbers else isinstance(cell, str) for cell in cells):
+                word = "number" if numbers else "text"
+                raise ValueError(f"predictions: {column} holds something that is no {word}")
+        counts = Counter(zip(table["truth"], table["emotion"], strict=True))
+        right = sum(counts[label, label] for label in labels)
+        if [[counts.pop((t, p), 0) for p in labels] for t in labels] != self.confusion_matrix:
+            raise ValueError("the confusion matrix is not that of the predictions")
+        if counts:
+            raise ValueError("predictions name something that is no label")
+        if not set(self.classes) <= set(labels):
+            raise ValueError("per_class names something that is no label")
+        if abs(right / self.n_test - self.accuracy) > 1e-9:
+            raise ValueError("the accuracy is not that of the predictions")
 
 
-def model_card(
-    manifest: Manifest, report: dict[str, Any], others: Sequence[dict[str, Any]] = ()
-) -> str:
-    """Return the model card (Mitchell et al. 2019, *Model cards for model reporting*).
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) and math.isfinite(cell)
 
-    Parameters
-    ----------
-    manifest : Manifest
-        Of the bundle.
-    report : dict
-        Of its test.
-    others : sequence of dict
-        Reports on other clips or protocols, each with ``what`` it is about.
+
+def on_unseen_speakers(reports: Iterable[Report]) -> Report | None:
+    """Return the report that says best what to expect for a voice that is not in the corpus.
+
+    Of those on unseen speakers it is the one of the most clips, and of those the most accurate
+    one, since that is the recipe one would use.
     """
-    config = manifest.training.get("config", {})
-    if "adapted" in manifest.training:
-        learned = manifest.training["adapted"]
-        return _render("ADAPTED_CARD.md", manifest=manifest, learned=learned, r=report)
-    foreign = [row for row in report.get("rejection", []) if not row["like_training"]]
-    return _render(
-        "MODEL_CARD.md",
-        manifest=manifest,
-        config=config,
-        model=config.get("model", {}),
-        r=report,
-        others=others,
-        half=min(report["coverage"], key=lambda row: abs(row["coverage"] - 0.5)),
-        unlike={key: sum(row[key] for row in foreign) for key in ("n", "sure")},
-    )
-
-
-def _render(template: str, **values: Any) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ser.evaluation"),
-        autoescape=template.endswith(".html"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    return environment.get_template(template).render(**values)
+    unseen = [report for report in reports if report.speakers is Speakers.UNSEEN_SPEAKERS]
+    return max(unseen, key=lambda report: (report.n_test, report.accuracy), default=None)

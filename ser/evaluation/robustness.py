@@ -8,10 +8,8 @@ gain do not.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,13 +19,25 @@ from ser.audio import Samples, augmentation
 from ser.audio.features import FeatureExtractor, Inputs
 from ser.errors import DataError
 from ser.evaluation import metrics
+from ser.evaluation.figures import Condition, ConditionFigures, RejectionFigures
 from ser.evaluation.sounds import nonspeech_sounds
 from ser.models.recognizer import SURE, Recognizer
 from ser.utils.parallel import Progress, map_items
 
-Change = Callable[[Samples, np.random.Generator, int], Samples]
-
 _TALKERS = 6
+
+CONDITIONS = (
+    Condition(kind="clean"),
+    *(Condition(kind="gain", gain_db=db) for db in (-30, -10, 10, 20)),
+    Condition(kind="random-offset"),
+    Condition(kind="silence-around"),
+    *(Condition(kind="white-noise", snr_db=db) for db in (20, 10)),
+    *(Condition(kind="babble", snr_db=db) for db in (20, 10)),
+    *(Condition(kind="room", rt60=seconds) for seconds in (0.3, 0.6)),
+    Condition(kind="telephone"),
+    Condition(kind="mp3"),
+)
+"""What happens to a clip on its way, see `changed`."""
 
 
 def measure(
@@ -36,7 +46,7 @@ def measure(
     *,
     n_jobs: int = -1,
     progress: Progress | None = None,
-) -> list[dict[str, Any]]:
+) -> list[ConditionFigures]:
     """Test a recogniser on the same clips under every condition.
 
     Parameters
@@ -50,9 +60,8 @@ def measure(
 
     Returns
     -------
-    list of dict
-        Clean first, then each condition: ``condition``, ``n``, ``accuracy`` with its interval,
-        ``uar``, ``ece``, and ``uncertain``, the share of clips that got no sure answer.
+    list of ConditionFigures
+        One for each of `CONDITIONS`, clean first.
 
     Raises
     ------
@@ -70,7 +79,7 @@ def measure(
     labels = list(recognizer.labels)
     y_true = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     rows = []
-    for i, name in enumerate(["clean", *CONDITIONS]):
+    for i, condition in enumerate(CONDITIONS):
         inputs = [conditions[i] for conditions in found]
         # What a condition has made silent gets no answer, and no answer is a wrong one.
         audible = np.array([each is not None for each in inputs])
@@ -82,20 +91,20 @@ def measure(
         recalls = [(y_pred == t)[y_true == t].mean() for t in np.unique(y_true)]
         sure = audible & (recognizer.verdicts(probabilities) == SURE)
         rows.append(
-            {
-                "condition": name,
-                "n": len(y_true),
-                "accuracy": right / len(y_true),
-                "accuracy_interval": metrics.wilson_interval(right, len(y_true)),
-                "uar": float(np.mean(recalls)),
-                "ece": metrics.calibration_error(probabilities, y_true),
-                "uncertain": float(1 - sure.mean()),
-            }
+            ConditionFigures(
+                **dict(condition),
+                n=len(y_true),
+                accuracy=right / len(y_true),
+                accuracy_interval=metrics.wilson_interval(right, len(y_true)),
+                uar=float(np.mean(recalls)),
+                ece=metrics.calibration_error(probabilities, y_true),
+                uncertain=float(1 - sure.mean()),
+            )
         )
     return rows
 
 
-def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[dict[str, Any]]:
+def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[RejectionFigures]:
     """Count the sounds without speech that get a sure answer.
 
     Parameters
@@ -107,12 +116,10 @@ def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[dict[str
 
     Returns
     -------
-    list of dict
-        For each kind of sound: ``kind``, ``like_training`` (whether training hears sounds of this
-        kind), ``n``, ``sure`` (how many got a confident label), and
-        ``confidence``, the mean of the largest probability of those that are not silent.
+    list of RejectionFigures
+        One for each kind of sound.
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
     sounds = pd.DataFrame(nonspeech_sounds(seed), columns=["kind", "like_training", "samples"])
     for kind, group in sounds.groupby("kind", sort=False):
         inputs = []
@@ -122,25 +129,57 @@ def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[dict[str
         probabilities = recognizer.probabilities(recognizer.extractor.batch(inputs))
         confidence = probabilities.max(axis=1)
         rows.append(
-            {
-                "kind": kind,
-                "like_training": bool(group["like_training"].iloc[0]),
-                "n": len(group),
-                "sure": int((recognizer.verdicts(probabilities) == SURE).sum()),
-                "confidence": float(confidence.mean()) if len(confidence) else None,
-            }
+            RejectionFigures(
+                kind=str(kind),
+                like_training=bool(group["like_training"].iloc[0]),
+                n=len(group),
+                sure=int((recognizer.verdicts(probabilities) == SURE).sum()),
+                confidence=float(confidence.mean()) if len(confidence) else None,
+            )
         )
     return rows
 
 
-def gain(samples: Samples, rng: np.random.Generator, rate: int, *, db: float) -> Samples:
-    """Play `db` louder, without clipping."""
-    return (samples * 10 ** (db / 20)).astype(np.float32)
+def changed(
+    condition: Condition,
+    samples: Samples,
+    rng: np.random.Generator,
+    rate: int,
+    crowd: Samples,
+) -> Samples:
+    """Return a clip as it arrives under a condition.
 
-
-def white_noise(samples: Samples, rng: np.random.Generator, rate: int, *, snr_db: float) -> Samples:
-    """Add white noise `snr_db` below the speech."""
-    return _mix(samples, rng.normal(size=len(samples)).astype(np.float32), snr_db)
+    Parameters
+    ----------
+    condition : Condition
+        What happens to it.
+    samples : ndarray of float32, shape (n,)
+        The clip.
+    rng : Generator
+        Of what is left to chance.
+    rate : int
+        Samples per second.
+    crowd : ndarray of float32, shape (n,)
+        Other people, who talk in ``babble``.
+    """
+    match condition:
+        case Condition(kind="gain", gain_db=float(db)):
+            return (samples * 10 ** (db / 20)).astype(np.float32)  # without clipping
+        case Condition(kind="white-noise", snr_db=float(db)):
+            return _mix(samples, rng.normal(size=len(samples)).astype(np.float32), db)
+        case Condition(kind="babble", snr_db=float(db)):
+            return _mix(samples, crowd, db)
+        case Condition(kind="room", rt60=float(seconds)):
+            return room(samples, rng, rate, rt60=seconds)
+        case Condition(kind="telephone"):
+            return telephone(samples, rate)
+        case Condition(kind="mp3"):
+            return mp3(samples, rate)
+        case Condition(kind="random-offset"):  # begins up to .5 s later, by any number of samples
+            return np.pad(samples, (int(rng.integers(1, rate // 2)), 0))
+        case Condition(kind="silence-around"):  # 1 s before and 1.5 s after
+            return np.pad(samples, (rate, rate + rate // 2))
+    return samples
 
 
 def room(samples: Samples, rng: np.random.Generator, rate: int, *, rt60: float) -> Samples:
@@ -159,7 +198,7 @@ def room(samples: Samples, rng: np.random.Generator, rate: int, *, rt60: float) 
     return fftconvolve(samples, tail).astype(np.float32)
 
 
-def telephone(samples: Samples, rng: np.random.Generator, rate: int) -> Samples:
+def telephone(samples: Samples, rate: int) -> Samples:
     """Sample at 8 kHz and keep 300 to 3400 Hz."""
     import soxr
     from scipy.signal import butter, sosfilt
@@ -169,7 +208,7 @@ def telephone(samples: Samples, rng: np.random.Generator, rate: int) -> Samples:
     return soxr.resample(sosfilt(band, narrow), 8000, rate).astype(np.float32)
 
 
-def mp3(samples: Samples, rng: np.random.Generator, rate: int) -> Samples:
+def mp3(samples: Samples, rate: int) -> Samples:
     """Write as MP3 at 64 kbit/s and read again."""
     import soundfile
 
@@ -187,35 +226,6 @@ def mp3(samples: Samples, rng: np.random.Generator, rate: int) -> Samples:
     return audio.load_audio(file.getvalue(), sampling_rate=rate)
 
 
-def late_start(samples: Samples, rng: np.random.Generator, rate: int) -> Samples:
-    """Begin up to .5 s later, by any number of samples."""
-    return np.pad(samples, (int(rng.integers(1, rate // 2)), 0))
-
-
-def silence_around(samples: Samples, rng: np.random.Generator, rate: int) -> Samples:
-    """Put 1 s of silence before and 1.5 s after."""
-    return np.pad(samples, (rate, rate + rate // 2))
-
-
-CONDITIONS: dict[str, Change | None] = {
-    "gain -30 dB": partial(gain, db=-30),
-    "gain -10 dB": partial(gain, db=-10),
-    "gain +10 dB": partial(gain, db=10),
-    "gain +20 dB": partial(gain, db=20),
-    "random offset": late_start,
-    "silence around": silence_around,
-    "white noise, 20 dB": partial(white_noise, snr_db=20),
-    "white noise, 10 dB": partial(white_noise, snr_db=10),
-    "babble, 20 dB": None,
-    "babble, 10 dB": None,
-    "room, RT60 .3 s": partial(room, rt60=0.3),
-    "room, RT60 .6 s": partial(room, rt60=0.6),
-    "telephone, 8 kHz": telephone,
-    "MP3, 64 kbit/s": mp3,
-}
-"""What happens to a clip on its way.  Babble needs other clips and is mixed in by `measure`."""
-
-
 def _all_conditions(
     item: tuple[str, list[str], int], *, extractor: FeatureExtractor
 ) -> list[Inputs | None]:
@@ -229,16 +239,11 @@ def _all_conditions(
             voice = audio.prepare_clip(audio.load_audio(talker))
             crowd += np.resize(voice.samples, len(samples))
         inputs: list[Inputs | None] = []
-        for i, (name, change) in enumerate([("clean", None), *CONDITIONS.items()]):
+        for i, condition in enumerate(CONDITIONS):
             rng = np.random.default_rng([number, i])
-            if change is not None:
-                changed = change(samples, rng, rate)
-            elif name.startswith("babble"):
-                changed = _mix(samples, crowd, float(name.split()[1]))
-            else:
-                changed = samples
+            arrived = changed(condition, samples, rng, rate, crowd)
             try:
-                inputs.append(extractor(changed))
+                inputs.append(extractor(arrived))
             except audio.SilentAudioError:
                 inputs.append(None)
     except audio.AudioError as error:

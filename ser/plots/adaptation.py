@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import altair as alt
 import pandas as pd
 
@@ -48,16 +46,16 @@ def recordings_per_emotion(table: pd.DataFrame, wanted: int) -> Chart:
     return sized(alt.layer(bars, goal), "", 22 * len(emotions))
 
 
-def learning_curve(curve: Sequence[dict[str, float]]) -> Chart:
+def learning_curve(curve: pd.DataFrame) -> Chart:
     """Draw how right a model was after learning so many recordings per emotion.
 
     Parameters
     ----------
-    curve : sequence of dict
-        See `ser.evaluation.few_shot.learning_curve`.
+    curve : DataFrame
+        ``recordings`` and ``accuracy``, see `ser.evaluation.few_shot.learning_curve`.
     """
     chart = (
-        alt.Chart(pd.DataFrame(list(curve)))
+        alt.Chart(curve)
         .mark_line(color=TRAINING, point=True)
         .encode(
             x=alt.X(

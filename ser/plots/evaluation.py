@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -96,7 +95,7 @@ def recalls(table: pd.DataFrame, goal: float) -> Chart:
     Parameters
     ----------
     table : DataFrame
-        See `ser.evaluation.tables.classes`.
+        See `ser.evaluation.report.Report.per_class`.
     goal : float
         In [0, 1].
     """
@@ -158,12 +157,12 @@ def intervals(
     line : float, optional
         An accuracy to compare with, in [0, 1].
     by : sequence of str
-        Values of the column ``voices``, to colour the rows by.  A comma in a name then begins a
+        Values of the column ``speakers``, to colour the rows by.  A comma in a name then begins a
         new line.
     step : int
         Height of a row in pixels.
     """
-    used = [voices for voices in by if voices in set(table["voices"])]
+    used = [speakers for speakers in by if speakers in set(table["speakers"])]
     base = alt.Chart(table).encode(
         y=alt.Y(
             f"{column}:N",
@@ -177,9 +176,9 @@ def intervals(
             ),
         ),
         color=alt.Color(
-            "voices:N",
+            "speakers:N",
             title=None,
-            scale=alt.Scale(domain=used, range=[_VOICES[by.index(voices)] for voices in used]),
+            scale=alt.Scale(domain=used, range=[_SPEAKERS[by.index(kind)] for kind in used]),
             legend=alt.Legend(orient="bottom", columns=1, labelLimit=250),
         )
         if by
@@ -213,19 +212,18 @@ def intervals(
     )
 
 
-# As many as `ser.app.catalogue.SPEAKER_KINDS`.
-_VOICES = ["#7d8590", "#4a7fd4", "#c98500", "#d9539b"]
+# As many as `ser.evaluation.report.Speakers`.
+_SPEAKERS = ["#7d8590", "#4a7fd4", "#c98500", "#d9539b"]
 
 
-def reliability(rows: Sequence[dict[str, float]]) -> Chart:
+def reliability(table: pd.DataFrame) -> Chart:
     """Draw how often answers of each confidence were right; on the diagonal they are honest.
 
     Parameters
     ----------
-    rows : sequence of dict
+    table : DataFrame
         See `ser.evaluation.metrics.reliability`.
     """
-    table = pd.DataFrame(list(rows))
     share = alt.Scale(domain=[0, 1])
     bars = (
         alt.Chart(table)
@@ -253,16 +251,16 @@ def reliability(rows: Sequence[dict[str, float]]) -> Chart:
     )
 
 
-def coverage(rows: Sequence[dict[str, float]]) -> Chart:
+def coverage(table: pd.DataFrame) -> Chart:
     """Draw how right the answers are if only the surest share of the clips is answered.
 
     Parameters
     ----------
-    rows : sequence of dict
+    table : DataFrame
         See `ser.evaluation.metrics.coverage`.
     """
     chart = (
-        alt.Chart(pd.DataFrame(list(rows)))
+        alt.Chart(table)
         .mark_line(color=TRAINING, point=True)
         .encode(
             x=alt.X(
@@ -294,15 +292,12 @@ def beside(left: Chart, right: Chart) -> Chart:
     return alt.hconcat(left, right)
 
 
-def robustness(rows: Sequence[dict[str, Any]]) -> Chart:
+def robustness(table: pd.DataFrame) -> Chart:
     """Draw the accuracy under each condition with its interval, against the clean one.
 
     Parameters
     ----------
-    rows : sequence of dict
-        See `ser.evaluation.robustness.measure`; the first is the clean one.
+    table : DataFrame
+        See `ser.evaluation.report.Report.conditions`; the first row is the clean one.
     """
-    table = pd.DataFrame(
-        [r | dict(zip(("low", "high"), r["accuracy_interval"], strict=True)) for r in rows]
-    )
     return intervals(table, "condition", line=float(table["accuracy"].iloc[0]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +13,21 @@ import pandas as pd
 
 from ser.data.splits import FOLDS
 from ser.errors import RunError, Stopped
-from ser.evaluation import metrics, report
+from ser.evaluation import metrics
+from ser.evaluation.figures import Fold, FoldAverages
+from ser.evaluation.report import Predictions, Report, speakers_of
 from ser.labels import EMOTIONS
 from ser.models.recognizer import SURE
 from ser.training import pipeline
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
-from ser.utils.files import write_json
 
 _FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")
 
 
 def cross_validate(
     folder: str | Path, config: TrainingConfig, *, resume: bool = False, n_jobs: int = -1
-) -> dict[str, Any]:
+) -> Report:
     """Train and test once per fold.
 
     Parameters
@@ -40,10 +43,9 @@ def cross_validate(
 
     Returns
     -------
-    dict
-        The report over all clips together (`ser.evaluation.metrics.evaluate`), with ``folds``:
-        accuracy, UAR, weighted F1, calibration error and number of clips of each, with the mean and
-        standard deviation over the folds, and with the ``config`` all of them share.
+    Report
+        Over all clips together, with its ``folds``, their ``mean`` and ``std``, and the ``config``
+        all of them share.
 
     Raises
     ------
@@ -70,14 +72,14 @@ def cross_validate(
         run = pipeline.start_or_resume(folder / f"fold-{fold + 1}", replace(config, fold=fold))
         results.append(_result(run, f"fold {fold + 1} of {config.folds}", n_jobs))
         _check_same_corpus(folder, fold)
-    summary = _summary(config, results)
-    write_json(folder / "report.json", summary, indent=None)
+    summary = _summary(folder.resolve().name, config, results)
+    summary.save(folder / "report.json")
     return summary
 
 
-def _result(run: Run, which: str, n_jobs: int) -> dict[str, Any]:
+def _result(run: Run, which: str, n_jobs: int) -> Report:
     """Return the report of a fold, which is trained unless it was before."""
-    result = report.read_report(run.folder)
+    result = Report.find(run.folder / "report.json")
     if result is not None:
         return result
     try:
@@ -96,29 +98,37 @@ def _check_same_corpus(folder: Path, fold: int) -> None:
         )
 
 
-def _summary(config: TrainingConfig, results: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(name: str, config: TrainingConfig, results: list[Report]) -> Report:
     """Report over the clips of all folds together."""
-    figures = [
-        {"fold": number} | {key: result[key] for key in _FIGURES}
+    folds = [
+        Fold(fold=number, **{figure: getattr(result, figure) for figure in _FIGURES})
         for number, result in enumerate(results, 1)
     ]
     pooled = pd.concat(
-        [
-            report.predictions_of(result).assign(fold=number)
-            for number, result in enumerate(results, 1)
-        ],
+        [result.predictions.assign(fold=number) for number, result in enumerate(results, 1)],
         ignore_index=True,
     )
-    return {
-        "protocol": config.protocol,
-        "protocol_in_words": report.PROTOCOL_WORDS[config.protocol],
-        "seed": config.seed,
-        "config": {k: v for k, v in config.to_json().items() if k not in ("data", "fold")},
-        "corpora": sorted(pooled["corpus"].unique()),
-        "folds": figures,
-        "mean": {k: float(np.mean([f[k] for f in figures])) for k in _FIGURES[1:]},
-        "std": {k: float(np.std([f[k] for f in figures], ddof=1)) for k in _FIGURES[1:]},
-        "n_uncertain": int((pooled["verdict"] != SURE).sum()),
-        **metrics.evaluate(pooled, EMOTIONS),
-        "predictions": report.to_rows(pooled),
-    }
+    corpora = sorted(pooled["corpus"].unique())
+    return Report(
+        title=f"{name} on {', '.join(corpora)}",
+        protocol=config.protocol,
+        speakers=speakers_of(config.protocol),
+        seed=config.seed,
+        corpora=corpora,
+        config={k: v for k, v in config.to_json().items() if k not in ("data", "fold")},
+        folds=tuple(folds),
+        mean=_over_folds(folds, np.mean),
+        std=_over_folds(folds, partial(np.std, ddof=1)),
+        n_uncertain=int((pooled["verdict"] != SURE).sum()),
+        **dict(metrics.evaluate(pooled, EMOTIONS)),
+        stored_predictions=Predictions.of(pooled),
+    )
+
+
+def _over_folds(folds: list[Fold], summarise: Callable[[list[float]], Any]) -> FoldAverages:
+    return FoldAverages(
+        **{
+            figure: float(summarise([getattr(fold, figure) for fold in folds]))
+            for figure in _FIGURES[1:]
+        }
+    )

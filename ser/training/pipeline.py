@@ -25,7 +25,9 @@ from ser.data.feature_cache import Features
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import Split
 from ser.errors import RunError
-from ser.evaluation import metrics, report
+from ser.evaluation import metrics, rendering
+from ser.evaluation.evaluate import evaluate_clips
+from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
 from ser.models import bundle
 from ser.models.embedding import Embedding
@@ -41,7 +43,7 @@ from ser.utils.parallel import Progress
 LIBRARIES = ("keras", "librosa", "numpy", "pandas", "scikit-learn", "soundfile", "tensorflow")
 
 
-def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
+def train(run: Run, *, n_jobs: int = -1) -> Report:
     """Train, test and report; or go on where the run was stopped or killed.
 
     Parameters
@@ -53,8 +55,8 @@ def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        The report, see `ser.evaluation.metrics.evaluate`.
+    Report
+        Of its test clips.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def train(run: Run, *, n_jobs: int = -1) -> dict[str, Any]:
     """
     with working_on(run) as config:
         result = _train(run, config, n_jobs)
-        run.write_status("finished", f"Accuracy {result['accuracy']:.1%} on unseen clips")
+        run.write_status("finished", f"Accuracy {result.accuracy:.1%} on unseen clips")
         # Not before: until then it is all that a killed process leaves to go on with.
         for name in (fitting.CHECKPOINT, fitting.REFIT_CHECKPOINT):
             (run.folder / name).unlink(missing_ok=True)
@@ -132,7 +134,7 @@ def start_or_resume(folder: str | Path, config: TrainingConfig) -> Run:
     return run
 
 
-def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
+def _train(run: Run, config: TrainingConfig, n_jobs: int) -> Report:
     _write_or_compare(
         run.folder / "environment.json",
         environment(),
@@ -143,10 +145,10 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> dict[str, Any]:
     split = _split(run, config, clips)
     trained = _fit(run, config, clips, split, n_jobs)
     _save(run, config, clips, split, trained)
-    result = _test(run, config, clips.iloc[split.test], n_jobs)
-    result["training_seconds"] = round(sum(epoch["seconds"] for epoch in trained.epochs), 1)
-    report.write_all(run.folder, result, run.read_epochs())
-    return result
+    seconds = sum(epoch["seconds"] for epoch in trained.epochs)
+    report = _test(run, config, clips.iloc[split.test], seconds, n_jobs)
+    rendering.write_all(run.folder, report, run.read_epochs())
+    return report
 
 
 def _clips(run: Run, config: TrainingConfig, n_jobs: int) -> pd.DataFrame:
@@ -303,22 +305,22 @@ def _save(
     )
 
 
-def _test(run: Run, config: TrainingConfig, clips: pd.DataFrame, n_jobs: int) -> dict[str, Any]:
+def _test(
+    run: Run, config: TrainingConfig, clips: pd.DataFrame, seconds: float, n_jobs: int
+) -> Report:
     """Report what the model says of clips it has never met."""
     recognizer = Recognizer.load(run.folder)  # tested as it will be used: from its files
-    progress = _progress(run, "evaluating")
-    result = report.evaluate_clips(
+    return evaluate_clips(
         recognizer,
         clips,
         root=config.data,
         protocol=config.protocol,
         seed=config.seed,
+        robustness=config.protocol == "random",  # a fold is only a part of its study
+        training_seconds=round(seconds, 1),
         n_jobs=n_jobs,
-        progress=progress,
+        progress=_progress(run, "evaluating"),
     )
-    if config.protocol == "random":  # a fold is only a part of its study
-        result |= report.evaluate_robustness(recognizer, clips, n_jobs=n_jobs, progress=progress)
-    return result
 
 
 def _progress(run: Run, state: str) -> Progress:

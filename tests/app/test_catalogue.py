@@ -6,6 +6,7 @@ import pytest
 from ser import assets
 from ser.app import catalogue
 from ser.errors import ReportError
+from ser.evaluation.report import Speakers
 from ser.training.runs import Run
 from tests.tiny import SAMPLES
 
@@ -83,19 +84,23 @@ def test_the_corpus_of_a_run_is_looked_in_first(home, tmp_path):
 
 def test_protocols_are_compared_by_who_speaks(home):
     table = catalogue.compare().set_index("key")
-    assert table["voices"]["model/ravdess"] == catalogue.SEEN_SPEAKERS
-    assert table["voices"]["published/speakers-quick"] == catalogue.UNSEEN_SPEAKERS
-    assert table["voices"]["published/emodb"] == catalogue.OTHER_CORPUS
-    order = [catalogue.SPEAKER_KINDS.index(voices) for voices in table["voices"]]
+    assert table["speakers"]["model/ravdess"] == Speakers.SEEN_SPEAKERS
+    assert table["speakers"]["published/speakers-quick"] == Speakers.UNSEEN_SPEAKERS
+    assert table["speakers"]["published/emodb"] == Speakers.OTHER_CORPUS
+    order = [list(Speakers).index(speakers) for speakers in table["speakers"]]
     assert order == sorted(order)
 
 
 def test_a_report_on_clips_heard_in_training_is_not_put_beside_honest_ones(home):
     Run(home / "run").create({})
     figures = json.loads((catalogue.REPORTS / "samples.json").read_text())
-    (home / "run" / "report.json").write_text(json.dumps(figures | {"n_seen_in_training": 5}))
+    file = home / "run" / "report.json"
+    # As if it were of another corpus: that contradicts itself, so it is not shown at all.
+    file.write_text(json.dumps(figures | {"n_seen_in_training": 5}))
+    assert "run/run" not in set(catalogue.compare(entry("run/run"))["key"])
+    file.write_text(json.dumps(figures | {"n_seen_in_training": 5, "speakers": "seen-clips"}))
     table = catalogue.compare(entry("run/run")).set_index("key")
-    assert table["voices"]["run/run"] == catalogue.SEEN_CLIPS
+    assert table["speakers"]["run/run"] == Speakers.SEEN_CLIPS
 
 
 def test_the_gap_is_that_of_one_recipe(home):
@@ -104,8 +109,37 @@ def test_the_gap_is_that_of_one_recipe(home):
         for name in ("quick", "speakers-quick")
     }
     (gap,) = [g for g in catalogue.gaps(catalogue.compare()) if g.recipe == "quick preset"]
-    assert (gap.heard, gap.unseen) == (figures["quick"], figures["speakers-quick"])
+    assert (gap.seen, gap.unseen) == (figures["quick"], figures["speakers-quick"])
     assert gap.clear
+
+
+def test_a_new_published_report_is_one_file_and_no_edit(home, tmp_path, monkeypatch):
+    published = shutil.copytree(catalogue.REPORTS, tmp_path / "reports")
+    monkeypatch.setattr(catalogue, "REPORTS", published)
+    figures = json.loads((published / "speakers.json").read_text())
+    new = {"title": "Mine, unseen actors", "recipe": "my recipe"}
+    (published / "mine.json").write_text(json.dumps(figures | new))
+    figures = json.loads((published / "quick.json").read_text())
+    (published / "mine-random.json").write_text(json.dumps(figures | {"recipe": "my recipe"}))
+    assert entry("published/mine").label == "Published: Mine, unseen actors"
+    table = catalogue.compare()
+    assert "Mine, unseen actors" in set(table["title"])
+    assert "my recipe" in [gap.recipe for gap in catalogue.gaps(table)]
+    (published / "mine.json").write_text("{")
+    assert entry("published/mine").label == "Published: mine"
+
+
+def test_a_report_that_changes_is_read_again(home):
+    folder = Run(home / "run")
+    folder.create({})
+    file = home / "run" / "report.json"
+    shutil.copy(catalogue.REPORTS / "samples.json", file)
+    first = catalogue.load_report(file)
+    assert catalogue.load_report(file) is first
+    shutil.copy(catalogue.REPORTS / "quick.json", file)
+    assert catalogue.load_report(file).title == "Quick preset, random split"
+    file.unlink()
+    assert catalogue.find_report(file) is None
 
 
 def test_a_damaged_report_is_left_out_of_the_comparison(home):

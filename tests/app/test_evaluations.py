@@ -5,7 +5,7 @@ import pytest
 
 from ser.app import evaluations, processes
 from ser.errors import BundleError, DataError, RunError
-from ser.evaluation import report
+from ser.evaluation.report import Report
 from ser.training.runs import Run
 from tests.tiny import SAMPLES, tiny_corpus
 
@@ -39,8 +39,8 @@ def test_an_evaluation_runs_in_a_process_of_its_own_and_leaves_a_report(finished
     assert evaluation.is_held()
     wait_for_state(evaluation, "finished", "failed", "interrupted")
     assert evaluation.read_status().state == "finished", processes.read_log(evaluation)
-    found = report.load_report(evaluation.folder / "report.json")
-    assert found["n_test"] == len(list(corpus.iterdir()))
+    found = Report.load(evaluation.folder / "report.json")
+    assert found.n_test == len(list(corpus.iterdir()))
     assert "evaluating: Listening" in processes.read_log(evaluation)
     assert [e.folder for e in evaluations.find_evaluations()] == [evaluation.folder]
     processes.delete(evaluation)
@@ -77,7 +77,7 @@ def test_it_stops_when_asked_and_can_be_started_again(finished_run, corpus):
     assert not (evaluation.folder / "report.json").exists()
     evaluations.launch(evaluation)
     wait_for_state(evaluation, "finished")
-    assert "robustness" in report.load_report(evaluation.folder / "report.json")
+    assert Report.load(evaluation.folder / "report.json").robustness
     with pytest.raises(RunError, match="is finished"):
         evaluations.launch(evaluation)
 

@@ -10,7 +10,10 @@ from ser import audio
 from ser.cli import main
 from ser.data import corpora
 from ser.errors import DataError, OutputError
-from ser.evaluation import few_shot, report
+from ser.evaluation import few_shot
+from ser.evaluation.evaluate import evaluate_clips
+from ser.evaluation.few_shot_report import Adaptation, FewShotReport
+from ser.evaluation.report import Report, Speakers
 from ser.models.adaptation import enrol, fit_adaptation, leave_one_out
 from ser.models.bundle import read_manifest
 from ser.models.explanation import explain
@@ -87,10 +90,9 @@ def test_an_adapted_bundle_does_what_any_bundle_does(adapted, enrolment):
     why = explain(mine, audio.load_audio(enrolment.clips["path"][0]))
     assert why.emotion == table["emotion"][0]
     assert np.isfinite(why.rows["effect"]).all()
-    found = report.evaluate_clips(
-        mine, enrolment.clips, root=VOICE, protocol="all", seed=None, n_jobs=1
-    )
-    assert found["n_seen_in_training"] == len(enrolment)
+    found = evaluate_clips(mine, enrolment.clips, root=VOICE, protocol="all", n_jobs=1)
+    assert found.n_seen_in_training == len(enrolment)
+    assert found.speakers is Speakers.SEEN_CLIPS
 
 
 def test_the_voice_it_learned_is_no_longer_unlike_training(recognizer, adapted, enrolment):
@@ -112,9 +114,10 @@ def test_manifest_and_card_name_the_parent_and_the_takes(recognizer, adapted, en
     card = (adapted / "MODEL_CARD.md").read_text()
     assert parent.name in card
     assert parent.model_sha256 in card
-    found = report.read_report(adapted)
-    assert found["model_sha256"] == manifest.model_sha256
-    assert found["adaptation"]["sentence"] in card
+    found = Report.load(adapted / "report.json")
+    assert found.model_sha256 == manifest.model_sha256
+    assert found.adaptation.sentence in card
+    assert "answered by what was learned from the others" in found.protocol_in_words
 
 
 def before_after(recognizer, enrolment):
@@ -134,39 +137,39 @@ def test_before_and_after_are_what_scikit_learn_says(recognizer, enrolment):
             enrolment[np.array([i])]
         )
         after.append(LABELS[int(logits.argmax())])
-    for figures, answers in ((found["before"], table["emotion"].tolist()), (found["after"], after)):
-        assert figures["accuracy"] == pytest.approx(accuracy_score(y_true, answers))
-        assert figures["uar"] == pytest.approx(
+    for figures, answers in ((found.before, table["emotion"].tolist()), (found.after, after)):
+        assert figures.accuracy == pytest.approx(accuracy_score(y_true, answers))
+        assert figures.uar == pytest.approx(
             recall_score(y_true, answers, labels=sorted(set(y_true)), average="macro")
         )
         matrix = confusion_matrix(y_true, answers, labels=list(LABELS))
-        assert figures["confusion_matrix"] == matrix.tolist()
-        assert figures["accuracy_interval"][0] < figures["accuracy"]
-        assert figures["accuracy"] <= figures["accuracy_interval"][1]
-        assert f"{figures['right']} ({figures['accuracy']:.0%}" in found["sentence"]
-    assert found["after"]["accuracy"] > found["before"]["accuracy"] + 0.2
-    assert found["curve"][0]["recordings"] == 0
-    assert found["curve"][-1]["accuracy"] > found["curve"][0]["accuracy"]
+        assert figures.confusion_matrix == matrix.tolist()
+        assert figures.accuracy_interval[0] < figures.accuracy
+        assert figures.accuracy <= figures.accuracy_interval[1]
+        assert f"{figures.right} ({figures.accuracy:.0%}" in found.sentence
+    assert found.after.accuracy > found.before.accuracy + 0.2
+    assert found.curve[0].recordings == 0
+    assert found.curve[-1].accuracy > found.curve[0].accuracy
 
 
 def test_the_published_predictions_of_an_adapted_bundle_give_its_figures(adapted):
-    found = report.read_report(adapted)
-    table = report.predictions_of(found)
-    assert (table["truth"] == table["emotion"]).mean() == found["accuracy"]
-    assert found["accuracy"] == found["adaptation"]["after"]["accuracy"]
+    found = Report.load(adapted / "report.json")
+    table = found.predictions
+    assert (table["truth"] == table["emotion"]).mean() == found.accuracy
+    assert found.accuracy == found.adaptation.after.accuracy
 
 
 @pytest.mark.parametrize(("each", "words"), [(1, "cannot be known"), (2, "cannot be known")])
 def test_with_few_takes_it_is_not_said_that_more_would_help(recognizer, enrolment, each, words):
     rows = [np.flatnonzero(enrolment.y_true == label)[:each] for label in range(8)]
     found = before_after(recognizer, enrolment[np.concatenate(rows)])
-    assert words in found["advice"]
+    assert words in found.advice
 
 
 def test_emotions_without_a_take_are_named(recognizer, enrolment):
     some = enrolment[(enrolment.y_true == 2) | (enrolment.y_true == 4)]
     found = before_after(recognizer, some)
-    assert "no recording of neutral, calm, sad" in found["notes"][0]
+    assert "no recording of neutral, calm, sad" in found.notes[0]
 
 
 def test_so_many_takes_are_drawn_as_asked_and_the_same_with_a_seed(clips):
@@ -192,26 +195,27 @@ def test_a_study_tests_every_clip_that_was_not_learned(recognizer, enrolment):
     two = enrolment.clips.assign(speaker=np.where(np.arange(len(enrolment)) % 2, "a", "b"))
     both = replace(enrolment, clips=two)
     found = few_shot.study(recognizer, both, shots=1, repeats=3)
-    assert [row["speaker"] for row in found["speakers"]] == ["a", "b"]
-    for row in found["speakers"]:
-        own = two[two["speaker"] == row["speaker"]]["emotion"].value_counts()
-        assert row["n"] == own.sum()
-        assert row["learned"] == np.minimum(own - 1, 1).sum()
-        assert row["tested"] == row["n"] - row["learned"]
+    assert [row.speaker for row in found.speakers] == ["a", "b"]
+    for row in found.speakers:
+        own = two[two["speaker"] == row.speaker]["emotion"].value_counts()
+        assert row.n == own.sum()
+        assert row.learned == np.minimum(own - 1, 1).sum()
+        assert row.tested == row.n - row.learned
     for when in ("before", "after"):
-        mean = np.mean([row[when]["accuracy"] for row in found["speakers"]])
-        assert found[when]["accuracy"] == pytest.approx(mean)
-        low, high = found[when]["accuracy_interval"]
+        mean = np.mean([getattr(row, when).accuracy for row in found.speakers])
+        assert getattr(found, when).accuracy == pytest.approx(mean)
+        low, high = getattr(found, when).accuracy_interval
         assert low <= mean <= high
-    assert found["gain"]["accuracy"] > 0.1
+    assert found.gain.accuracy > 0.1
     assert few_shot.study(recognizer, both, shots=1, repeats=3) == found
     assert few_shot.study(recognizer, both, shots=1, repeats=3, seed=1) != found
-    json.dumps(found, allow_nan=False)
+    text = json.dumps(found.to_json(), allow_nan=False)
+    assert FewShotReport.model_validate_json(text, strict=True) == found
 
 
 def test_a_study_keeps_a_clip_of_every_emotion_for_testing(recognizer, enrolment):
     found = few_shot.study(recognizer, enrolment, shots=99, repeats=1)
-    assert found["speakers"][0]["tested"] == 8
+    assert found.speakers[0].tested == 8
     _, first = np.unique(enrolment.y_true, return_index=True)
     with pytest.raises(DataError, match="two clips each"):
         few_shot.study(recognizer, enrolment[first])
@@ -266,19 +270,19 @@ def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
     options = ["--shots", "3", "--json", str(tmp_path / "a.json"), "--n-jobs", "1"]
     assert main([*arguments, *options]) == 0
     printed = capsys.readouterr().out
-    figures = json.loads((tmp_path / "a.json").read_text())
-    assert figures["n"] == 23  # of one emotion there are two
-    assert figures["sentence"] in printed
-    assert figures["advice"] in printed
+    figures = Adaptation.load(tmp_path / "a.json")
+    assert figures.n == 23  # of one emotion there are two
+    assert figures.sentence in printed
+    assert figures.advice in printed
     assert checksums(finished_run.folder) == before
     assert main(["predict", str(VOICE / "03-01-05-01-01-01-25.flac"), "--model", str(out)]) == 0
     study = ["evaluate", str(finished_run.folder), "--data", str(VOICE), "--protocol", "few-shot"]
     options = ["--shots", "1", "--repeats", "2", "--json", str(tmp_path / "s.json")]
     capsys.readouterr()
     assert main([*study, *options, "--n-jobs", "1"]) == 0
-    found = json.loads((tmp_path / "s.json").read_text())
-    assert (found["shots"], found["repeats"], found["seed"]) == (1, 2, 42)
-    assert f"{found['after']['accuracy']:.1%}" in capsys.readouterr().out
+    found = FewShotReport.load(tmp_path / "s.json")
+    assert (found.shots, found.repeats, found.seed) == (1, 2, 42)
+    assert f"{found.after.accuracy:.1%}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

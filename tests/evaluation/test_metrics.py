@@ -3,13 +3,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, chi2_contingency
 from sklearn import metrics
 
 from ser.errors import DataError
+from ser.evaluation.figures import Figures
 from ser.evaluation.metrics import (
     calibration_error,
     coverage,
+    differ,
     evaluate,
     fit_min_confidence,
     fit_temperature,
@@ -59,48 +61,49 @@ def test_every_figure_is_that_of_scikit_learn(predictions, report):
     y_true, y_pred = predictions["truth"], predictions["emotion"]
     present = list(UNEVEN)
     average = {"labels": present, "zero_division": 0.0}
-    assert report["n_test"] == 127
-    assert report["accuracy"] == pytest.approx(metrics.accuracy_score(y_true, y_pred))
-    assert report["weighted_f1"] == pytest.approx(
+    assert report.n_test == 127
+    assert report.accuracy == pytest.approx(metrics.accuracy_score(y_true, y_pred))
+    assert report.weighted_f1 == pytest.approx(
         metrics.f1_score(y_true, y_pred, average="weighted", zero_division=0.0)
     )
-    assert report["macro_f1"] == pytest.approx(
+    assert report.macro_f1 == pytest.approx(
         metrics.f1_score(y_true, y_pred, average="macro", **average)
     )
-    assert report["uar"] == pytest.approx(
+    assert report.uar == pytest.approx(
         metrics.recall_score(y_true, y_pred, average="macro", **average)
     )
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         y_true, y_pred, average=None, **average
     )
-    assert list(report["per_class"]) == present
+    assert list(report.classes) == present
     for i, label in enumerate(present):
-        assert report["per_class"][label] == pytest.approx(
+        assert report.classes[label].model_dump() == pytest.approx(
             {"precision": precision[i], "recall": recall[i], "f1": f1[i], "support": support[i]}
         )
-    assert report["labels"] == list(EMOTIONS)
-    assert report["confusion_matrix"] == (
+    assert report.labels == list(EMOTIONS)
+    assert report.confusion_matrix == (
         metrics.confusion_matrix(y_true, y_pred, labels=EMOTIONS).tolist()
     )
 
 
 def test_groups_are_evaluated_on_their_own(predictions, report):
-    assert set(report["by"]) == {"speaker", "gender", "channel"}
-    assert set(report["by"]["gender"]) == {"male", "female"}, "an unknown gender is no group"
-    for value, figures in report["by"]["speaker"].items():
+    assert set(report.by) == {"speaker", "gender", "channel"}
+    assert set(report.by["gender"]) == {"male", "female"}, "an unknown gender is no group"
+    for value, figures in report.by["speaker"].items():
         rows = predictions[predictions["speaker"] == value]
         right = (rows["truth"] == rows["emotion"]).sum()
-        assert figures["n"] == len(rows)
-        assert figures["accuracy"] == pytest.approx(right / len(rows))
-        assert figures["accuracy_interval"] == wilson_interval(right, len(rows))
-        assert figures["uar"] == pytest.approx(
+        assert figures.n == len(rows)
+        assert figures.accuracy == pytest.approx(right / len(rows))
+        assert figures.accuracy_interval == wilson_interval(right, len(rows))
+        assert figures.uar == pytest.approx(
             metrics.balanced_accuracy_score(rows["truth"], rows["emotion"])
         )
-    assert report["by"]["channel"]["speech"]["accuracy"] == report["accuracy"]
+    assert report.by["channel"]["speech"].accuracy == report.accuracy
 
 
 def test_the_report_is_strict_json(report):
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    text = json.dumps(report.to_json(), allow_nan=False)
+    assert Figures.model_validate_json(text, strict=True) == report
 
 
 FIGURES = ("accuracy", "weighted_f1", "macro_f1", "uar")
@@ -108,31 +111,31 @@ FIGURES = ("accuracy", "weighted_f1", "macro_f1", "uar")
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_intervals_contain_the_figure(report, name):
-    low, high = report[f"{name}_interval"]
-    assert 0 <= low < report[name] < high <= 1
+    low, high = getattr(report, f"{name}_interval")
+    assert 0 <= low < getattr(report, name) < high <= 1
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_intervals_are_narrow_for_many_clips(report, name):
     many = evaluate(table({emotion: 300 for emotion in EMOTIONS}, seed=1), EMOTIONS)
-    low, high = many[f"{name}_interval"]
-    assert low < many[name] < high
+    low, high = getattr(many, f"{name}_interval")
+    assert low < getattr(many, name) < high
     assert high - low < 0.05
-    assert high - low < np.ptp(report[f"{name}_interval"]) / 2
+    assert high - low < np.ptp(getattr(report, f"{name}_interval")) / 2
 
 
 def test_a_perfect_model(predictions):
     perfect = predictions.assign(emotion=predictions["truth"])
     report = evaluate(perfect, EMOTIONS)
-    assert [report[name] for name in FIGURES] == [1, 1, 1, 1]
-    assert report["uar_interval"] == [1, 1]
-    assert report["accuracy_interval"][0] < 1
+    assert [getattr(report, name) for name in FIGURES] == [1, 1, 1, 1]
+    assert report.uar_interval == (1, 1)
+    assert report.accuracy_interval[0] < 1
 
 
 def test_one_clip_is_enough():
     report = evaluate(table({"sad": 1}, wrong=0), EMOTIONS)
-    assert json.dumps(report, allow_nan=False)
-    assert list(report["per_class"]) == ["sad"]
+    assert json.dumps(report.to_json(), allow_nan=False)
+    assert list(report.classes) == ["sad"]
 
 
 def test_no_clip_is_refused(predictions):
@@ -150,6 +153,15 @@ def test_a_truth_that_the_model_does_not_know_is_refused(predictions):
 def test_the_interval_of_wilson(right, total):
     reference = binomtest(right, total).proportion_ci(0.95, method="wilson")
     assert wilson_interval(right, total) == pytest.approx(list(reference), abs=1e-6)
+
+
+@pytest.mark.parametrize("right", [[191, 244], [180, 250], [10, 11, 25]])
+def test_differences_are_judged_as_scipy_does(right):
+    clips = [205, 286, 40][: len(right)]
+    wrong = [n - r for n, r in zip(clips, right, strict=True)]
+    expected = chi2_contingency([right, wrong], correction=False).pvalue < 0.05
+    shares = [r / n for r, n in zip(right, clips, strict=True)]
+    assert differ(shares, clips) == expected
 
 
 def test_calibration_error_by_hand():
@@ -190,31 +202,31 @@ def test_a_model_that_is_never_wrong_keeps_a_temperature_within_bounds():
 def test_the_reliability_diagram_counts_every_clip_once(predictions, report):
     confidence = predictions[list(EMOTIONS)].max(axis=1)
     right = predictions["truth"] == predictions["emotion"]
-    assert sum(row["n"] for row in report["reliability"]) == len(predictions)
-    for row in report["reliability"]:
-        inside = confidence.between(row["low"], row["high"], inclusive="left")
-        assert row["n"] == inside.sum()
-        assert row["confidence"] == pytest.approx(confidence[inside].mean())
-        assert row["accuracy"] == pytest.approx(right[inside].mean())
+    assert sum(row.n for row in report.reliability) == len(predictions)
+    for row in report.reliability:
+        inside = confidence.between(row.low, row.high, inclusive="left")
+        assert row.n == inside.sum()
+        assert row.confidence == pytest.approx(confidence[inside].mean())
+        assert row.accuracy == pytest.approx(right[inside].mean())
 
 
 def test_coverage_answers_the_surest_first(predictions, report):
-    rows = report["coverage"]
-    assert [row["coverage"] for row in rows] == sorted(row["coverage"] for row in rows)
-    assert rows[-1] == {
+    rows = report.coverage
+    assert [row.coverage for row in rows] == sorted(row.coverage for row in rows)
+    assert rows[-1].model_dump() == {
         "coverage": 1.0,
-        "accuracy": pytest.approx(report["accuracy"]),
+        "accuracy": pytest.approx(report.accuracy),
         "confidence": predictions[list(EMOTIONS)].max(axis=1).min(),
     }
-    half = predictions[predictions[list(EMOTIONS)].max(axis=1) >= rows[9]["confidence"]]
-    assert rows[9]["coverage"] == pytest.approx(0.5, abs=0.01)
-    assert rows[9]["accuracy"] == pytest.approx((half["truth"] == half["emotion"]).mean())
+    half = predictions[predictions[list(EMOTIONS)].max(axis=1) >= rows[9].confidence]
+    assert rows[9].coverage == pytest.approx(0.5, abs=0.01)
+    assert rows[9].accuracy == pytest.approx((half["truth"] == half["emotion"]).mean())
 
 
 def test_one_clip_has_a_reliability_and_a_coverage():
     probabilities, y_true = np.array([[1.0, 0.0]]), np.array([0])
-    assert reliability(probabilities, y_true)[0]["high"] == 1.0
-    assert coverage(probabilities, y_true) == [
+    assert reliability(probabilities, y_true)[0].high == 1.0
+    assert [point.model_dump() for point in coverage(probabilities, y_true)] == [
         {"coverage": 1.0, "accuracy": 1.0, "confidence": 1.0}
     ]
 

@@ -1,156 +1,218 @@
 import json
+import pickle
 
+import pandas as pd
 import pytest
+from sklearn.metrics import classification_report
 
-from ser.assets import SHIPPED_MODEL
-from ser.data import corpora
-from ser.errors import DataError, ReportError
-from ser.evaluation import report
-from ser.models.recognizer import Recognizer
-from tests import tiny
+from ser.assets import REPORTS, SHIPPED_MODEL
+from ser.errors import ReportError
+from ser.evaluation.figures import Figures
+from ser.evaluation.report import Report, Speakers, on_unseen_speakers
 
-
-@pytest.fixture(scope="module")
-def figures(finished_run):
-    return report.read_report(finished_run.folder)
+SHIPPED = SHIPPED_MODEL / "report.json"
+PUBLISHED = [SHIPPED, *sorted(REPORTS.glob("*.json"))]
 
 
 @pytest.fixture(scope="module")
-def clips(finished_run):
-    data = finished_run.read_config()["data"]
-    return corpora.inspect(corpora.scan(data), n_jobs=1).clips
+def report():
+    return Report.load(SHIPPED)
 
 
-def test_the_report_has_what_others_build_on(figures):
-    assert {
-        "protocol", "seed", "n_test", "accuracy", "accuracy_interval", "weighted_f1", "macro_f1",
-        "uar", "ece", "per_class", "confusion_matrix", "labels", "by", "temperature",
-    } <= set(figures)  # fmt: skip
-    for values in figures["per_class"].values():
-        assert set(values) == {"precision", "recall", "f1", "support"}
-    assert sum(map(sum, figures["confusion_matrix"])) == figures["n_test"]
-    assert set(figures["by"]) == {"channel", "gender", "intensity", "speaker"}
-
-
-def test_the_page_stands_alone_and_says_the_figures(finished_run, figures):
-    page = (finished_run.folder / "report.html").read_text()
-    assert f"{100 * figures['accuracy']:.1f} %" in page
-    # The confusion matrix, its confidence, the conditions and the curves.
-    assert page.count("<svg") == 4
-    assert "<script" not in page and "src=" not in page
-    for label in figures["per_class"]:
-        assert label in page
-
-
-def test_the_model_card_says_figures_limits_and_the_command(finished_run, figures):
-    card = (finished_run.folder / "MODEL_CARD.md").read_text()
-    assert f"{100 * figures['accuracy']:.1f} %" in card
-    assert "python -m ser train" in card
-    assert "AI Act" in card
-    assert "same speakers" in card
-
-
-def test_names_cannot_break_the_page(figures):
-    page = report.to_html(figures | {"model": "<script>alert(1)</script>"}, [])
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page
-
-
-def test_clips_heard_in_training_are_counted(finished_run, clips):
-    recognizer = Recognizer.load(finished_run.folder)
-    split = json.loads((finished_run.folder / "split.json").read_text())
-    result = report.evaluate_clips(recognizer, clips, root="x", protocol="all", seed=None, n_jobs=1)
-    assert result["n_test"] == len(clips) == len(report.predictions_of(result))
-    assert result["n_seen_in_training"] == len(split["train"]) + len(split["validation"])
-    assert "seen in\ntraining" in report.to_html(result, [])
-
-
-def test_a_clip_is_recognised_as_heard_by_name_or_by_sound(finished_run, clips):
-    manifest = Recognizer.load(finished_run.folder).manifest
-    heard = clips[report.seen_in_training(clips, manifest)].iloc[:1]
-    assert report.seen_in_training(heard.assign(clip_id=""), manifest).all(), "renamed"
-    assert report.seen_in_training(heard.assign(audio="0" * 32), manifest).all(), (
-        "encoded otherwise"
-    )
-    assert not report.seen_in_training(heard.assign(clip_id="", audio="0" * 32), manifest).any()
-
-
-def test_an_emotion_the_model_does_not_know_is_refused(finished_run, clips):
-    recognizer = Recognizer.load(finished_run.folder)
-    odd = clips.assign(emotion="boredom")
-    with pytest.raises(DataError, match="no label for: boredom"):
-        report.evaluate_clips(recognizer, odd, root="x", protocol="all", seed=None, n_jobs=1)
-
-
-def test_a_clip_that_vanished_is_reported_by_name(finished_run, clips, tmp_path):
-    recognizer = Recognizer.load(finished_run.folder)
-    gone = clips.iloc[:2].assign(path=str(tmp_path / "gone.flac"))
-    with pytest.raises(DataError, match=r"gone\.flac"):
-        report.evaluate_clips(recognizer, gone, root="x", protocol="all", seed=None, n_jobs=1)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}'])
-def test_a_report_that_cannot_be_read_is_none(tmp_path, text):
-    (tmp_path / "report.json").write_text(text)
-    assert report.read_report(tmp_path) is None
-
-
-def test_predictions_are_a_table_of_clips(figures):
-    table = report.predictions_of(figures)
-    assert list(table.columns[:5]) == ["file", "start", "end", "emotion", "verdict"]
-    assert table[figures["labels"]].sum(axis=1).between(0.999, 1.001).all()
-    assert not table["file"].str.startswith("/").any()
+@pytest.fixture(scope="module")
+def predictions(report):
+    return report.predictions
 
 
 @pytest.fixture
 def samples_report():
-    return json.loads((tiny.SAMPLES.parent.parent / "reports" / "samples.json").read_text())
+    return json.loads((REPORTS / "samples.json").read_text())
+
+
+def test_the_report_of_a_run_has_what_others_build_on(finished_run):
+    found = Report.load(finished_run.folder / "report.json")
+    assert set(Figures.model_fields) <= set(type(found).model_fields)
+    assert found.temperature and found.seed is not None and found.protocol == "random"
+    for values in found.classes.values():
+        assert set(values.model_dump()) == {"precision", "recall", "f1", "support"}
+    assert sum(map(sum, found.confusion_matrix)) == found.n_test
+    assert set(found.by) == {"channel", "gender", "intensity", "speaker"}
+    assert found.speakers is Speakers.SEEN_SPEAKERS
+
+
+def test_predictions_are_a_table_of_clips(finished_run):
+    found = Report.load(finished_run.folder / "report.json")
+    table = found.predictions
+    assert list(table.columns[:5]) == ["file", "start", "end", "emotion", "verdict"]
+    assert table[found.labels].sum(axis=1).between(0.999, 1.001).all()
+    assert not table["file"].str.startswith("/").any()
+
+
+@pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.stem)
+def test_every_published_report_is_kept_to_the_last_digit_when_saved(file, tmp_path):
+    found = Report.load(file)
+    assert found.n_test > 0
+    found.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == file.read_bytes()
+    assert Report.load(tmp_path / "again.json") == found
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_every_published_report_has_a_title_of_its_own():
+    titles = [Report.load(file).title for file in PUBLISHED]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', "[" * 100_000])
+def test_a_report_that_cannot_be_read_is_none(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    assert Report.find(tmp_path / "report.json") is None
+    assert Report.find(tmp_path / "nowhere.json") is None
+
+
+def test_a_report_that_is_not_there_is_said_to_be_missing(tmp_path):
+    with pytest.raises(ReportError, match="There is no report at"):
+        Report.load(tmp_path / "report.json")
+    with pytest.raises(ReportError, match="cannot be read"):
+        Report.load(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"accuracy": "high"}, "accuracy"),
+        ({"accuracy": "0.175"}, "accuracy"),
         ({"accuracy": 1.5}, "accuracy"),
+        ({"accuracy": 0.5}, "the accuracy is not that of the predictions"),
         ({"accuracy_interval": [0.1]}, "accuracy_interval"),
         ({"per_class": {"sad": {}}}, "per_class.sad"),
         ({"per_class": {"bored": {"precision": 1, "recall": 1, "f1": 1, "support": 1}}}, "label"),
         ({"by": []}, "by"),
         ({"robustness": [{}], "rejection": []}, "robustness|rejection"),
+        ({"rejection": [{"kind": "a", "like_training": True, "n": 1, "sure": 0}]}, "together"),
         ({"folds": 5}, "folds"),
         ({"n_test": 119}, "rows are missing"),
         ({"labels": ["sad"]}, "no text"),
         ({"confusion_matrix": [[120]]}, "the confusion matrix is not that"),
         ({"predictions": {"columns": ["file"], "rows": []}}, "no column"),
+        ({"title": ""}, "title"),
+        ({"speakers": "strangers"}, "speakers should be 'seen-clips'"),
+        ({"speakers": "seen-clips"}, "n_seen_in_training is 0 but speakers seen-clips"),
+        ({"protocol": "guesswork"}, "protocol: 'guesswork' is none of random"),
+        ({"titel": "Mine"}, "titel is unknown"),
     ],
 )
 def test_a_report_from_a_stranger_is_checked(samples_report, tmp_path, change, words):
     (tmp_path / "report.json").write_text(json.dumps(samples_report | change))
     with pytest.raises(ReportError, match=words):
-        report.load_report(tmp_path / "report.json")
-    assert report.read_report(tmp_path) is None
+        Report.load(tmp_path / "report.json")
+    assert Report.find(tmp_path / "report.json") is None
 
 
 @pytest.mark.parametrize(
     ("column", "cell"),
-    [("truth", "sad"), ("truth", {}), ("sad", "much"), ("file", None), ("start", [])],
+    [
+        *(("truth", "sad"), ("truth", {}), ("sad", "much"), ("file", None), ("start", [])),
+        *(("sad", float("nan")), ("start", float("inf")), ("emotion", 3)),
+    ],
 )
 def test_predictions_of_a_stranger_are_checked(samples_report, tmp_path, column, cell):
     predictions = samples_report["predictions"]
     predictions["rows"][0][predictions["columns"].index(column)] = cell
     (tmp_path / "report.json").write_text(json.dumps(samples_report))
     with pytest.raises(ReportError, match="no report of this program"):
-        report.load_report(tmp_path / "report.json")
+        Report.load(tmp_path / "report.json")
 
 
-def test_every_published_report_is_accepted():
-    project = tiny.SAMPLES.parent.parent
-    files = [SHIPPED_MODEL / "report.json", *project.glob("reports/*.json")]
-    for file in files:
-        assert report.load_report(file)["n_test"] > 0
+def test_a_part_that_is_missing_is_named(samples_report, tmp_path):
+    del samples_report["uar"]
+    (tmp_path / "report.json").write_text(json.dumps(samples_report))
+    with pytest.raises(ReportError, match="uar is missing"):
+        Report.load(tmp_path / "report.json")
 
 
-def test_a_cross_validation_has_a_page_with_its_folds():
-    file = tiny.SAMPLES.parent.parent / "reports" / "speakers-quick.json"
-    page = report.to_html(report.load_report(file), [])
-    assert "<h1>unseen-speakers, ravdess</h1>" in page and "By fold" in page
+def test_how_it_was_tested_is_said_from_protocol_and_speakers(samples_report):
+    def words(**change):
+        return Report(**(samples_report | change)).protocol_in_words
+
+    assert words() == "every clip of the corpus"
+    assert "same speakers are in training" in words(protocol="random", speakers="seen-speakers")
+    assert "was not trained on" in words(protocol="random", speakers="other-corpus")
+
+
+def test_what_to_expect_of_an_unseen_voice_is_measured_on_the_most_clips():
+    reports = {file.stem: Report.load(file) for file in PUBLISHED}
+    unseen = [r for r in reports.values() if r.speakers is Speakers.UNSEEN_SPEAKERS]
+    chosen = on_unseen_speakers(reports.values())
+    assert chosen == reports["speakers"]
+    assert chosen.n_test == max(r.n_test for r in unseen)
+    assert on_unseen_speakers([reports["quick"], reports["emodb"]]) is None
+
+
+def test_the_classes_are_those_scikit_learn_finds(report, predictions):
+    found = report.per_class().set_index("emotion")
+    expected = classification_report(predictions["truth"], predictions["emotion"], output_dict=True)
+    for emotion, row in found.iterrows():
+        assert row["precision"] == pytest.approx(expected[emotion]["precision"])
+        assert row["recall"] == pytest.approx(expected[emotion]["recall"])
+        assert row["f1"] == pytest.approx(expected[emotion]["f1-score"])
+        assert row["clips"] == expected[emotion]["support"]
+        assert row["low"] < row["recall"] <= row["high"] <= 1
+        assert row["recall"] < row["high"] or row["recall"] == 1
+    mistakes = predictions[
+        (predictions["truth"] == "fearful") & (predictions["emotion"] != "fearful")
+    ]
+    assert found["answer"]["fearful"] == mistakes["emotion"].value_counts().index[0]
+
+
+def test_every_cell_of_the_matrix_holds_its_clips(report):
+    matrix = report.confusion()
+    assert list(matrix.index) == list(matrix.columns) == report.labels
+    for i, truth in enumerate(report.labels):
+        for j, answer in enumerate(report.labels):
+            found = report.clips(truth, answer)
+            assert len(found) == report.confusion_matrix[i][j] == matrix.loc[truth, answer]
+            assert set(found["truth"]) <= {truth} and set(found["emotion"]) <= {answer}
+            assert found["probability"].is_monotonic_decreasing
+
+
+def test_the_commonest_mistake_is_found_and_none_is_invented(report, predictions):
+    wrong = predictions[predictions["truth"] != predictions["emotion"]]
+    assert report.commonest_mistake() == wrong[["truth", "emotion"]].value_counts().index[0]
+    perfect = report.model_copy(
+        update={"labels": ["sad", "calm"], "confusion_matrix": [[2, 0], [0, 3]]}
+    )
+    assert perfect.commonest_mistake() == ("sad", "sad")
+
+
+def test_groups_are_recomputed_from_the_predictions(report, predictions):
+    found = report.groups()
+    assert set(found) == {"gender", "channel", "intensity", "speaker"}
+    for name, table in found.items():
+        right = (predictions["truth"] == predictions["emotion"]).groupby(predictions[name]).mean()
+        assert table.set_index("group")["accuracy"].to_dict() == pytest.approx(right.to_dict())
+        assert (table["low"] < table["accuracy"]).all()
+        assert (table["accuracy"] <= table["high"] + 1e-9).all()
+
+
+def test_a_group_of_one_kind_is_no_comparison(report):
+    women = {"gender": {"female": report.by["gender"]["female"]}}
+    assert "gender" not in report.model_copy(update={"by": women}).groups()
+
+
+def test_folds_have_intervals_around_their_accuracy(report):
+    study = Report.load(REPORTS / "speakers-quick.json")
+    table = study.by_fold()
+    assert table["clips"].sum() == study.n_test
+    assert ((table["low"] < table["accuracy"]) & (table["accuracy"] < table["high"])).all()
+    assert report.by_fold().empty and study.conditions().empty and study.sounds().empty
+
+
+def test_conditions_and_sounds_keep_their_rows(report):
+    conditions = report.conditions()
+    assert conditions["accuracy"].tolist() == [row.accuracy for row in report.robustness]
+    assert conditions["condition"].tolist()[:2] == ["clean", "gain -30 dB"]
+    assert {"white noise, 20 dB", "babble, 10 dB", "room, RT60 0.3 s"} <= set(
+        conditions["condition"]
+    )
+    assert pd.isna(report.sounds()["confidence"]).sum() == 1  # digital silence

@@ -5,10 +5,9 @@ import pytest
 
 from ser.data import corpora
 from ser.errors import RunError, Stopped
-from ser.evaluation.report import predictions_of
+from ser.evaluation.report import Report, Speakers
 from ser.training import cross_validation, pipeline
 from ser.training.config import TrainingConfig
-from ser.utils.files import read_json
 from tests.tiny import tiny_config, tiny_corpus
 
 
@@ -30,9 +29,9 @@ def study(tmp_path_factory, config):
 
 def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(study, corpus):
     folder, result = study
-    table = predictions_of(result)
+    table = result.predictions
     assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
-    assert result["n_test"] == len(table)
+    assert result.n_test == len(table)
     for fold, rows in table.groupby("fold"):
         split = json.loads((folder / f"fold-{fold}" / "split.json").read_text())
         assert sorted(rows["file"]) == sorted(split["test"])
@@ -42,24 +41,25 @@ def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(study
 
 def test_the_report_pools_and_compares_the_folds(study, config):
     folder, result = study
-    assert json.loads((folder / "report.json").read_text()) == result
+    assert Report.load(folder / "report.json") == result
+    assert result.speakers is Speakers.UNSEEN_SPEAKERS
     # Whoever reads it can make it again, wherever the clips lie.
     told = {"data": config.data, "fold": config.fold}
-    assert TrainingConfig.from_json(result["config"] | told) == config
-    assert config.data not in json.dumps(result["config"])
-    assert [fold["fold"] for fold in result["folds"]] == [1, 2, 3, 4]
-    weighted = sum(f["accuracy"] * f["n_test"] for f in result["folds"]) / result["n_test"]
-    assert result["accuracy"] == pytest.approx(weighted)
-    assert result["mean"]["uar"] == pytest.approx(sum(f["uar"] for f in result["folds"]) / 4)
+    assert TrainingConfig.from_json(result.config | told) == config
+    assert config.data not in json.dumps(result.config)
+    assert [fold.fold for fold in result.folds] == [1, 2, 3, 4]
+    weighted = sum(f.accuracy * f.n_test for f in result.folds) / result.n_test
+    assert result.accuracy == pytest.approx(weighted)
+    assert result.mean.uar == pytest.approx(sum(f.uar for f in result.folds) / 4)
 
 
 def test_random_folds_of_speech_test_every_clip_once(tmp_path, corpus):
     config = tiny_config(corpus, protocol="kfold-speech", folds=2, epochs=1)
     result = cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
-    table = predictions_of(result)
+    table = result.predictions
     assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
-    assert "random folds" in result["protocol_in_words"]
-    assert "robustness" not in read_json(tmp_path / "study" / "fold-1" / "report.json")
+    assert "random folds" in result.protocol_in_words
+    assert not Report.load(tmp_path / "study" / "fold-1" / "report.json").robustness
 
 
 def test_a_clip_is_inspected_once_for_all_folds(tmp_path, corpus, monkeypatch):
@@ -96,7 +96,7 @@ def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
     )
     result = cross_validation.cross_validate(tmp_path / "study", config, resume=True, n_jobs=1)
     assert trained == ["fold-1", "fold-2"]
-    assert len(result["folds"]) == 2
+    assert len(result.folds) == 2
 
 
 def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch):

@@ -14,7 +14,7 @@ from ser.app import history
 from ser.audio.features import SPECTRAL
 from ser.data.feature_cache import Features, compute_features
 from ser.errors import DataError, RunError, Stopped
-from ser.evaluation.report import predictions_of
+from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
 from ser.models.bundle import read_manifest
 from ser.models.inference import softmax
@@ -101,15 +101,15 @@ def test_the_manifest_lists_what_was_heard_and_no_test_clip(finished_run):
 
 def test_the_report_is_about_the_test_clips(finished_run):
     split = json.loads((finished_run.folder / "split.json").read_text())
-    report = json.loads((finished_run.folder / "report.json").read_text())
-    predictions = predictions_of(report)
-    assert report["n_test"] == len(split["test"]) == len(predictions)
+    report = Report.load(finished_run.folder / "report.json")
+    predictions = report.predictions
+    assert report.n_test == len(split["test"]) == len(predictions)
     assert {name.split("/")[-1] for name in predictions["file"]} == set(split["test"])
-    assert report["n_seen_in_training"] == 0
+    assert report.n_seen_in_training == 0
     right = (predictions["truth"] == predictions["emotion"]).mean()
-    assert report["accuracy"] == pytest.approx(right)
-    assert report["n_uncertain"] == (predictions["verdict"] != "sure").sum()
-    assert report["robustness"][0]["accuracy"] == report["accuracy"]
+    assert report.accuracy == pytest.approx(right)
+    assert report.n_uncertain == (predictions["verdict"] != "sure").sum()
+    assert report.robustness[0].accuracy == report.accuracy
 
 
 def test_it_learns(tmp_path, corpus):

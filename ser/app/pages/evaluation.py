@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from ser.app import catalogue
-from ser.app.widgets import evaluations, layout, report, resources
+from ser.app.widgets import evaluations, layout, report
 
 
 def show() -> None:
@@ -29,7 +29,7 @@ def show() -> None:
         if not entry.file.exists():
             report.unfinished(entry)
         else:
-            figures = resources.load_report(entry.file)
+            figures = catalogue.load_report(entry.file)
             report.summary(entry, figures)
             files = st.container(horizontal=True)
             if entry.kind == "Evaluation":

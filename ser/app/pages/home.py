@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from ser import assets
-from ser.app import workspace
+from ser.app import catalogue, workspace
 from ser.app.glossary import TERMS
 from ser.app.widgets import answer, layout, resources
+from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
 
 
-def show_figures(heading: str, figures: dict[str, Any], words: str) -> None:
+def show_figures(heading: str, report: Report, words: str) -> None:
     """Show an accuracy with its interval, and what it is about."""
-    low, high = figures["accuracy_interval"]
-    st.metric(heading, f"{figures['accuracy']:.1%}", border=True, help=TERMS["accuracy"])
+    low, high = report.accuracy_interval
+    st.metric(heading, f"{report.accuracy:.1%}", border=True, help=TERMS["accuracy"])
     st.caption(
-        f"right, 95 % interval {low:.1%} to {high:.1%}; weighted F1 {figures['weighted_f1']:.3f}, "
-        f"UAR {figures['uar']:.1%}, on {figures['n_test']} clips: {words}.",
+        f"right, 95 % interval {low:.1%} to {high:.1%}; weighted F1 {report.weighted_f1:.3f}, "
+        f"UAR {report.uar:.1%}, on {report.n_test} clips: {words}.",
         help=f"{TERMS['F1']} {TERMS['UAR']}",
     )
 
@@ -57,21 +56,21 @@ def show() -> None:
     folder = workspace.active_model()
     st.write(f"**{layout.model_label(folder)}** answers in this app.")
 
-    own = resources.find_report(folder / "report.json")
-    unseen = resources.published("speakers")
+    own = catalogue.find_report(folder / "report.json")
+    unseen = catalogue.expected_for_unseen_speakers()
     left, right = st.columns(2)
     with left:
         if own is None:
             st.warning("It has no report, so nothing can be said about its accuracy.")
         else:
-            show_figures("On its own test clips", own, own["protocol_in_words"])
+            show_figures("On its own test clips", own, own.protocol_in_words)
     with right:
         if folder == assets.SHIPPED_MODEL and unseen is not None:
             show_figures(
                 "On people it never heard",
                 unseen,
-                "models of the preset for unseen speakers, each tested on actors kept from it. "
-                "Expect this, or less, for your own voice",
+                f"{unseen.protocol_in_words} ({unseen.title}). Expect this, or less, for your own "
+                "voice",
             )
 
     st.subheader("Where to go")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import workspace
+from ser.app import catalogue, workspace
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, resources
 from ser.data import corpora
 from ser.data.recordings import Voice
 from ser.errors import BundleError, DataError
+from ser.evaluation.few_shot_report import Adaptation
+from ser.evaluation.figures import as_table
 from ser.models import bundle
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
@@ -53,10 +54,10 @@ def show_learning(voice: Voice) -> None:
             _learn(voice, parent, name)
     folder = workspace.folder() / name
     if _NAME.fullmatch(name) and _is_adapted(folder):
-        figures = resources.find_report(folder / "report.json")
-        if figures is not None and "adaptation" in figures:
+        report = catalogue.find_report(folder / "report.json")
+        if report is not None and report.adaptation is not None:
             with layout.errors_for_people():
-                _show(folder, figures["adaptation"])
+                _show(folder, report.adaptation)
 
 
 def _learn(voice: Voice, parent: Path, name: str) -> None:
@@ -79,20 +80,20 @@ def _learn(voice: Voice, parent: Path, name: str) -> None:
     bar.empty()
 
 
-def _show(folder: Path, result: dict[str, Any]) -> None:
+def _show(folder: Path, result: Adaptation) -> None:
     st.subheader("Before and after")
-    st.write(f"**{result['sentence']}** {result['advice']}")
-    for note in result["notes"]:
+    st.write(f"**{result.sentence}** {result.advice}")
+    for note in result.notes:
         st.caption(note)
     columns = st.columns(2)
-    for column, when in zip(columns, ("before", "after"), strict=True):
-        figures = result[when]
-        low, high = figures["accuracy_interval"]
-        change = figures["accuracy"] - result["before"]["accuracy"]
+    halves = (("before", result.before), ("after", result.after))
+    for column, (when, figures) in zip(columns, halves, strict=True):
+        low, high = figures.accuracy_interval
+        change = figures.accuracy - result.before.accuracy
         with column:
             st.metric(
                 f"Right {when} learning",
-                f"{figures['accuracy']:.0%}",
+                f"{figures.accuracy:.0%}",
                 delta=f"{100 * change:+.0f} points" if when == "after" else "as it was",
                 delta_color="normal" if when == "after" else "off",
                 delta_arrow="auto" if when == "after" else "off",
@@ -100,22 +101,23 @@ def _show(folder: Path, result: dict[str, Any]) -> None:
                 help=TERMS["accuracy"],
             )
             st.caption(
-                f"{figures['right']} of {result['n']} recordings; 95 %: {low:.0%} to {high:.0%}; "
-                f"UAR {figures['uar']:.0%}.",
+                f"{figures.right} of {result.n} recordings; 95 %: {low:.0%} to {high:.0%}; "
+                f"UAR {figures.uar:.0%}.",
                 help=TERMS["UAR"],
             )
-            matrix = figures["confusion_matrix"]
+            matrix, labels = figures.confusion_matrix, result.labels
             layout.show(
-                plots.confusion(matrix, result["labels"]),
-                table=pd.DataFrame(matrix, index=result["labels"], columns=result["labels"])
+                plots.confusion(matrix, labels),
+                table=pd.DataFrame(matrix, index=labels, columns=labels)
                 .rename_axis("truth")
                 .reset_index(),
                 alt=f"Confusion matrix of the recordings {when} learning",
             )
-    if len(result["curve"]) > 2:
+    if len(result.curve) > 2:
+        curve = as_table(result.curve)
         layout.show(
-            plots.learning_curve(result["curve"]),
-            table=pd.DataFrame(result["curve"]),
+            plots.learning_curve(curve),
+            table=curve,
             alt="Accuracy against the number of recordings per emotion that were learned",
         )
     active = workspace.active_model() == folder

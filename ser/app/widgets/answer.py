@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import streamlit as st
 
 from ser import plots
+from ser.app import catalogue
 from ser.app.glossary import TERMS
-from ser.app.widgets import layout, resources
+from ser.app.widgets import layout
 from ser.audio import CLIP_SECONDS, SAMPLING_RATE, Samples, level_dbfs, load_audio
 from ser.errors import SerError
 
@@ -140,10 +141,10 @@ def _verdict(row: pd.Series, model: Recognizer, truth: str, seconds: float) -> N
     with chart:
         shares = ", ".join(f"{label} {row[label]:.0%}" for label in model.labels)
         layout.show(plots.probabilities(row, model.labels), alt=f"Probabilities: {shares}")
-    if truth and (measured := resources.published("samples")):
+    if truth and (measured := catalogue.find_report(catalogue.REPORTS / "samples.json")):
         st.caption(
             "The samples are synthetic voices that imitate each emotion. The shipped model learned "
-            f"from people and is right on only {measured['accuracy']:.0%} of the samples."
+            f"from people and is right on only {measured.accuracy:.0%} of the samples."
         )
 
 

@@ -17,10 +17,10 @@ from ser.app.catalogue import Entry
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout
 from ser.errors import ReportError
-from ser.evaluation import report, tables
+from ser.evaluation import metrics, rendering
+from ser.evaluation.figures import as_table
+from ser.evaluation.report import GOAL, Report, Speakers
 from ser.training.runs import Run
-
-Figures = dict[str, Any]
 
 
 def choose(entries: list[Entry]) -> Entry:
@@ -74,37 +74,36 @@ def unfinished(entry: Entry) -> None:
     )
 
 
-def summary(entry: Entry, figures: Figures) -> None:
+def summary(entry: Entry, report: Report) -> None:
     """Show what was tested on what, and the figures that sum it up."""
-    corpora = ", ".join(figures["corpora"])
-    st.write(f"**{figures['n_test']} clips** of {corpora}: {figures['protocol_in_words']}.")
-    facts = [f"Model {figures['model']}" if "model" in figures else "One model per fold"]
-    if figures.get("n_train"):
-        facts.append(f"trained on {figures['n_train']} clips")
-    if figures.get("n_validation"):
-        which = "of them before all were learned" if figures.get("refit") else "others"
-        facts.append(f"calibrated on {figures['n_validation']} {which}")
-    if figures.get("seed") is not None:
-        facts.append(f"seed {figures['seed']}")
+    corpora = ", ".join(report.corpora)
+    st.write(f"**{report.n_test} clips** of {corpora}: {report.protocol_in_words}.")
+    facts = [f"Model {report.model}" if report.model else "One model per fold"]
+    if report.n_train:
+        facts.append(f"trained on {report.n_train} clips")
+    if report.n_validation:
+        which = "of them before all were learned" if report.refit else "others"
+        facts.append(f"calibrated on {report.n_validation} {which}")
+    if report.seed is not None:
+        facts.append(f"seed {report.seed}")
     if day := catalogue.finished_on(entry):
         facts.append(f"finished on {day}")
     st.caption(f"{', '.join(facts)}.")
-    if count := figures.get("n_seen_in_training"):
+    if count := report.n_seen_in_training:
         st.warning(
-            f"{count} of these {figures['n_test']} clips were seen in training, so the figures "
+            f"{count} of these {report.n_test} clips were seen in training, so the figures "
             "say little about clips it does not know.",
             icon=":material/warning:",
         )
     with st.container(horizontal=True):
-        for name, key, term in (
-            ("Accuracy", "accuracy", "accuracy"),
-            ("Weighted F1", "weighted_f1", "F1"),
-            ("Average recall", "uar", "UAR"),
+        for name, share, (low, high), term in (
+            ("Accuracy", report.accuracy, report.accuracy_interval, "accuracy"),
+            ("Weighted F1", report.weighted_f1, report.weighted_f1_interval, "F1"),
+            ("Average recall", report.uar, report.uar_interval, "UAR"),
         ):
-            low, high = figures[f"{key}_interval"]
             st.metric(
                 name,
-                f"{figures[key]:.1%}",
+                f"{share:.1%}",
                 f"{low:.1%} to {high:.1%}",
                 delta_color="off",
                 delta_arrow="off",
@@ -113,7 +112,7 @@ def summary(entry: Entry, figures: Figures) -> None:
             )
         st.metric(
             "Calibration error",
-            f"{figures['ece']:.3f}",
+            f"{report.ece:.3f}",
             "0 is best",
             delta_color="off",
             delta_arrow="off",
@@ -123,15 +122,15 @@ def summary(entry: Entry, figures: Figures) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _page(entry: Entry, changed: int, _figures: Figures) -> str:
+def _page(entry: Entry, changed: int, _report: Report) -> str:
     try:
         epochs = catalogue.epochs_of(entry)
     except ReportError:
         epochs = []
-    return report.to_html(_figures, epochs)
+    return rendering.to_html(_report, epochs)
 
 
-def downloads(entry: Entry, figures: Figures) -> None:
+def downloads(entry: Entry, report: Report) -> None:
     """Offer the report as a page, as JSON, and its predictions as a table.
 
     A page calls it last, since it takes a moment to draw the charts of the page.
@@ -139,7 +138,7 @@ def downloads(entry: Entry, figures: Figures) -> None:
     name = entry.key.replace("/", "-")
     st.download_button(
         "Report as a page",
-        _page(entry, entry.file.stat().st_mtime_ns, figures),
+        _page(entry, entry.file.stat().st_mtime_ns, report),
         f"{name}.html",
         "text/html",
         on_click="ignore",
@@ -148,7 +147,7 @@ def downloads(entry: Entry, figures: Figures) -> None:
     )
     st.download_button(
         "Report as JSON",
-        json.dumps(figures, ensure_ascii=False),
+        json.dumps(report.to_json(), ensure_ascii=False),
         f"{name}.json",
         "application/json",
         on_click="ignore",
@@ -157,7 +156,7 @@ def downloads(entry: Entry, figures: Figures) -> None:
     )
     st.download_button(
         "Predictions as CSV",
-        report.predictions_of(figures).to_csv(index=False),
+        report.predictions.to_csv(index=False),
         f"{name}.csv",
         "text/csv",
         on_click="ignore",
@@ -166,14 +165,14 @@ def downloads(entry: Entry, figures: Figures) -> None:
     )
 
 
-def emotions(figures: Figures) -> None:
+def emotions(report: Report) -> None:
     """Show the classification report, and every emotion against the goal."""
-    table = tables.classes(figures)
-    below = table.loc[table["recall"] < tables.GOAL, "emotion"].tolist()
+    table = report.per_class()
+    below = table.loc[table["recall"] < GOAL, "emotion"].tolist()
     reached = len(table) - len(below)
-    words = f"{reached} of {len(table)} emotions reach the goal of {tables.GOAL:.0%} recall."
+    words = f"{reached} of {len(table)} emotions reach the goal of {GOAL:.0%} recall."
     st.write(f"{words} Below it: {', '.join(below)}." if below else words)
-    layout.show(plots.recalls(table, tables.GOAL))
+    layout.show(plots.recalls(table, GOAL))
     st.caption("Pale bar: recall. Line: its 95 % interval. Dashed: the goal.", help=TERMS["recall"])
     st.dataframe(
         _per_cent(table),
@@ -191,11 +190,11 @@ def emotions(figures: Figures) -> None:
 
 
 @st.fragment
-def confusions(entry: Entry, figures: Figures) -> None:
+def confusions(entry: Entry, report: Report) -> None:
     """Show the confusion matrix, and the clips of the cell that is chosen."""
-    labels = figures["labels"]
+    labels = report.labels
     truth_key, answer_key = f"truth {entry.key}", f"answer {entry.key}"
-    first = tables.commonest_mistake(figures)
+    first = report.commonest_mistake()
     chosen = (
         st.session_state.get(truth_key, first[0]),
         st.session_state.get(answer_key, first[1]),
@@ -212,12 +211,8 @@ def confusions(entry: Entry, figures: Figures) -> None:
         # Named after the chosen cell: so a click on a cell that was left can choose it again.
         chart_key = f"matrix {entry.key} {shown} {' '.join(chosen)}"
         layout.show(
-            plots.confusion(
-                figures["confusion_matrix"], labels, rates=shown == "Rates", chosen=chosen
-            ),
-            table=pd.DataFrame(
-                figures["confusion_matrix"], pd.Index(labels, name="truth"), labels
-            ).reset_index(),
+            plots.confusion(report.confusion_matrix, labels, rates=shown == "Rates", chosen=chosen),
+            table=report.confusion().reset_index(),
             key=chart_key,
             on_select=partial(_take_cell, chart_key, truth_key, answer_key, labels),
         )
@@ -226,7 +221,7 @@ def confusions(entry: Entry, figures: Figures) -> None:
         boxes = st.columns(2)
         boxes[0].selectbox("Truth", labels, labels.index(first[0]), key=truth_key)
         boxes[1].selectbox("Answer", labels, labels.index(first[1]), key=answer_key)
-        _cell(entry, figures, *chosen)
+        _cell(entry, report, *chosen)
 
 
 def _take_cell(chart_key: str, truth_key: str, answer_key: str, labels: list[str]) -> None:
@@ -237,12 +232,12 @@ def _take_cell(chart_key: str, truth_key: str, answer_key: str, labels: list[str
         st.session_state[answer_key] = cells[0]["predicted"]
 
 
-def _cell(entry: Entry, figures: Figures, truth: str, answer: str) -> None:
-    table = tables.clips(figures, truth, answer)
+def _cell(entry: Entry, report: Report, truth: str, answer: str) -> None:
+    table = report.clips(truth, answer)
     if table.empty:
         st.info(f"No {truth} clip was called {answer}.", icon=":material/check:")
         return
-    total = figures["per_class"][truth]["support"]
+    total = report.classes[truth].support
     st.write(f"**{len(table)}** of {total} {truth} clips were called **{answer}**.")
     st.dataframe(
         _per_cent(table),
@@ -268,7 +263,7 @@ def _cell(entry: Entry, figures: Figures, truth: str, answer: str) -> None:
     )
     row = table.iloc[number]
     _play(entry, row)
-    layout.show(plots.probabilities(row, figures["labels"]))
+    layout.show(plots.probabilities(row, report.labels))
 
 
 def _play(entry: Entry, row: pd.Series) -> None:
@@ -295,15 +290,15 @@ def _play(entry: Entry, row: pd.Series) -> None:
     st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {layout.display_path(path)}.")
 
 
-def groups(figures: Figures) -> None:
+def groups(report: Report) -> None:
     """Show the accuracy per gender, channel, intensity and speaker."""
-    found = tables.groups(figures)
+    found = report.groups()
     if not found:
         st.info("Nothing is known of the speakers of these clips, or all are of one kind.")
     for name, table in found.items():
         ordered = table.sort_values("accuracy")
         worst, best = ordered.iloc[0], ordered.iloc[-1]
-        real = tables.differ(table["accuracy"], table["clips"])
+        real = metrics.differ(table["accuracy"], table["clips"])
         st.write(
             f"**By {name}** from {worst['accuracy']:.0%} ({worst['group']}) to "
             f"{best['accuracy']:.0%} ({best['group']}): "
@@ -315,7 +310,7 @@ def groups(figures: Figures) -> None:
         if shown:
             table = pd.concat(shown)
             layout.show(
-                plots.intervals(table, "group", line=figures["accuracy"]), table=_readable(table)
+                plots.intervals(table, "group", line=report.accuracy), table=_readable(table)
             )
     if found:
         st.caption(
@@ -324,38 +319,36 @@ def groups(figures: Figures) -> None:
         )
 
 
-def confidence(figures: Figures) -> None:
+def confidence(report: Report) -> None:
     """Show whether the model's probabilities can be believed."""
-    confident = sum(r["n"] * r["confidence"] for r in figures["reliability"]) / figures["n_test"]
-    words = f"On average it is {confident:.0%} sure and right in {figures['accuracy']:.0%}"
+    confident = sum(r.n * r.confidence for r in report.reliability) / report.n_test
+    words = f"On average it is {confident:.0%} sure and right in {report.accuracy:.0%}"
     st.write(
-        f"{words}; over all levels of confidence the two lie {figures['ece']:.3f} apart "
+        f"{words}; over all levels of confidence the two lie {report.ece:.3f} apart "
         "(calibration error)."
     )
     left, right = st.columns(2)
     with left:
         st.markdown("**How often is it right when it is this sure?**")
-        layout.show(
-            plots.reliability(figures["reliability"]), table=pd.DataFrame(figures["reliability"])
-        )
+        bins = as_table(report.reliability)
+        layout.show(plots.reliability(bins), table=bins)
         st.caption("On the dashed line confidence is honest; bars below it: too sure.")
     with right:
         st.markdown("**And if it only answers where it is surest?**")
-        layout.show(plots.coverage(figures["coverage"]), table=pd.DataFrame(figures["coverage"]))
-        half = min(figures["coverage"], key=lambda row: abs(row["coverage"] - 0.5))
-        st.caption(
-            f"On the surer half of the clips {half['accuracy']:.0%} of its answers are right."
-        )
-    if "n_uncertain" in figures:
+        points = as_table(report.coverage)
+        layout.show(plots.coverage(points), table=points)
+        share = report.surer_half.accuracy
+        st.caption(f"On the surer half of the clips {share:.0%} of its answers are right.")
+    if report.n_uncertain is not None:
         st.write(
-            f"It calls {figures['n_uncertain']} of the {figures['n_test']} clips uncertain. In all "
+            f"It calls {report.n_uncertain} of the {report.n_test} clips uncertain. In all "
             "figures here they count as answered."
         )
 
 
-def conditions(figures: Figures) -> None:
+def conditions(report: Report) -> None:
     """Show the figures in noise, rooms and codecs, and the answers to what is no speech."""
-    table = tables.conditions(figures)
+    table = report.conditions()
     if table.empty:
         st.info(
             "Other conditions were not measured for this report. An evaluation with noise, rooms "
@@ -371,9 +364,9 @@ def conditions(figures: Figures) -> None:
         f"{table['accuracy'][0]:.0%}, and {worst['uncertain']:.0%} of the answers are called "
         "uncertain."
     )
-    layout.show(plots.robustness(figures["robustness"]))
+    layout.show(plots.robustness(table))
     st.dataframe(_readable(table), hide_index=True)
-    sounds = tables.sounds(figures)
+    sounds = report.sounds()
     st.markdown("**Sounds that are no speech**")
     st.write(
         f"{sounds['sure'].sum()} of {sounds['n'].sum()} sounds made by code got a sure answer, "
@@ -392,7 +385,7 @@ def conditions(figures: Figures) -> None:
     )
 
 
-def training(entry: Entry, figures: Figures) -> None:
+def training(entry: Entry, report: Report) -> None:
     """Show the curves of the training, and the folds of a cross-validation."""
     with layout.errors_for_people():
         epochs = catalogue.epochs_of(entry)
@@ -410,15 +403,15 @@ def training(entry: Entry, figures: Figures) -> None:
                 )
             with right:
                 layout.show(plots.curve(pd.DataFrame(epochs), "loss"))
-    table = tables.folds(figures)
-    if len(table):
-        mean, spread = figures["mean"]["accuracy"], figures["std"]["accuracy"]
+    table = report.by_fold()
+    if report.mean is not None and report.std is not None:
+        mean, spread = report.mean.accuracy, report.std.accuracy
         st.markdown("**By fold**", help=TERMS["fold"])
         st.write(
             f"{len(table)} folds: {mean:.1%} on average, with a standard deviation of "
             f"{spread:.1%} from fold to fold."
         )
-        layout.show(plots.intervals(table, "fold", line=figures["accuracy"], step=30))
+        layout.show(plots.intervals(table, "fold", line=report.accuracy, step=30))
         st.dataframe(_readable(table), hide_index=True)
     elif not epochs:
         st.info("No training belongs to this report: it tests a model that existed before.")
@@ -430,7 +423,7 @@ def _compare(chosen: Entry, state: tuple[Any, ...]) -> pd.DataFrame:
 
 
 def protocols(chosen: Entry, entries: list[Entry]) -> None:
-    """Show what was tested on whom side by side, and what knowing the voices is worth."""
+    """Show what was tested on whom side by side, and what knowing the speakers is worth."""
     state = tuple(
         (e.key, stat.st_mtime_ns, stat.st_size)
         for e in entries
@@ -439,10 +432,10 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
     table = _compare(chosen, state)
     for gap in catalogue.gaps(table):
         st.write(
-            f"**{gap.recipe.capitalize()}:** of 100 clips it names {100 * gap.heard:.0f} right "
+            f"**{gap.recipe.capitalize()}:** of 100 clips it names {100 * gap.seen:.0f} right "
             f"where it knows the voices, and {100 * gap.unseen:.0f} where it does not. "
             + (
-                f"So {100 * (gap.heard - gap.unseen):.0f} of the first come from having heard "
+                f"So {100 * (gap.seen - gap.unseen):.0f} of the first come from having heard "
                 "these speakers before. For a new voice, expect the second figure."
                 if gap.clear
                 else "Chance alone may explain the difference."
@@ -451,7 +444,9 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
     if not len(table):
         st.info("No report that could be compared is at hand.")
         return
-    layout.show(plots.intervals(table, "title", by=catalogue.SPEAKER_KINDS, step=44))
+    table["speakers"] = [Speakers(value).words for value in table["speakers"]]
+    kinds = [speakers.words for speakers in Speakers]
+    layout.show(plots.intervals(table, "title", by=kinds, step=44))
     st.caption(
         "A random split tests on the speakers of the training; unseen speakers are left out of it "
         "altogether; another corpus has other speakers, rooms, and often another language."
@@ -460,11 +455,11 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
         _per_cent(table),
         hide_index=True,
         column_order=[
-            *("title", "voices", "n", "accuracy", "low", "high", "weighted_f1", "uar", "ece"),
+            *("title", "speakers", "n", "accuracy", "low", "high", "weighted_f1", "uar", "ece"),
         ],
         column_config={
             "title": "Report",
-            "voices": "Tested on",
+            "speakers": "Tested on",
             "n": "Clips",
             "accuracy": _percent("Accuracy", TERMS["accuracy"]),
             "low": _percent("95 % from", TERMS["interval"]),

@@ -1,4 +1,4 @@
-"""What is loaded once for everybody: librosa, TensorFlow, models, samples, reports."""
+"""What is loaded once for everybody: librosa, TensorFlow, models, samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # The live microphone's encryption, first of all: it ends the whole process with a segmentation
 # fault if it is loaded after TensorFlow (pylibsrtp 1.0.0, TensorFlow 2.21).
@@ -17,8 +17,6 @@ import streamlit as st
 from ser import assets
 from ser.app import workspace
 from ser.data import corpora
-from ser.errors import ReportError
-from ser.evaluation import report
 from ser.models import bundle
 
 if TYPE_CHECKING:
@@ -119,36 +117,3 @@ def _load(folder: Path) -> Recognizer:
 def samples() -> pd.DataFrame:
     """Return the table of the clips that ship with the app."""
     return corpora.scan(assets.SAMPLES).clips
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _report(file: Path, changed: int, size: int) -> dict[str, Any]:
-    return report.load_report(file)
-
-
-def load_report(file: Path) -> dict[str, Any]:
-    """Return a report, read once as long as its file stays as it is.
-
-    Raises
-    ------
-    ReportError
-        See `ser.evaluation.report.load_report`.
-    """
-    try:
-        stat = file.stat()
-    except OSError:
-        raise ReportError(f"There is no report at {file}.") from None
-    return _report(file, stat.st_mtime_ns, stat.st_size)
-
-
-def find_report(file: Path) -> dict[str, Any] | None:
-    """Return a report as `load_report` does, or None if there is none that can be read."""
-    try:
-        return load_report(file)
-    except ReportError:
-        return None
-
-
-def published(name: str) -> dict[str, Any] | None:
-    """Return a report of this repository, or None if it has none of that name."""
-    return find_report(assets.REPORTS / f"{name}.json")

@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import history, processes, workspace
+from ser.app import catalogue, history, processes, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
-from ser.app.widgets import layout, resources
+from ser.app.widgets import layout
 from ser.training.runs import Run, Status
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
@@ -266,9 +266,9 @@ def _show_figures(training: Training) -> None:
             value = training.figures.get(key)
             shown = "–" if value is None else f"{value:.3f}" if key == "ece" else f"{value:.1%}"
             st.metric(history.FIGURES[key], shown, border=True, help=TERMS[term])
-    figures = resources.find_report(training.run.folder / "report.json") or {}
-    if "protocol_in_words" in figures:
-        st.caption(f"On {figures.get('n_test')} test clips: {figures['protocol_in_words']}.")
+    report = catalogue.find_report(training.run.folder / "report.json")
+    if report is not None:
+        st.caption(f"On {report.n_test} test clips: {report.protocol_in_words}.")
 
 
 def _show_actions(training: Training) -> None:

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from ser.app import evaluations, workspace
 from ser.assets import SHIPPED_MODEL
-from ser.evaluation import report
+from ser.evaluation.report import Report
 from ser.training.runs import Run
 from tests.app.pages.conftest import PROJECT
 
@@ -72,7 +72,7 @@ def test_the_shipped_model_is_shown_first(open_report):
     figures = json.loads(SHIPPED.read_text())
     assert metrics(app) == shown(figures)
     assert "491 clips" in words(app) and "seed 42" in words(app)
-    assert figures["protocol_in_words"] in words(app)
+    assert Report.load(SHIPPED).protocol_in_words in words(app)
     table = app.dataframe[0].value.set_index("emotion")
     for emotion, row in figures["per_class"].items():
         assert table["recall"][emotion] == pytest.approx(100 * row["recall"])
@@ -137,7 +137,7 @@ def test_another_page_can_ask_for_a_report(open_report):
 
 def test_the_boxes_list_the_clips_of_a_cell(open_report):
     app = open_report(part="Confusions")
-    predictions = report.predictions_of(json.loads(SHIPPED.read_text()))
+    predictions = Report.load(SHIPPED).predictions
     for truth, answer in [("sad", "fearful"), ("happy", "happy"), ("calm", "disgust")]:
         find(app.selectbox, "Truth").select(truth)
         find(app.selectbox, "Answer").select(answer)
@@ -188,7 +188,7 @@ def test_a_clip_that_is_not_at_hand_asks_for_its_folder(open_report, home, tmp_p
 
 def test_groups_say_what_chance_explains(open_report):
     app = open_report(part="Groups")
-    table = report.predictions_of(json.loads(SHIPPED.read_text()))
+    table = Report.load(SHIPPED).predictions
     right = (table["truth"] == table["emotion"]).groupby(table["channel"]).mean()
     assert f"from {right['speech']:.0%} (speech) to {right['song']:.0%} (song)" in words(app)
     numbers = pd.concat([frame.value for frame in app.dataframe])
@@ -208,7 +208,9 @@ def test_the_gap_between_protocols_is_computed(open_report):
 def test_clips_heard_in_training_are_warned_of(open_report, home):
     figures = json.loads((PROJECT / "reports" / "samples.json").read_text())
     Run(home / "heard").create({})
-    (home / "heard" / "report.json").write_text(json.dumps(figures | {"n_seen_in_training": 7}))
+    (home / "heard" / "report.json").write_text(
+        json.dumps(figures | {"n_seen_in_training": 7, "speakers": "seen-clips"})
+    )
     app = open_report("run/heard")
     assert "7 of these 120 clips were seen in training" in app.warning[0].value
 

@@ -1,0 +1,227 @@
+"""Testing a model on clips whose emotion is known; every way to do it ends in a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser.data import splits
+from ser.data.corpora import Corpus
+from ser.data.inspection import inspect_corpus
+from ser.errors import DataError
+from ser.evaluation import metrics
+from ser.evaluation.report import Origin, Predictions, Report, Speakers, speakers_of
+from ser.evaluation.robustness import measure, measure_rejection
+from ser.models.manifest import Manifest
+from ser.models.recognizer import REFUSED, SURE, Recognizer
+from ser.utils.parallel import Progress
+
+
+def evaluate_clips(
+    recognizer: Recognizer,
+    clips: pd.DataFrame,
+    *,
+    root: str | Path,
+    protocol: str,
+    speakers: Speakers | None = None,
+    seed: int | None = None,
+    robustness: bool = False,
+    training_seconds: float | None = None,
+    n_jobs: int = -1,
+    progress: Progress | None = None,
+) -> Report:
+    """Ask a recogniser about clips whose emotion is known, and report.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model.
+    clips : DataFrame
+        Table of clips to test on.
+    root : str or Path
+        Folder of the corpus; the predictions name files relative to it.
+    protocol : str
+        How these clips were chosen, see `ser.evaluation.report.Origin`.
+    speakers : Speakers, optional
+        Who speaks in them, if not who does by the protocol.  Clips that the model was trained on
+        are found and said to be, whatever is given here.
+    seed : int or None
+        Of the split, if there was one.
+    robustness : bool
+        Test what clean figures do not show as well, see `ser.evaluation.robustness`.
+    training_seconds : float, optional
+        How long the model trained, for the record.
+    n_jobs, progress
+        See `ser.utils.parallel.map_items`.
+
+    Returns
+    -------
+    Report
+        Uncertain answers count as answered.
+
+    Raises
+    ------
+    DataError
+        If a clip has an emotion the model has no label for, or cannot be decoded.
+    """
+    labels, manifest = recognizer.labels, recognizer.manifest
+    if foreign := sorted(set(clips["emotion"]) - set(labels)):
+        raise DataError(
+            f"The model has no label for: {', '.join(foreign)}. It knows: {', '.join(labels)}."
+        )
+    found = recognizer.predict_files(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
+    for path, reason in found.loc[found["verdict"] == REFUSED, ["file", "reason"]].to_numpy():
+        raise DataError(f"{path}: {reason}")
+    predictions = found.drop(columns=["reason", "distance"]).join(what_is_known(clips))
+    predictions["file"] = _relative(predictions["file"], Path(root))
+    seen = int(seen_in_training(clips, manifest).sum())
+    origin = origin_of(manifest, clips, protocol=protocol, speakers=speakers, seen=seen, seed=seed)
+    more = _elsewhere(recognizer, clips, n_jobs, progress) if robustness else {}
+    return Report(
+        **dict(origin),
+        **dict(metrics.evaluate(predictions, labels)),
+        **more,
+        n_uncertain=int((predictions["verdict"] != SURE).sum()),
+        training_seconds=training_seconds,
+        stored_predictions=Predictions.of(predictions),
+    )
+
+
+def evaluate_corpus(
+    recognizer: Recognizer,
+    data: str | Path,
+    *,
+    corpus: Corpus | None = None,
+    protocol: str = "random",
+    seed: int = 42,
+    robustness: bool = False,
+    n_jobs: int = -1,
+    progress: Progress | None = None,
+) -> Report:
+    """Test a model on a corpus, and never call a clip unseen that trained it.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model.
+    data : str or Path
+        The corpus, see `ser.data.corpora.scan`.
+    corpus : Corpus, optional
+        What `ser.data.corpora.inspect` found there, if that is at hand.
+    protocol : {"random", "all"}
+        The test clips of the random split, or every clip.
+    seed : int
+        Of the random split.
+    robustness : bool
+        Also in other conditions and on sounds that are no speech.
+    n_jobs, progress
+        See `ser.utils.parallel.map_items`.
+
+    Returns
+    -------
+    Report
+        See `evaluate_clips`.
+
+    Raises
+    ------
+    DataError
+        If the corpus cannot be used, or the model was trained on test clips of the split.
+    """
+    if corpus is None:
+        corpus = inspect_corpus(data, n_jobs=n_jobs, progress=progress)
+    clips = corpus.clips
+    trained_here = seen_in_training(clips, recognizer.manifest).any()
+    if protocol == "random":
+        _, chosen = splits.random_split(clips, seed=seed)
+        clips = clips.iloc[chosen].reset_index(drop=True)
+        if seen := int(seen_in_training(clips, recognizer.manifest).sum()):
+            raise DataError(
+                f"{recognizer.manifest.name} was trained on {seen} of the {len(clips)} test "
+                "clips of this split, so they are not unseen. Use the seed it was trained with, "
+                "or protocol all, which says how many clips were heard."
+            )
+    return evaluate_clips(
+        recognizer,
+        clips,
+        root=data,
+        protocol=protocol,
+        speakers=None if trained_here else Speakers.OTHER_CORPUS,
+        seed=seed if protocol == "random" else None,
+        robustness=robustness,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
+
+
+def origin_of(
+    manifest: Manifest,
+    clips: pd.DataFrame,
+    *,
+    protocol: str,
+    seen: int,
+    speakers: Speakers | None = None,
+    seed: int | None = None,
+) -> Origin:
+    """Say what is tested, and how.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the model.
+    clips : DataFrame
+        The test clips.
+    protocol, speakers, seed
+        See `evaluate_clips`.
+    seen : int
+        How many of the clips trained the model.
+    """
+    names = sorted(clips["corpus"].unique())
+    speakers = Speakers.SEEN_CLIPS if seen else speakers or speakers_of(protocol)
+    elsewhere = f" on {', '.join(names)}" if speakers is Speakers.OTHER_CORPUS else ""
+    return Origin(
+        title=manifest.name + elsewhere,
+        protocol=protocol,
+        speakers=speakers,
+        seed=seed,
+        corpora=names,
+        model=manifest.name,
+        model_sha256=manifest.model_sha256,
+        temperature=manifest.temperature,
+        min_confidence=manifest.min_confidence,
+        n_seen_in_training=seen,
+        n_train=manifest.training.get("n_train"),
+        n_validation=manifest.training.get("n_validation"),
+        refit=bool(manifest.training.get("refit")),
+    )
+
+
+def seen_in_training(clips: pd.DataFrame, manifest: Manifest) -> pd.Series:
+    """Say for each clip whether the model was trained or calibrated on it, by name or by sound."""
+    by_name = clips["clip_id"].isin(set(manifest.training_clips.ids) - {""})
+    return by_name | clips["audio"].isin(manifest.training_clips.audio)
+
+
+def what_is_known(clips: pd.DataFrame) -> pd.DataFrame:
+    """Return what predictions keep of a table of clips: the ``truth``, who speaks, and so on."""
+    kept = ["emotion", "speaker", "gender", "channel", "intensity", "statement", "corpus"]
+    return clips[kept].rename(columns={"emotion": "truth"}).reset_index(drop=True)
+
+
+def _relative(files: pd.Series, root: Path) -> list[str]:
+    """Return names relative to a corpus, or to the folder of its CSV file."""
+    base = root if root.is_dir() else root.parent
+    return [
+        Path(f).relative_to(base).as_posix() if Path(f).is_relative_to(base) else Path(f).name
+        for f in files
+    ]
+
+
+def _elsewhere(
+    recognizer: Recognizer, clips: pd.DataFrame, n_jobs: int, progress: Progress | None
+) -> dict[str, Any]:
+    return {
+        "robustness": measure(recognizer, clips, n_jobs=n_jobs, progress=progress),
+        "rejection": measure_rejection(recognizer),
+    }

@@ -1,0 +1,106 @@
+"""Reports for people: a page that stands alone, and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ser import plots
+from ser.evaluation.figures import as_table
+from ser.evaluation.report import Report, on_unseen_speakers
+from ser.models import bundle
+from ser.models.bundle import Manifest
+from ser.utils.files import write_text
+
+
+def write_all(folder: str | Path, report: Report, epochs: Sequence[dict[str, Any]]) -> None:
+    """Write ``report.html``, ``MODEL_CARD.md`` and ``report.json`` (last).
+
+    Parameters
+    ----------
+    folder : str or Path
+        A bundle.
+    report : Report
+        Of its test.
+    epochs : sequence of dict
+        The run's epochs, for its curves.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    folder = Path(folder)
+    write_text(folder / "report.html", to_html(report, epochs))
+    write_text(folder / "MODEL_CARD.md", model_card(bundle.read_manifest(folder), report))
+    report.save(folder / "report.json")
+
+
+def to_html(report: Report, epochs: Sequence[dict[str, Any]]) -> str:
+    """Return a report as a page that stands alone: no script, nothing loaded from elsewhere."""
+    conditions = report.conditions()
+    return _render(
+        "report.html",
+        report=report,
+        confusion=plots.to_svg(plots.confusion(report.confusion_matrix, report.labels)),
+        reliability=plots.to_svg(
+            plots.beside(
+                plots.reliability(as_table(report.reliability)),
+                plots.coverage(as_table(report.coverage)),
+            )
+        ),
+        robustness=plots.to_svg(plots.robustness(conditions)) if len(conditions) else "",
+        curves=plots.to_svg(plots.curves(epochs)) if epochs else "",
+        epochs=len(epochs),
+        seconds=sum(e["seconds"] for e in epochs),
+    )
+
+
+def model_card(manifest: Manifest, report: Report, others: Iterable[Report] = ()) -> str:
+    """Return the model card (Mitchell et al. 2019, *Model cards for model reporting*).
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the bundle.
+    report : Report
+        Of its test.
+    others : iterable of Report
+        On other clips or protocols; the easiest are listed first.
+    """
+    config = manifest.training.get("config", {})
+    if report.adaptation is not None:
+        return _render(
+            "ADAPTED_CARD.md",
+            manifest=manifest,
+            learned=manifest.training["adapted"],
+            adaptation=report.adaptation,
+        )
+    others = sorted(others, key=lambda other: (other.speakers.difficulty, -other.accuracy))
+    foreign = [row for row in report.rejection if not row.like_training]
+    return _render(
+        "MODEL_CARD.md",
+        manifest=manifest,
+        config=config,
+        model=config.get("model", {}),
+        r=report,
+        others=others,
+        unseen=on_unseen_speakers(others),
+        half=report.surer_half,
+        unlike={key: sum(getattr(row, key) for row in foreign) for key in ("n", "sure")},
+    )
+
+
+def _render(template: str, **values: Any) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ser.evaluation"),
+        autoescape=template.endswith(".html"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    return environment.get_template(template).render(**values)
