@@ -1,6 +1,6 @@
 """Words of the field in a sentence or two each: the app's help texts and ``docs/glossary.md``.
 
-Change a text here, then run ``python scripts/make_glossary.py``, which writes the page again.
+Change a text here, then run ``python scripts/make_docs.py``, which writes the page again.
 """
 
 SECTIONS = {
