@@ -21,7 +21,7 @@ from ser.training.config import PRESETS, TrainingConfig
 
 PROTOCOLS = {
     "random": (
-        "Reference split",
+        "Random split",
         "A random fifth of the clips is for testing. The same speakers are seen in training, so "
         "the figures flatter.",
     ),
