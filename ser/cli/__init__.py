@@ -1,0 +1,51 @@
+"""The command line: ``python -m ser``, or ``ser`` once installed."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from ser.cli.options import make_parser
+from ser.errors import SerError, Stopped
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code.
+
+    0 on success, 2 on input that cannot be used (with one line on stderr), 130 when stopped.
+    """
+    # `kill` asks for the same as Ctrl-C: leave a run that can be resumed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        options = make_parser().parse_args(arguments)
+        _load_parsers(options)
+        options.run(options)
+        sys.stdout.flush()
+    except SerError as error:
+        print(f"ser: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(f"\n{stopped}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("\nser: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("ser: the disk is full. Free some space and try again.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _load_parsers(options: argparse.Namespace) -> None:
+    for file in getattr(options, "parser", []):
+        from ser.data.parsers import load_parsers
+
+        load_parsers(file)

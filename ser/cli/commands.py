@@ -1,0 +1,356 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ser
+from ser.assets import MODELS, SAMPLES
+from ser.cli.output import (
+    formatted,
+    print_figures,
+    print_robustness,
+    print_skipped,
+    warm_up_tensorflow,
+)
+from ser.errors import DataError
+from ser.labels import EMOTIONS
+
+
+def app(options: argparse.Namespace) -> None:
+    """Serve the app until it is stopped."""
+    from ser.app import server
+
+    server.serve(port=options.port, address=options.address, browser=options.browser)
+
+
+def info(options: argparse.Namespace) -> None:
+    """Say what is installed and what is found here."""
+    from ser.app import workspace
+    from ser.data import corpora
+    from ser.evaluation.report import Report
+    from ser.models import bundle
+    from ser.training import pipeline
+
+    environment = pipeline.environment()
+    print(f"ser {ser.__version__}, Python {environment['python']}, {environment['system']}")
+    versions = ((k, v) for k, v in environment["versions"].items() if k != "ser")
+    print("  " + ", ".join(f"{name} {number}" for name, number in versions))
+    print("\nModels")
+    for folder in bundle.find_bundles(MODELS):
+        report = Report.find(folder / "report.json")
+        found = "no report"
+        if report is not None:
+            low, high = report.accuracy_interval
+            found = (
+                f"accuracy {report.accuracy:.1%} (95 %: {low:.1%} to {high:.1%}), weighted F1 "
+                f"{report.weighted_f1:.3f} on {report.n_test} test clips, protocol "
+                f"{report.protocol}"
+            )
+        print(f"  {_shown(folder)}: {found}")
+    print("\nCorpora")
+    for folder in [SAMPLES, *workspace.corpora()]:
+        try:
+            clips = corpora.scan(folder).clips
+        except DataError:
+            continue
+        print(f"  {_shown(folder)}: {len(clips)} clips, {clips['speaker'].nunique()} speakers")
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def cache(options: argparse.Namespace) -> None:
+    """Say what the cache holds, and empty it if asked to."""
+    from ser.data import cache
+
+    if options.clear:
+        print(f"Freed: {cache.clear() / 1e6:.1f} MB")
+    print(f"The cache is in {cache.cache_folder()}.")
+    for kind, (files, size) in cache.usage().items():
+        print(f"  {kind:10} {files:7} files {size / 1e6:10.1f} MB")
+    print(f"Of features at most {cache.LIMIT_BYTES / 1e9:.0f} GB are kept, those used last.")
+
+
+def scan(options: argparse.Namespace) -> None:
+    """List the clips of a corpus."""
+    from ser.data import corpora
+    from ser.data.inspection import inspect_corpus
+    from ser.utils.files import atomic_path
+
+    corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
+    clips = corpus.clips
+    if options.csv:
+        with atomic_path(options.csv) as temporary:
+            clips.to_csv(temporary, index=False, float_format="%.4f")
+        print(f"Written: {options.csv}")
+    speakers = clips.loc[clips["speaker"] != "", "speaker"].nunique()
+    hours = clips["seconds"].sum() / 3600
+    print(f"{len(clips)} clips, {hours:.2f} hours, {speakers} speakers\n")
+    counts = clips.groupby("emotion").agg(clips=("name", "size"), minutes=("seconds", "sum"))
+    counts["minutes"] = (counts["minutes"] / 60).round(1)
+    order = [e for e in EMOTIONS if e in counts.index]
+    print(counts.loc[order].to_string())
+    duplicated = corpora.duplicates(clips)
+    if len(duplicated):
+        print(f"\n{len(duplicated)} clips with the same audio as another:")
+        print(duplicated[["name", "audio"]].to_string(index=False))
+    print_skipped(corpus.skipped)
+
+
+def download(options: argparse.Namespace) -> None:
+    """Fetch RAVDESS."""
+    from ser.data import download
+
+    print(download.LICENCE, file=sys.stderr)
+    url = {"url": options.url} if options.url else {}
+    with download.progress_bars() as progress:
+        folder = download.download_ravdess(options.to, progress=progress, **url)
+    print(f"RAVDESS is in {folder}. Look at it with: ser scan {folder}")
+
+
+def plot(options: argparse.Namespace) -> None:
+    """Draw a clip."""
+    from ser import audio, plots
+
+    if options.out.suffix.lower() not in (".png", ".html"):
+        raise DataError(f"Cannot draw {options.out}: the name must end in .png or .html.")
+    figure = plots.clip_figure(audio.load_audio(options.clip), title=options.clip.name)
+    plots.save_chart(figure, options.out)
+    print(f"Written: {options.out}")
+
+
+def features(options: argparse.Namespace) -> None:
+    """Write the model inputs of a corpus."""
+    from ser.data import feature_cache
+    from ser.data.inspection import inspect_corpus
+
+    corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
+    clips = corpus.clips
+    inputs = feature_cache.compute_features(clips["path"].tolist(), n_jobs=options.n_jobs)
+    feature_cache.save_features(
+        options.out, inputs, clips["emotion"].tolist(), clips["name"].tolist()
+    )
+    shape = " × ".join(map(str, inputs["features"].clean.shape))
+    print(f"Written: {options.out} ({shape})")
+    print_skipped(corpus.skipped)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train a model, or go on where a training was stopped."""
+    import pandas as pd
+
+    from ser.app import processes
+    from ser.training import pipeline
+    from ser.training.runs import Run
+
+    if options.resume:
+        settings = {"background", "n_jobs", "parser", "resume", "run"}
+        if given := [k for k, v in vars(options).items() if k not in settings and v is not None]:
+            raise DataError(
+                f"--resume knows its corpus, folder and settings; leave out "
+                f"{', '.join('--' + name.replace('_', '-') for name in given)}."
+            )
+        run = Run(options.resume)
+    else:
+        if not options.out:
+            raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")
+        run = pipeline.start(options.out, _config(options))
+    with pipeline.working_on(run) as config, processes.obeying_stop(run):
+        if options.background:
+            processes.log_steps()
+            processes.wait_for_turn(run)
+        warm_up_tensorflow(members=config.model.members)
+        result = pipeline.train(run, n_jobs=options.n_jobs)
+    print_figures(result)
+    print_robustness(result)
+    print_skipped(pd.read_csv(run.folder / "skipped.csv", dtype=str))
+    print(f"\nModel, report.html and MODEL_CARD.md are in {run.folder}")
+
+
+def _config(options: argparse.Namespace, **base: Any) -> Any:
+    """Build the configuration: `base`, a preset, over them a file, over all what was given."""
+    from ser.data import corpora
+    from ser.models.networks import ModelConfig
+    from ser.training.config import TrainingConfig, configure, read_config
+    from ser.utils.settings import fields_of
+
+    def given(settings: Any) -> dict[str, Any]:
+        names = fields_of(settings)
+        return {k: v for k, v in vars(options).items() if k in names and v is not None}
+
+    file = read_config(options.config) if options.config else {}
+    options_given = given(TrainingConfig) | {"model": given(ModelConfig)}
+    if "data" not in file | options_given:
+        raise DataError("Which corpus? Give --data DIR, or data in the file of --config.")
+    config = configure(base, file, options_given)
+    corpora.scan(config.data)  # refuse a wrong folder before anything is made
+    return config
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Test a model on a corpus."""
+    from ser.data.inspection import inspect_corpus
+    from ser.evaluation import rendering
+    from ser.evaluation.evaluate import evaluate_corpus
+    from ser.training.runs import Run
+    from ser.utils.files import atomic_path, write_text
+
+    if options.protocol == "few-shot":
+        return _evaluate_adaptation(options)
+    recognizer = _load(options.model)
+    corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
+    report = evaluate_corpus(
+        recognizer,
+        options.data,
+        corpus=corpus,
+        protocol=options.protocol,
+        seed=options.seed,
+        robustness=options.robustness,
+        n_jobs=options.n_jobs,
+    )
+    # Files first: a reader of the output that leaves early (head) must not cost them.
+    if options.csv:
+        with atomic_path(options.csv) as temporary:
+            report.predictions.to_csv(temporary, index=False, float_format="%.5f")
+    if options.html:
+        write_text(options.html, rendering.to_html(report, Run(options.model).read_epochs()))
+    if options.json:
+        report.save(options.json)
+    print_figures(report)
+    print_robustness(report)
+    print_skipped(corpus.skipped)
+
+
+def _evaluate_adaptation(options: argparse.Namespace) -> None:
+    from ser.data.inspection import inspect_corpus
+    from ser.evaluation import few_shot
+    from ser.models.adaptation import enrol
+
+    if options.html or options.csv or options.robustness:
+        raise DataError(
+            "--protocol few-shot knows --json, but neither --html, --csv nor --robustness."
+        )
+    recognizer = _load(options.model)
+    corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
+    report = few_shot.study(
+        recognizer,
+        enrol(recognizer, corpus.clips, n_jobs=options.n_jobs),
+        shots=options.shots,
+        repeats=options.repeats,
+        seed=options.seed,
+    )
+    if options.json:
+        report.save(options.json, indent=2)
+    print(f"\n{report.n_clips} clips: {report.protocol_in_words}")
+    if report.n_seen_in_training:
+        print(f"WARNING: {report.n_seen_in_training} of them were seen in training.")
+    print(f"\n  {'speaker':14} clips  accuracy before  after    UAR before  after")
+    rows = [(row.speaker, row.n, row.before, row.after) for row in report.speakers]
+    for name, n, old, new in [*rows, ("mean", report.n_clips, report.before, report.after)]:
+        print(
+            f"  {name:14} {n:5} {old.accuracy:16.1%} {new.accuracy:6.1%} "
+            f"{old.uar:13.1%} {new.uar:6.1%}"
+        )
+    for row in report.left_out:
+        print(f"  {row.speaker}: left out, {row.reason}")
+    print_skipped(corpus.skipped)
+
+
+def adapt(options: argparse.Namespace) -> None:
+    """Adapt a model to a voice."""
+    from ser.data.inspection import inspect_corpus
+    from ser.evaluation import few_shot
+    from ser.models.adaptation import enrol
+
+    recognizer = _load(options.model)
+    corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
+    clips = corpus.clips
+    if options.shots is not None:
+        if options.shots < 1:
+            raise DataError("--shots must be 1 or more.")
+        clips = few_shot.choose(clips, options.shots, seed=options.seed)
+    enrolment = enrol(recognizer, clips, n_jobs=options.n_jobs)
+    result = few_shot.adapt(recognizer, enrolment, options.out).adaptation
+    assert result is not None
+    if options.json:
+        result.save(options.json, indent=2)
+    print(f"\n{result.sentence}\n{result.advice}")
+    for note in result.notes:
+        print(note)
+    before, after = result.before, result.after
+    print(f"\n  {'':26} before   after")
+    print(f"  {'accuracy':26} {before.accuracy:6.1%}  {after.accuracy:6.1%}")
+    print(f"  {'unweighted average recall':26} {before.uar:6.1%}  {after.uar:6.1%}")
+    print_skipped(corpus.skipped)
+    print(f"\nThe adapted model and its MODEL_CARD.md are in {options.out}")
+
+
+def crossval(options: argparse.Namespace) -> None:
+    """Train and test once per fold."""
+    from ser.data.splits import FOLDS
+    from ser.training import cross_validation
+
+    config = replace(_config(options, protocol=next(iter(FOLDS))), fold=0)
+    warm_up_tensorflow(members=config.model.members)
+    report = cross_validation.cross_validate(
+        options.out, config, resume=options.resume, n_jobs=options.n_jobs
+    )
+    for fold in report.folds:
+        print(f"fold {fold.fold}: accuracy {fold.accuracy:.1%}, UAR {fold.uar:.1%}")
+    print_figures(report)
+    if options.json:
+        report.save(options.json)
+    print(f"\nreport.json and one run per fold are in {options.out}")
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Name the emotion in files and folders."""
+    import pandas as pd
+
+    from ser.audio import EXTENSIONS, AudioError
+    from ser.models.recognizer import REFUSED
+
+    files: list[Path] = []
+    for path in options.paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            if not inside:
+                raise DataError(f"{path} holds no audio file.")
+            files += inside
+        else:
+            files.append(path)
+    recognizer = _load(options.model)
+    refused: list[str] = []
+    if options.timeline:
+        tables = []
+        for file in files:
+            try:
+                tables.append(recognizer.timeline(file))
+            except AudioError as error:
+                refused.append(f"{file}: {error}")
+        table = pd.concat(tables, ignore_index=True) if tables else None
+    else:
+        table = recognizer.predict_files(files, n_jobs=options.n_jobs)
+        bad = table["verdict"] == REFUSED
+        refused = [f"{row.file}: {row.reason}" for row in table[bad].itertuples()]
+        table = table[~bad]
+    if table is not None and len(table):
+        print(formatted(table, recognizer.labels, options.format))
+    if refused:
+        # Whatever could be used was answered above; the rest still is an error.
+        for line in refused[:-1]:
+            print(f"ser: {line}", file=sys.stderr)
+        raise DataError(refused[-1])
+
+
+def _load(folder: Path) -> Any:
+    warm_up_tensorflow()
+    from ser.models.recognizer import Recognizer
+
+    return Recognizer.load(folder)

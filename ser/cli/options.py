@@ -1,0 +1,273 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_origin
+
+import ser
+from ser.assets import SHIPPED_MODEL
+from ser.cli import commands
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from ser.utils.settings import Settings
+
+_EXAMPLES = """\
+examples:
+  ser predict my-voice.wav                          which emotion is it?
+  ser predict interview.mp3 --timeline              and every second of a long recording
+  ser scan data/samples                             what is in this folder?
+  ser plot my-voice.wav --out my-voice.png          what does the model see?
+  ser app                                           all of that in a browser
+  ser train --data data/samples --out runs/first    train a model of your own
+  ser evaluate runs/first --data data/samples --json report.json
+
+'ser COMMAND --help' explains every option.
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; ``options.run`` is what a command does."""
+    from ser.data.splits import FOLDS
+
+    parser = argparse.ArgumentParser(
+        prog="ser",
+        description="Speech emotion recognition: name the emotion in short clips of speech.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ser {ser.__version__}")
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, help: str) -> argparse.ArgumentParser:
+        sub = group.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("app", commands.app, "open the web app, until Ctrl-C")
+    sub.add_argument("--port", type=_port, metavar="N", help="the first free one from 8501")
+    sub.add_argument(
+        "--address",
+        metavar="HOST",
+        default="localhost",
+        help="where to listen; 0.0.0.0 lets other computers in (localhost)",
+    )
+    sub.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="do not open a browser"
+    )
+
+    command("info", commands.info, "versions, models with their figures, and corpora found here")
+
+    sub = command("cache", commands.cache, "how much is kept on disk to save time, and delete it")
+    sub.add_argument("--clear", action="store_true", help="delete all of it; it is made again")
+
+    sub = command(
+        "scan", commands.scan, "list the clips of a corpus, and what was left out and why"
+    )
+    _corpus(sub, "corpus")
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="write the table of clips here")
+    _jobs(sub)
+
+    sub = command(
+        "download", commands.download, "fetch RAVDESS (434 MB, CC BY-NC-SA 4.0) from Zenodo"
+    )
+    sub.add_argument("corpus", choices=["ravdess"], help="which corpus")
+    sub.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the clips")
+    sub.add_argument("--url", metavar="URL", help="another server with the same two archives")
+
+    sub = command(
+        "plot", commands.plot, "draw a clip: waveform, spectrogram, MFCCs, the model's input"
+    )
+    sub.add_argument("clip", type=Path, metavar="CLIP", help="an audio file")
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a .png, or an .html to hover over"
+    )
+
+    sub = command(
+        "features", commands.features, "write the model inputs of a corpus as a NumPy archive"
+    )
+    _corpus(sub, "corpus")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz file")
+    _jobs(sub)
+
+    sub = command("train", commands.train, "train a model, test it on unseen clips, write a report")
+    sub.add_argument("--out", type=Path, metavar="RUN", help="new folder for everything it makes")
+    sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run instead")
+    sub.add_argument(
+        "--background",
+        action="store_true",
+        help="as the app does: wait until no other run in the same folder is being trained, and "
+        "write a line for every step and epoch to stderr",
+    )
+    _jobs(sub)
+    _training_options(sub)
+
+    sub = command("evaluate", commands.evaluate, "test a model on a corpus")
+    sub.add_argument("model", type=Path, metavar="BUNDLE_OR_RUN", help="a folder with a model")
+    _corpus(sub, "--data")
+    sub.add_argument(
+        "--protocol",
+        choices=["random", "all", "few-shot"],
+        default="random",
+        help="random: the test clips of the random split, which the model must not have heard "
+        "(default); all: every clip; few-shot: learn some recordings of each speaker, test the "
+        "rest",
+    )
+    sub.add_argument("--seed", type=_seed, default=42, help="of the split or the draws (42)")
+    sub.add_argument("--shots", type=int, metavar="N", help="of few-shot (5)", default=5)
+    sub.add_argument("--repeats", type=int, metavar="N", help="draws of few-shot (10)", default=10)
+    sub.add_argument(
+        "--robustness",
+        action="store_true",
+        help="also in noise, rooms and codecs, and on non-speech",
+    )
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
+    sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
+    _jobs(sub)
+
+    sub = command(
+        "adapt",
+        commands.adapt,
+        "adapt a model to a voice with a few labelled recordings (few-shot)",
+    )
+    sub.add_argument("model", type=Path, metavar="BUNDLE", help="the model, which stays as it is")
+    _corpus(sub, "--data")
+    sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE2", help="new folder")
+    sub.add_argument("--shots", type=int, metavar="N", help="draw so many (all)")
+    sub.add_argument("--seed", type=_seed, default=42, help="of the draw (42)")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write before and after here")
+    _jobs(sub)
+
+    sub = command(
+        "crossval", commands.crossval, "train and test once per fold: every clip is unseen once"
+    )
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
+    sub.add_argument("--resume", action="store_true", help="keep the folds already finished")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here as well")
+    _jobs(sub)
+    _training_options(sub, without=["fold"], protocol=next(iter(FOLDS)))
+
+    sub = command("predict", commands.predict, "name the emotion in audio files")
+    sub.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files or folders")
+    sub.add_argument(
+        "--model", type=Path, default=SHIPPED_MODEL, metavar="BUNDLE", help="the shipped model"
+    )
+    sub.add_argument("--format", choices=["table", "json", "csv"], default="table")
+    sub.add_argument(
+        "--timeline", action="store_true", help="every second of a recording, 3 s at a time"
+    )
+    _jobs(sub)
+    return parser
+
+
+def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
+    settings: dict[str, Any] = {"type": Path, "metavar": "DIR"}
+    if name.startswith("-"):
+        settings["required"] = True
+    parser.add_argument(
+        name, **settings, help="folder of clips (RAVDESS, EMO-DB, a folder per emotion), or a CSV"
+    )
+    parser.add_argument(
+        "--parser",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Python file that registers a parser of other file names, see "
+        "ser.data.parsers.register_parser; may be given again",
+    )
+
+
+def _jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--n-jobs", type=_workers, default=-1, metavar="N", help="parallel workers (one per core)"
+    )
+
+
+def _workers(text: str) -> int:
+    if (count := int(text)) < 1 and count != -1:
+        raise argparse.ArgumentTypeError("use 1 or more, or -1 for one per core")
+    return count
+
+
+def _seed(text: str) -> int:
+    if not 0 <= (seed := int(text)) < 2**32:
+        raise argparse.ArgumentTypeError("use 0 to 4294967295")
+    return seed
+
+
+def _port(text: str) -> int:
+    if not 1 <= (port := int(text)) <= 65_535:
+        raise argparse.ArgumentTypeError("use 1 to 65535")
+    return port
+
+
+def _training_options(
+    parser: argparse.ArgumentParser, *, without: Sequence[str] = (), **base: Any
+) -> None:
+    """Add an option for every field of the configurations of training and model."""
+    from ser.training.config import PRESETS, configure
+
+    group = parser.add_argument_group(
+        "configuration", "A preset, over it a file, and over both every option that is given."
+    )
+    sizes = "; ".join(
+        f"{name}: {values['epochs']} epochs, {values['copies']} augmented copies per clip, "
+        f"{values['model'].members} network{'s' * (values['model'].members > 1)}"
+        for name, values in PRESETS.items()
+    )
+    group.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        help="full is the shipped model's (default), unseen-speakers is for voices that are not "
+        f"in the corpus; {sizes}",
+    )
+    group.add_argument(
+        "--config", type=Path, metavar="FILE", help="a TOML file, or a run or its config.json"
+    )
+    usual = configure({"data": ""}, base)
+    _options(group, usual, without=["model", "preset", *without])
+    _options(parser.add_argument_group("size of the network"), usual.model)
+
+
+def _options(group: Any, defaults: Settings, without: Sequence[str] = ()) -> None:
+    """Add an option for every field of a configuration."""
+    from ser.utils.settings import fields_of
+
+    for name, field in fields_of(type(defaults)).items():
+        if name not in without:
+            _option(group, name, field, getattr(defaults, name))
+
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "DIR"}
+
+
+def _option(group: Any, name: str, field: FieldInfo, default: Any) -> None:
+    """Add the option of a field of a configuration, from what is declared of it."""
+    from ser.utils.settings import possible
+
+    settings: dict[str, Any] = {"metavar": _METAVARS.get(field.annotation, "WHICH")}
+    if field.annotation is bool:
+        settings = {"action": argparse.BooleanOptionalAction}
+    elif field.annotation in (int, float, str):
+        settings["type"] = field.annotation
+    elif get_origin(field.annotation) is tuple:
+        settings |= {"type": _numbers, "metavar": "N,N,…"}
+    usual = f"; default {_as_given(default)}" if default != "" else ""
+    words = f"{field.description} ({possible(field)}{usual})".replace("%", "%%")
+    group.add_argument(f"--{name.replace('_', '-')}", default=None, help=words, **settings)
+
+
+def _as_given(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
