@@ -235,28 +235,37 @@ def fit_adaptation(embedding: Embedding, enrolment: Enrolment) -> AdaptationLaye
     -------
     AdaptationLayer
     """
-    seen, counts = np.unique(enrolment.y_true, return_counts=True)
     logit_scale = _fit_logit_scale(enrolment.logits, enrolment.y_true)
-    known = np.flatnonzero(np.isfinite(embedding.class_means).all(axis=1))
-    middles = [enrolment.embeddings[enrolment.y_true == c].mean(axis=0) for c in seen]
-    # Where this voice and microphone lie as against those of training, whatever was said how often.
-    offset = np.mean(
-        [
-            m - (embedding.class_means[c] if c in known else 0)
-            for c, m in zip(seen, middles, strict=True)
-        ],
-        axis=0,
-    )
-    weight = np.array([1.0 if c in seen else max(counts.mean(), 1.0) for c in known])
+    offset = _voice_offset(embedding, enrolment)
+    # One made-up recording of each emotion stands where training would expect it in this voice.
+    labels = np.flatnonzero(np.isfinite(embedding.class_means).all(axis=1))
+    expected = embedding.class_means[labels]
     weights, bias = _regression(
-        np.concatenate([enrolment.embeddings - offset, embedding.class_means[known]]),
+        np.concatenate([enrolment.embeddings - offset, expected]),
         np.concatenate(
-            [logit_scale * enrolment.logits, np.zeros((len(known), len(embedding.class_means)))]
+            [logit_scale * enrolment.logits, np.zeros((len(labels), enrolment.logits.shape[1]))]
         ),
-        np.concatenate([enrolment.y_true, known]),
-        np.concatenate([np.ones(len(enrolment)), weight]),
+        np.concatenate([enrolment.y_true, labels]),
+        np.concatenate([np.ones(len(enrolment)), _expected_weights(labels, enrolment.y_true)]),
     )
     return AdaptationLayer(logit_scale, weights, bias - offset @ weights)
+
+
+def _voice_offset(embedding: Embedding, enrolment: Enrolment) -> Array:
+    """Return where voice and microphone lie as against training, whatever was said how often."""
+    known = np.isfinite(embedding.class_means).all(axis=1)
+    offsets = [
+        enrolment.embeddings[enrolment.y_true == c].mean(axis=0)
+        - (embedding.class_means[c] if known[c] else 0)
+        for c in np.unique(enrolment.y_true)
+    ]
+    return np.mean(offsets, axis=0)
+
+
+def _expected_weights(labels: Codes, y_true: Codes) -> Array:
+    """Return how many recordings each made-up one counts for: as many as others have, if alone."""
+    seen, counts = np.unique(y_true, return_counts=True)
+    return np.array([1.0 if label in seen else max(counts.mean(), 1.0) for label in labels])
 
 
 def leave_one_out(embedding: Embedding, enrolment: Enrolment) -> tuple[Array, Array]:
