@@ -253,10 +253,10 @@ def fit_adaptation(embedding: Embedding, enrolment: Enrolment) -> AdaptationLaye
 
 def _voice_offset(embedding: Embedding, enrolment: Enrolment) -> Array:
     """Return where voice and microphone lie as against training, whatever was said how often."""
-    known = np.isfinite(embedding.class_means).all(axis=1)
+    known = set(np.flatnonzero(np.isfinite(embedding.class_means).all(axis=1)))
     offsets = [
         enrolment.embeddings[enrolment.y_true == c].mean(axis=0)
-        - (embedding.class_means[c] if known[c] else 0)
+        - (embedding.class_means[c] if c in known else 0)
         for c in np.unique(enrolment.y_true)
     ]
     return np.mean(offsets, axis=0)
