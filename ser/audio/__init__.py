@@ -1,4 +1,7 @@
-"""From a recording to a clip: decoding, trimming, level, length; features and augmentation."""
+"""From a recording to a clip: decoding, trimming, level, length; features and augmentation.
+
+Internal: what is public is offered by `ser` itself.
+"""
 
 from ser.audio.clip import (
     CLIP_SAMPLES,

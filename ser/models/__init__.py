@@ -1,1 +1,4 @@
-"""Networks, bundles, and what answers with them."""
+"""Networks, bundles, and what answers with them.
+
+Internal: what is public is offered by `ser` itself.
+"""

@@ -2,6 +2,8 @@
 
 Backgrounds are transparent and colours are chosen to read on light and dark alike; an emotion has
 the same colour in every chart.  Nothing here knows where a chart will be shown.
+
+Internal: what is public is offered by `ser` itself.
 """
 
 from ser.plots.adaptation import learning_curve, recordings_per_emotion

@@ -1,1 +1,4 @@
-"""From a configuration to a finished run directory."""
+"""From a configuration to a finished run directory.
+
+Internal: what is public is offered by `ser` itself.
+"""

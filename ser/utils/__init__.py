@@ -1,1 +1,4 @@
-"""Files that are whole or absent, and work over many items."""
+"""Files that are whole or absent, and work over many items.
+
+Internal: what is public is offered by `ser` itself.
+"""

@@ -1,1 +1,4 @@
-"""Parts of pages."""
+"""Parts of pages.
+
+Internal: what is public is offered by `ser` itself.
+"""
