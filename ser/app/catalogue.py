@@ -61,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Gap:
-    """What one recipe reaches on voices it knows, and on voices it never heard.
+    """What one recipe reaches on seen speakers, and on unseen ones.
 
     Attributes
     ----------

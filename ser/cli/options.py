@@ -113,7 +113,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--protocol",
         choices=["random", "all", "few-shot"],
         default="random",
-        help="random: the test clips of the random split, which the model must not have heard "
+        help="random: the test clips of the random split, which the model must not have seen "
         "(default); all: every clip; few-shot: learn some recordings of each speaker, test the "
         "rest",
     )

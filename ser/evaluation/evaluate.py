@@ -140,7 +140,7 @@ def evaluate_corpus(
             raise DataError(
                 f"{recognizer.manifest.name} was trained on {seen} of the {len(clips)} test "
                 "clips of this split, so they are not unseen. Use the seed it was trained with, "
-                "or protocol all, which says how many clips were heard."
+                "or protocol all, which says how many clips were seen in training."
             )
     return evaluate_clips(
         recognizer,

@@ -1,4 +1,4 @@
-"""Cross-validation: one run per fold, every clip tested once by a model that never heard it."""
+"""Cross-validation: one run per fold, every clip tested once, by a model not trained on it."""
 
 from __future__ import annotations
 

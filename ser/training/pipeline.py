@@ -246,7 +246,7 @@ def _fit(
         again, *_ = fitting.fit_model_embedding(
             model, everything.features, everything.y_true, everything.speakers, validation
         )
-        # How far an unseen clip lies is only known from before they were heard.
+        # How far an unseen clip lies is only known from before they were trained on.
         embedding = replace(again, threshold=embedding.threshold)
         epochs = epochs + more
     return _Trained(model, embedding, temperature, min_confidence, epochs)
@@ -282,7 +282,7 @@ def _save(
     run: Run, config: TrainingConfig, clips: pd.DataFrame, split: Split, trained: _Trained
 ) -> None:
     """Make a model bundle of the run."""
-    heard = clips.iloc[np.concatenate([split.train, split.validation])]
+    seen = clips.iloc[np.concatenate([split.train, split.validation])]
     bundle.save_bundle(
         run.folder,
         trained.model,
@@ -293,13 +293,13 @@ def _save(
         training={
             "config": config.to_json(),
             "corpora": sorted(clips["corpus"].unique()),
-            "n_train": len(heard if config.refit else split.train),
+            "n_train": len(seen if config.refit else split.train),
             "n_validation": len(split.validation),
             "refit": config.refit,
             "n_test": len(split.test),
         },
         training_clips=TrainingClips(
-            ids=sorted(set(heard["clip_id"]) - {""}), audio=sorted(set(heard["audio"]))
+            ids=sorted(set(seen["clip_id"]) - {""}), audio=sorted(set(seen["audio"]))
         ),
         versions=environment()["versions"],
     )

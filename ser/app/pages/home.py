@@ -67,7 +67,7 @@ def show() -> None:
     with right:
         if folder == assets.SHIPPED_MODEL and unseen is not None:
             show_figures(
-                "On people it never heard",
+                "On unseen speakers",
                 unseen,
                 f"{unseen.protocol_in_words} ({unseen.title}). Expect this, or less, for your own "
                 "voice",

@@ -65,7 +65,7 @@ def choose_recipe() -> tuple[str, str]:
     preset = right.radio(
         "Preset",
         list(PRESETS),
-        format_func=str.capitalize,
+        format_func=lambda name: name.replace("-", " ").capitalize(),
         captions=[
             PRESET_WORDS[name].format(**values, members=values["model"].members)
             for name, values in PRESETS.items()

@@ -394,7 +394,7 @@ def training(entry: Entry, report: Report) -> None:
             st.write(
                 f"{len(epochs)} epochs in {sum(e['seconds'] for e in epochs) / 60:.1f} minutes; "
                 f"best accuracy on validation clips in epoch {best['epoch']}. Training clips are "
-                "heard augmented and with dropout, so training can look worse than validation."
+                "augmented and seen with dropout, so training can look worse than validation."
             )
             left, right = st.columns(2)
             with left:
@@ -435,8 +435,8 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
             f"**{gap.recipe.capitalize()}:** of 100 clips it names {100 * gap.seen:.0f} right "
             f"where it knows the voices, and {100 * gap.unseen:.0f} where it does not. "
             + (
-                f"So {100 * (gap.seen - gap.unseen):.0f} of the first come from having heard "
-                "these speakers before. For a new voice, expect the second figure."
+                f"So {100 * (gap.seen - gap.unseen):.0f} of the first come from having seen "
+                "these speakers in training. For a new voice, expect the second figure."
                 if gap.clear
                 else "Chance alone may explain the difference."
             )

@@ -71,9 +71,7 @@ def test_a_voice_is_imported_learned_and_answers(page):
         )
         for when in ("before", "after")
     )
-    assert (
-        after > before
-    )  # a synthetic voice the model never heard, each recording left out in turn
+    assert after > before  # a synthetic, unseen voice, each recording left out in turn
     picture(page, "voice-learn")
     page.get_by_role("button", name="Make it the active model").click()
     expect(page.get_by_role("button", name="It answers in this app")).to_be_visible()
