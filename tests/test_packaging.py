@@ -160,14 +160,14 @@ def test_a_training_of_the_app_lies_in_the_users_data_folder(installed, tmp_path
     wait_for(lambda: run.read_epochs(), run)
     run.ask_to_stop()
     wait_for(lambda: not run.is_held(), run)
-    assert run.read_status()["state"] == "stopped"
+    assert run.read_status().state == "stopped"
     assert not list(installed.site.rglob("_assets/**/log.txt"))
 
 
 def wait_for(condition, run):
     deadline = time.monotonic() + 300
     while not condition():
-        state = run.read_status()["state"]
+        state = run.read_status().state
         assert state != "failed" and time.monotonic() < deadline, processes.read_log(run)
         time.sleep(0.1)
 

@@ -132,13 +132,13 @@ def test_how_the_work_on_a_run_ended_is_in_its_status(tmp_path, error, raised, s
 
     def work():
         with runs.working_on(run, how_far=lambda: "Two of three done", go_on="Start again."):
-            assert run.is_held() and run.read_status()["state"] == "preparing"
+            assert run.is_held() and run.read_status().state == "preparing"
             raise error
 
     with pytest.raises(raised) as told:
         work()
     status = run.read_status()
-    assert (status["state"], status["message"]) == (state, words)
+    assert (status.state, status.message) == (state, words)
     assert not run.is_held()
     if raised is Stopped:
         assert str(told.value) == "Two of three done. Start again."
@@ -150,4 +150,4 @@ def test_the_stage_is_read_back_and_a_new_one_is_written_at_once(tmp_path):
         run.write_status("training", "Training", 1, 9, stage=1, stages=2)
         run.write_status("training", "Training", 1, 9, stage=2, stages=2)
         status = run.read_status()
-    assert (status["stage"], status["stages"]) == (2, 2)
+    assert (status.stage, status.stages) == (2, 2)

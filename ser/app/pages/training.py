@@ -31,11 +31,20 @@ PROTOCOLS = {
         "new voice.",
     ),
 }
-PRESET_WORDS = {
-    "quick": "A first look: {epochs} epochs, {copies} augmented copies per clip, one network.",
-    "full": "As the shipped model: {epochs} epochs, {copies} copies, {members} networks.",
-    "unseen-speakers": "For voices that are not in the corpus: {epochs} epochs, {members} "
-    "networks, trained again with the speakers they were calibrated on.",
+PRESETS_IN_WORDS = {
+    "quick": (
+        "Quick",
+        "A first look: {epochs} epochs, {copies} augmented copies per clip, one network.",
+    ),
+    "full": (
+        "Full",
+        "As the shipped model: {epochs} epochs, {copies} copies, {members} networks.",
+    ),
+    "unseen-speakers": (
+        "For unseen speakers",
+        "For voices that are not in the corpus: {epochs} epochs, {members} networks, trained "
+        "again with the speakers they were calibrated on.",
+    ),
 }
 
 
@@ -65,9 +74,9 @@ def choose_recipe() -> tuple[str, str]:
     preset = right.radio(
         "Preset",
         list(PRESETS),
-        format_func=lambda name: name.replace("-", " ").capitalize(),
+        format_func=lambda name: PRESETS_IN_WORDS[name][0],
         captions=[
-            PRESET_WORDS[name].format(**values, members=values["model"].members)
+            PRESETS_IN_WORDS[name][1].format(**values, members=values["model"].members)
             for name, values in PRESETS.items()
         ],
         help="How long and how thoroughly it learns. Every value can be changed below.",

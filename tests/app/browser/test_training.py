@@ -44,7 +44,7 @@ def test_a_training_is_watched_left_found_again_and_made_active(tab, keep, clean
     start = tab.get_by_role("button", name="Start", exact=True)
     expect(start).to_be_visible()
     keep(tab, "training-empty")
-    tab.get_by_text("Unseen speakers").click()
+    tab.get_by_text("Unseen speakers", exact=True).click()
     tab.get_by_text("Settings").click()
     fill(tab, "Epochs", 150)
     fill(tab, "Augmented copies", 0)
