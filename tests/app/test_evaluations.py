@@ -58,11 +58,11 @@ def test_it_tells_how_far_it_is(waiting, monkeypatch):
     monkeypatch.setattr(Run, "write_status", watch)
     evaluations.run(waiting)
     steps = [status for status in seen if status.state == "evaluating"]
-    assert {(s["message"], s["stage"], s["stages"]) for s in steps} == {
+    assert {(s.message, s.stage, s.stages) for s in steps} == {
         ("Opening clips", 1, 2),
         ("Listening", 2, 2),
     }
-    assert steps[-1]["done"] == steps[-1]["total"] > 0
+    assert steps[-1].done == steps[-1].total > 0
 
 
 def test_it_stops_when_asked_and_can_be_started_again(finished_run, corpus):
