@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
+from coverage import Coverage
 from playwright.sync_api import Browser, FrameLocator, Page, Playwright, expect
 
 from tests.tiny import SAMPLES
@@ -38,6 +39,8 @@ def serve(
     env: dict[str, str] | None = None,
 ) -> Iterator[str]:
     """Start the app, as the README does unless told otherwise; yields its address."""
+    if env is None and Coverage.current():  # measure what the pages do there as well
+        env = {**os.environ, "COVERAGE_PROCESS_START": str(PROJECT / "pyproject.toml")}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
