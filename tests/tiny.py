@@ -46,7 +46,7 @@ def tiny_run(folder: Path, data: Path, **changes: object) -> Run:
 
 
 def tiny_embedding(activations: int) -> Embedding:
-    """Make the space of a model that has so many activations and heard 16 clips."""
+    """Make the embedding of a model with so many activations that was trained on 16 clips."""
     rng = np.random.default_rng(0)
     clips = rng.normal(size=(3, 16, activations)).astype(np.float32)
     return fit_embedding(
