@@ -57,12 +57,6 @@ def test_own_voices_have_more_sentences_and_takes_and_no_gender():
 CREMA_D = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "SAD": "sad"}
 
 
-@pytest.fixture(autouse=True)
-def forget(monkeypatch):
-    """Forget what a test registers."""
-    monkeypatch.setattr(parsers, "_parsers", dict(parsers._parsers))
-
-
 def parse_crema_d(path):
     match = re.fullmatch(r"(1[0-9]{3})_([A-Z]{3})_([A-Z]{3})_(XX|LO|MD|HI)", path.stem)
     if match is None:

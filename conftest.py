@@ -1,4 +1,7 @@
-"""What all tests share. No test needs more data than the samples of this repository."""
+"""What all tests share, and the examples in docstrings, which run as tests.
+
+No test needs more data than the samples of this repository.
+"""
 
 import os
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 from ser.audio import CLIP_SAMPLES, augmentation
 from ser.audio.features import SPECTRAL
+from ser.data import parsers
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As `ser train` shares the cores between the two members of the tests' model: with other threads
@@ -38,21 +42,27 @@ def compiled():
     augmentation.change_tempo(noise, 1.1)
 
 
+@pytest.fixture(autouse=True)
+def no_parser_left(monkeypatch):
+    """Forget the parsers of file names that a test registers."""
+    monkeypatch.setattr(parsers, "_parsers", dict(parsers._parsers))
+
+
 @pytest.fixture(scope="session")
 def samples():
-    """The folder of the 120 synthetic clips."""
-    return Path(__file__).parent.parent / "data" / "samples"
+    """Return the folder of the 120 synthetic clips."""
+    return Path(__file__).parent / "data" / "samples"
 
 
 @pytest.fixture(scope="session")
 def clips(samples):
-    """The sample clips, sorted by file name."""
+    """Return the sample clips, sorted by file name."""
     return sorted(samples.rglob("*.flac"), key=lambda clip: clip.name)
 
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
-    """A tiny model, trained on the samples of three emotions."""
+    """Train a tiny model on the samples of three emotions."""
     from tests.tiny import tiny_corpus, tiny_run
 
     folder = tmp_path_factory.mktemp("finished")
