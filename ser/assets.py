@@ -16,6 +16,7 @@ IS_CHECKOUT = ROOT != _INSTALLED
 """Whether the package runs from a checkout, whose folders are its user's to write in."""
 MODELS = ROOT / "models"
 SHIPPED_MODEL = MODELS / "ravdess"
+ENCODER_WEIGHTS = MODELS / "whisper-tiny-en" / "encoder.npz"
 REPORTS = ROOT / "reports"
 SAMPLES = ROOT / "data" / "samples"
 APP = ROOT / "Home.py"

@@ -1,26 +1,24 @@
 """Feature extractors: what turns a clip into a model's named inputs, and is stored with the model.
 
 `SpectralFeatures` is the extractor of the mission; a further one is a subclass of
-`FeatureExtractor`, listed in `EXTRACTORS`.  The numbers are librosa's own (McFee et al. 2015,
-*librosa: Audio and music signal analysis in Python*).
+`FeatureExtractor`, listed in `ser.audio.extractors`.  The numbers are librosa's own (McFee et al.
+2015, *librosa: Audio and music signal analysis in Python*).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ser.audio.clip import CLIP_SAMPLES, prepare_clip
 from ser.audio.decoding import SAMPLING_RATE, Samples
-from ser.errors import BundleError
 from ser.utils.parallel import first_call_alone
-from ser.utils.validation import first_problem
 
 Matrix = npt.NDArray[np.float32]
 Inputs = dict[str, Matrix]
@@ -39,7 +37,7 @@ class FeatureExtractor(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str
-    """Which extractor it is, see `EXTRACTORS`."""
+    """Which extractor it is, see `ser.audio.extractors`."""
 
     @property
     @abstractmethod
@@ -75,6 +73,20 @@ class FeatureExtractor(BaseModel, ABC):
         inputs : dict of str to ndarray of float32
             Of several clips, each of shape (clips, ...).
         """
+
+    def check(self, clip: Samples) -> None:
+        """Refuse samples that are no clip.
+
+        Raises
+        ------
+        ValueError
+            If they are not 48 000.
+        """
+        if clip.shape != (CLIP_SAMPLES,):
+            raise ValueError(
+                f"A clip has shape ({CLIP_SAMPLES},), not {clip.shape}: "
+                "use ser.audio.prepare_clip first."
+            )
 
     def __call__(self, samples: Samples) -> Inputs:
         """Return the inputs of a recording of any length: of the clip that is made of it.
@@ -196,11 +208,7 @@ class SpectralFeatures(FeatureExtractor):
         ValueError
             If the clip has another length.
         """
-        if clip.shape != (CLIP_SAMPLES,):
-            raise ValueError(
-                f"A clip has shape ({CLIP_SAMPLES},), not {clip.shape}: "
-                "use ser.audio.prepare_clip first."
-            )
+        self.check(clip)
         magnitude = self.magnitudes(clip)
         second = [self._mfcc(magnitude), self._chroma(magnitude), self._contrast(magnitude)]
         first = self._log_mel(magnitude, self.n_mels)
@@ -285,7 +293,7 @@ class SpectralFeatures(FeatureExtractor):
     def _log_mel(self, magnitude: Matrix, n_mels: int) -> Matrix:
         import librosa
 
-        power = _mel_filters(self.n_fft, n_mels) @ np.square(magnitude)
+        power = mel_filters(self.n_fft, n_mels) @ np.square(magnitude)
         return np.asarray(librosa.power_to_db(power, top_db=self.top_db), "f4")
 
     def _mfcc(self, magnitude: Matrix) -> Matrix:
@@ -313,48 +321,11 @@ class SpectralFeatures(FeatureExtractor):
 SPECTRAL = SpectralFeatures()
 """The extractor of the mission, used wherever no model says otherwise."""
 
-EXTRACTORS: dict[str, type[FeatureExtractor]] = {"spectral": SpectralFeatures}
-"""The extractors that a model can name."""
-
-
-def read_extractor(values: object) -> FeatureExtractor:
-    """Read an extractor back from a manifest, which may come from anyone.
-
-    Raises
-    ------
-    BundleError
-        If it is none of `EXTRACTORS`, or a value is missing, unknown, of the wrong kind, or does
-        not fit the others.
-
-    Examples
-    --------
-    >>> read_extractor(SpectralFeatures().model_dump()) == SpectralFeatures()
-    True
-    """
-    name = values.get("name") if isinstance(values, Mapping) else None
-    kind = EXTRACTORS.get(name) if isinstance(name, str) else None
-    if kind is None or not isinstance(values, Mapping):
-        raise BundleError(
-            f"The manifest names no feature extractor of this version of ser ({name!r}; known: "
-            f"{', '.join(EXTRACTORS)}). Use the version that made the bundle, or train again."
-        )
-    if missing := sorted(set(kind.model_fields) - set(values)):  # no default: it may change
-        raise BundleError(
-            f"The manifest's feature extractor lacks {missing[0]}. Copy the bundle again, or train "
-            "again."
-        )
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise BundleError(
-            f"The manifest's feature extractor does not fit this version of ser: "
-            f"{first_problem(error)}. Use the version that made the bundle, or train again."
-        ) from error
-
 
 # librosa builds its filters anew in every call, which takes longer than applying them.
 @lru_cache(maxsize=8)
-def _mel_filters(n_fft: int, n_mels: int) -> Matrix:
+def mel_filters(n_fft: int, n_mels: int) -> Matrix:
+    """Return Slaney's triangular mel filters up to 8 kHz, shape (n_mels, 1 + n_fft / 2)."""
     import librosa
 
     return np.asarray(librosa.filters.mel(sr=SAMPLING_RATE, n_fft=n_fft, n_mels=n_mels), "f4")

@@ -16,7 +16,8 @@ from pydantic import (
 )
 
 from ser import audio
-from ser.audio.features import FeatureExtractor, read_extractor
+from ser.audio.extractors import read_extractor
+from ser.audio.features import FeatureExtractor
 from ser.errors import BundleError
 from ser.labels import EMOTIONS
 from ser.utils.files import read_json

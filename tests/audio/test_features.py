@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from ser.audio import load_audio, prepare_clip
-from ser.audio.features import SPECTRAL, SpectralFeatures, read_extractor
+from ser.audio.extractors import read_extractor
+from ser.audio.features import SPECTRAL, SpectralFeatures
 from ser.errors import BundleError
 
 FRAMES = {"n_fft": 2048, "hop_length": 512}
