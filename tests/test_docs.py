@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from ser.app.glossary import TERMS
 from ser.cli import main
+from ser.data import known_corpora, parsers
 from ser.evaluation.few_shot_report import FewShotReport
 from ser.evaluation.metrics import evaluate
 from ser.evaluation.report import Report
@@ -250,3 +252,15 @@ def test_the_samples_are_small_and_said_to_be_synthetic():
     assert sum(clip.stat().st_size for clip in clips) < 8e6
     assert all(int(clip.stem.split("-")[-1]) > 24 for clip in clips)
     assert "synthetic" in (SAMPLES / "README.md").read_text().lower()
+
+
+def test_the_list_of_corpora_is_that_of_the_parsers():
+    listed = re.findall(
+        r"^\| ([^|]+) \| [^|]+ \| `([^`]+)`", (PROJECT / "docs" / "corpora.md").read_text(), re.M
+    )
+    assert ", ".join(title for title, _ in listed) == known_corpora.TITLES.replace(" and", ",")
+    assert len(listed) == len(known_corpora.PARSERS)
+    for (title, name), corpus in zip(listed, known_corpora.PARSERS, strict=True):
+        assert title.lower().replace("emo-db", "emodb") == corpus
+        if corpus != "meld":
+            assert parsers.parse_name(Path(name))["corpus"] == corpus

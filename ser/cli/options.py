@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 import ser
 from ser.assets import SHIPPED_MODEL
 from ser.cli import commands
+from ser.data.known_corpora import TITLES
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -170,7 +171,9 @@ def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
     if name.startswith("-"):
         settings["required"] = True
     parser.add_argument(
-        name, **settings, help="folder of clips (RAVDESS, EMO-DB, a folder per emotion), or a CSV"
+        name,
+        **settings,
+        help=f"folder of clips (names of {TITLES}; or a folder per emotion), or a CSV",
     )
     parser.add_argument(
         "--parser",

@@ -57,10 +57,11 @@ class Corpus:
 def scan(location: str | Path) -> Corpus:
     """List the clips in a folder (with all its sub-folders) or a CSV file, by name only.
 
-    A file is a clip if a parser knows its name (RAVDESS, EMO-DB, and those of
-    `ser.data.parsers.register_parser`), or if it lies in a folder that is called like an emotion.
-    A CSV file needs the columns ``path`` (absolute, or relative to the CSV) and
-    ``emotion``; any other of `COLUMNS` is kept.
+    A file is a clip if a parser knows its name (those of published corpora, see
+    docs/corpora.md, and of `ser.data.parsers.register_parser`), or if it lies in a folder that is
+    called like an emotion.  A CSV file needs the columns ``path`` (absolute, or relative to the
+    CSV) and ``emotion``; any other of `COLUMNS` is kept.  Without the column ``corpus``, the corpus
+    is called like the CSV file.
 
     Parameters
     ----------
@@ -191,7 +192,7 @@ def _scan_csv(file: Path) -> Corpus:
             reason = f"{record['emotion']!r} is none of the eight emotions"
             skipped.append({"path": str(path), "reason": reason})
         else:
-            fields = {"corpus": "csv"} | {c: record[c] for c in COLUMNS if c in record}
+            fields = {"corpus": file.stem} | {c: record[c] for c in COLUMNS if c in record}
             fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
             clips.append(_row(path, fields | {"emotion": emotion}))
     return _corpus(clips, skipped)

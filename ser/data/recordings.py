@@ -21,7 +21,8 @@ from filelock import FileLock
 
 from ser import audio
 from ser.audio import Samples
-from ser.data import corpora, parsers
+from ser.data import corpora
+from ser.data.ravdess import parse_ravdess
 from ser.errors import DataError
 from ser.labels import EMOTIONS
 from ser.utils.files import atomic_path
@@ -87,7 +88,7 @@ class Voice:
             except audio.AudioError:
                 continue
             written = datetime.fromtimestamp((self.folder / name).stat().st_mtime, UTC)
-            fields: Any = parsers.parse_ravdess(Path(name))
+            fields: Any = parse_ravdess(Path(name))
             rows.append(_row(name, fields["emotion"], fields["statement"], samples, written))
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         for column in ("seconds", "level_dbfs"):

@@ -133,8 +133,8 @@ def test_a_csv_file_lists_clips(tmp_path):
     corpus = corpora.scan(table)
     rows = corpus.clips[["path", "emotion", "speaker", "corpus"]].to_numpy().tolist()
     assert rows == [
-        [str(tmp_path / "data" / "a.wav"), "angry", "anna", "csv"],
-        [str(elsewhere), "happy", "", "csv"],
+        [str(tmp_path / "data" / "a.wav"), "angry", "anna", "table"],
+        [str(elsewhere), "happy", "", "table"],
     ]
     assert list(corpus.skipped["reason"]) == [
         "'bored' is none of the eight emotions",

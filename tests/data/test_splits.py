@@ -6,7 +6,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from ser.data import splits
-from ser.data.parsers import parse_ravdess
+from ser.data.ravdess import parse_ravdess
 from ser.data.splits import LeakError, Split, check_split, make_split, random_split, speaker_folds
 from ser.errors import DataError
 

@@ -15,6 +15,7 @@ from ser.app.tasks import Status, Task
 from ser.app.widgets import layout, resources, tasks
 from ser.data import download, inspection
 from ser.data.inspection import Inspection
+from ser.data.known_corpora import TITLES
 from ser.errors import OutputError
 
 
@@ -63,8 +64,9 @@ def pick(help: str) -> str:
         format_func=label,
         accept_new_options=True,
         placeholder="Type the name of a folder",
-        help=f"{help} Choose one, or type the path of another: a folder with RAVDESS or EMO-DB "
-        "file names, a folder per emotion, or a CSV file with the columns path and emotion.",
+        help=f"{help} Choose one, or type the path of another: a folder with the file names "
+        f"of a known corpus ({TITLES}), a folder per emotion, or a CSV file with the columns path "
+        "and emotion.",
     )
     typed = str(chosen or "").strip()
     return os.path.abspath(os.path.expanduser(typed)) if typed else ""
@@ -86,8 +88,8 @@ def _type_a_folder() -> None:
         typed = st.text_input(
             "Folder or CSV file",
             placeholder="/home/me/recordings",
-            help="Recordings with RAVDESS or EMO-DB names (in any sub-folders), a folder per "
-            "emotion, or a CSV file with the columns path and emotion.",
+            help=f"Recordings with the names of a known corpus ({TITLES}; in any sub-folders), a "
+            "folder per emotion, or a CSV file with the columns path and emotion.",
         ).strip()
         if st.form_submit_button("Open", icon=":material/folder_open:"):
             if typed:
