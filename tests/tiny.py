@@ -33,7 +33,7 @@ def tiny_config(data: Path, **changes: object) -> TrainingConfig:
         "copies": 1,
         "warmup": 1,
         "batch_size": 8,
-        "model": ModelConfig(members=2, filters=(8, 8, 8, 8), lstm=4),
+        "model": ModelConfig(filters=(8, 8, 8, 8), lstm=4),
     }
     return TrainingConfig(**(values | changes))  # type: ignore[arg-type]
 

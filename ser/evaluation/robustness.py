@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -120,24 +120,36 @@ def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[Rejectio
         One for each kind of sound.
     """
     rows = []
-    sounds = pd.DataFrame(nonspeech_sounds(seed), columns=["kind", "like_training", "samples"])
-    for kind, group in sounds.groupby("kind", sort=False):
-        inputs = []
-        for samples in group["samples"]:
-            with suppress(audio.SilentAudioError):  # refused as it should be
-                inputs.append(recognizer.extractor(samples))
-        probabilities = recognizer.probabilities(recognizer.extractor.batch(inputs))
+    for kind, like_training, count, inputs in _rejection_inputs(recognizer.extractor, seed):
+        probabilities = recognizer.probabilities(inputs)
         confidence = probabilities.max(axis=1)
         rows.append(
             RejectionFigures(
-                kind=str(kind),
-                like_training=bool(group["like_training"].iloc[0]),
-                n=len(group),
+                kind=kind,
+                like_training=like_training,
+                n=count,
                 sure=int((recognizer.verdicts(probabilities) == SURE).sum()),
                 confidence=float(confidence.mean()) if len(confidence) else None,
             )
         )
     return rows
+
+
+@lru_cache(maxsize=1)  # 348 sounds take longer than most models do to answer to them
+def _rejection_inputs(
+    extractor: FeatureExtractor, seed: int
+) -> list[tuple[str, bool, int, Inputs]]:
+    """Return kind, whether training hears its like, number and inputs of each kind of sound."""
+    found = []
+    sounds = pd.DataFrame(nonspeech_sounds(seed), columns=["kind", "like_training", "samples"])
+    for kind, group in sounds.groupby("kind", sort=False):
+        inputs = []
+        for samples in group["samples"]:
+            with suppress(audio.SilentAudioError):  # refused as it should be
+                inputs.append(extractor(samples))
+        like_training = bool(group["like_training"].iloc[0])
+        found.append((str(kind), like_training, len(group), extractor.batch(inputs)))
+    return found
 
 
 def changed(

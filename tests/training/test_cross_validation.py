@@ -10,6 +10,8 @@ from ser.training import cross_validation, pipeline
 from ser.training.config import TrainingConfig
 from tests.tiny import tiny_config, tiny_corpus
 
+SMALLEST = {"epochs": 1, "copies": 0}
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
@@ -18,7 +20,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(corpus):
-    return tiny_config(corpus, protocol="unseen-speakers", folds=4, epochs=1)
+    return tiny_config(corpus, protocol="unseen-speakers", folds=4, **SMALLEST)
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +55,7 @@ def test_the_report_pools_and_compares_the_folds(study, config):
     assert result.mean.uar == pytest.approx(sum(f.uar for f in result.folds) / 4)
 
 
-def test_random_folds_of_speech_test_every_clip_once(tmp_path, corpus):
-    config = tiny_config(corpus, protocol="kfold-speech", folds=2, epochs=1)
-    result = cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
-    table = result.predictions
-    assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
-    assert "random folds" in result.protocol_in_words
-    assert not Report.load(tmp_path / "study" / "fold-1" / "report.json").robustness
-
-
-def test_a_clip_is_inspected_once_for_all_folds(tmp_path, corpus, monkeypatch):
+def test_random_folds_test_every_clip_once_and_open_it_once(tmp_path, corpus, monkeypatch):
     monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
     opened = []
     real = corpora.measure
@@ -72,13 +65,17 @@ def test_a_clip_is_inspected_once_for_all_folds(tmp_path, corpus, monkeypatch):
         return real(paths, **rest)
 
     monkeypatch.setattr(corpora, "measure", watch)
-    config = tiny_config(corpus, protocol="kfold-speech", folds=2, epochs=1, copies=0)
-    cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
+    config = tiny_config(corpus, protocol="kfold-speech", folds=2, **SMALLEST)
+    result = cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
+    table = result.predictions
+    assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())
+    assert "random folds" in result.protocol_in_words
+    assert not Report.load(tmp_path / "study" / "fold-1" / "report.json").robustness
     assert sorted(opened) == sorted(str(clip) for clip in corpus.iterdir())
 
 
 def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
-    config = tiny_config(corpus, protocol="unseen-speakers", folds=2, epochs=1)
+    config = tiny_config(corpus, protocol="unseen-speakers", folds=2, **SMALLEST)
     trained = []
     real = pipeline.train
 
@@ -101,7 +98,7 @@ def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
 
 def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch):
     data = shutil.copytree(corpus, tmp_path / "clips")
-    config = tiny_config(data, protocol="unseen-speakers", folds=4, epochs=1)
+    config = tiny_config(data, protocol="unseen-speakers", folds=4, **SMALLEST)
     real = pipeline.train
 
     def stop_at_the_second(run, **rest):

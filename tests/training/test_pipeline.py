@@ -18,11 +18,14 @@ from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
 from ser.models.bundle import read_manifest
 from ser.models.inference import softmax
+from ser.models.networks import ModelConfig
 from ser.models.recognizer import Recognizer
 from ser.training import fitting, pipeline
 from ser.training.runs import Run
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
 
+# As many members as cores, see conftest.py: what another process began must end with the same bits.
+TWO = ModelConfig(members=2, filters=(8, 8, 8, 8), lstm=4)
 FILES = {
     "config.json",
     "environment.json",
@@ -203,13 +206,13 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, corpus):
-    return tiny_run(tmp_path_factory.mktemp("undisturbed") / "run", corpus, epochs=30)
+    return tiny_run(tmp_path_factory.mktemp("undisturbed") / "run", corpus, epochs=30, model=TWO)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_resumes_to_the_same_end(tmp_path, corpus, undisturbed, number):
     """A signal between two epochs, or within one, costs at most that epoch."""
-    run = pipeline.start(tmp_path / "run", tiny_config(corpus, epochs=30))
+    run = pipeline.start(tmp_path / "run", tiny_config(corpus, epochs=30, model=TWO))
     process = start_process(run)
     wait_for(lambda: len(run.read_epochs()) >= 3, process, "the third epoch")
     process.send_signal(number)
@@ -282,6 +285,7 @@ class Died(BaseException):
     """Stands for a process that ends between two writes."""
 
 
+@pytest.mark.no_cover  # nothing runs here that other tests do not run, only more slowly
 @pytest.mark.parametrize(
     ("file", "undisturbed_run"),
     [
