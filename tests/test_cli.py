@@ -318,7 +318,7 @@ def test_a_corpus_that_cannot_be_split_is_refused(ser, tmp_path, kind):
 
 
 def test_evaluate_repeats_the_figures_of_the_run(ser, finished_run, tmp_path):
-    data = finished_run.read_config()["data"]
+    data = finished_run.read_config()["data"][0]
     code, _, errors = ser(
         "evaluate", finished_run.folder, "--data", data, "--json", tmp_path / "r.json",
         "--html", tmp_path / "r.html", "--csv", tmp_path / "r.csv", "--robustness", "--n-jobs", 1,
@@ -334,7 +334,7 @@ def test_evaluate_repeats_the_figures_of_the_run(ser, finished_run, tmp_path):
 
 
 def test_evaluate_refuses_to_call_heard_clips_unheard(ser, finished_run, tmp_path):
-    data = finished_run.read_config()["data"]
+    data = finished_run.read_config()["data"][0]
     result = ser(
         "evaluate", finished_run.folder, "--data", data, "--seed", 7, "--json", tmp_path / "r.json"
     )
@@ -343,7 +343,7 @@ def test_evaluate_refuses_to_call_heard_clips_unheard(ser, finished_run, tmp_pat
 
 
 def test_evaluate_on_everything_says_how_much_was_heard(ser, finished_run, tmp_path):
-    data = finished_run.read_config()["data"]
+    data = finished_run.read_config()["data"][0]
     code, output, _ = ser(
         "evaluate", finished_run.folder, "--data", data, "--protocol", "all",
         "--json", tmp_path / "r.json", "--n-jobs", 1,

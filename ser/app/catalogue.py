@@ -175,9 +175,9 @@ def corpora_at_hand(entry: Entry | None = None) -> list[Path]:
             data = read_json(entry.folder / "config.json").get("data")
         except (OSError, ValueError):
             data = None
-        if isinstance(data, str):
-            # The shipped model's is relative to the project.
-            named = [assets.ROOT / data]
+        # The shipped model's is relative to the project.
+        each = data if isinstance(data, list) else [data]
+        named = [assets.ROOT / location for location in each if isinstance(location, str)]
     found = [*named, *workspace.corpora(), assets.SAMPLES]
     return list(dict.fromkeys(path for path in found if _is_corpus(path)))
 

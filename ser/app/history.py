@@ -24,7 +24,7 @@ DAMAGED = "damaged"
 
 EPOCH_COLUMNS = tuple(Epoch.__annotations__)
 
-_PRESETS = {name: TrainingConfig(data="", **values) for name, values in PRESETS.items()}
+_PRESETS = {name: TrainingConfig(data=("",), **values) for name, values in PRESETS.items()}
 _CHOSEN = {key for values in PRESETS.values() for key in values}
 
 _LITTLE_SPACE = 100_000_000  # bytes; a checkpoint has up to 40 MB and is written beside the old one
@@ -141,8 +141,9 @@ def what_to_do(training: Training) -> str:
         return "Delete it, or look at it with the version of ser that made it."
     if training.is_busy or training.state == "finished" or training.config is None:
         return ""
-    if not os.path.exists(training.config.data):
-        return f"Its corpus {training.config.data} is gone. Put it back and resume, or delete it."
+    for location in training.config.data:
+        if not os.path.exists(location):
+            return f"Its corpus {location} is gone. Put it back and resume, or delete it."
     with suppress(OSError):
         if (free := shutil.disk_usage(training.run.folder).free) < _LITTLE_SPACE:
             return f"The disk has only {free / 1e6:.0f} MB left. Free some space, then resume."
@@ -196,7 +197,7 @@ def settings(config: TrainingConfig | None) -> dict[str, str]:
     if config is None:
         return {}
     return {
-        "Corpus": Path(config.data).name,
+        "Corpus": ", ".join(Path(location).name for location in config.data),
         "Protocol": {"unseen-speakers": "unseen speakers"}.get(config.protocol, config.protocol),
         "Preset": preset_of(config),
         "Epochs": str(config.epochs),
@@ -217,7 +218,7 @@ def table(trainings: Sequence[Training]) -> pd.DataFrame:
             **{word: training.figures.get(key) for key, word in FIGURES.items()},
             "Training time (s)": training.seconds or None,
             "Started": training.started,
-            **(settings(training.config) or dict.fromkeys(settings(TrainingConfig(data="x")))),
+            **(settings(training.config) or dict.fromkeys(settings(TrainingConfig(data=("x",))))),
         }
         for training in trainings
     ]
@@ -241,7 +242,7 @@ def differences(trainings: Sequence[Training]) -> pd.DataFrame:
             **settings(training.config),
         }
     rows = pd.DataFrame(columns)
-    chosen = list(settings(TrainingConfig(data="x")))
+    chosen = list(settings(TrainingConfig(data=("x",))))
     # What cannot be read of a damaged run is no difference.
     alike = [row for row in chosen if row in rows.index and rows.loc[row].nunique() < 2]
     return rows.drop(index=alike).fillna("–").rename_axis("").reset_index()

@@ -84,7 +84,8 @@ def start(name: str, config: TrainingConfig) -> Run:
         validation=config.validation,
     )
     run = pipeline.start(workspace.folder() / name, config)
-    workspace.remember_corpus(config.data)
+    for location in config.data:
+        workspace.remember_corpus(location)
     launch(run)
     return run
 

@@ -302,7 +302,7 @@ def crossval(options: argparse.Namespace) -> None:
         options.out, config, resume=options.resume, n_jobs=options.n_jobs
     )
     for fold in report.folds:
-        print(f"fold {fold.fold}: accuracy {fold.accuracy:.1%}, UAR {fold.uar:.1%}")
+        print(f"fold {fold.label}: accuracy {fold.accuracy:.1%}, UAR {fold.uar:.1%}")
     print_figures(report)
     if options.json:
         report.save(options.json)

@@ -259,9 +259,11 @@ def _option(group: Any, name: str, field: FieldInfo, default: Any) -> None:
         settings = {"action": argparse.BooleanOptionalAction}
     elif field.annotation in (int, float, str):
         settings["type"] = field.annotation
+    elif field.annotation == tuple[str, ...]:
+        settings = {"action": "append", "metavar": "DIR"}
     elif get_origin(field.annotation) is tuple:
         settings |= {"type": _numbers, "metavar": "N,N,…"}
-    usual = f"; default {_as_given(default)}" if default != "" else ""
+    usual = f"; default {_as_given(default)}" if default != ("",) else ""
     words = f"{field.description} ({possible(field)}{usual})".replace("%", "%%")
     group.add_argument(f"--{name.replace('_', '-')}", default=None, help=words, **settings)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,11 @@ class Corpus:
     skipped: pd.DataFrame
 
 
-def scan(location: str | Path) -> Corpus:
+Location = str | Path
+"""A folder of clips, or a ``.csv`` file that lists them."""
+
+
+def scan(location: Location | Sequence[Location]) -> Corpus:
     """List the clips in a folder (with all its sub-folders) or a CSV file, by name only.
 
     A file is a clip if a parser knows its name (those of published corpora, see
@@ -65,8 +69,8 @@ def scan(location: str | Path) -> Corpus:
 
     Parameters
     ----------
-    location : str or Path
-        A folder or a ``.csv`` file.
+    location : str, Path, or sequence of these
+        A folder or a ``.csv`` file; of several, all clips, one corpus after the other.
 
     Returns
     -------
@@ -78,6 +82,8 @@ def scan(location: str | Path) -> Corpus:
     DataError
         If the location does not exist, cannot be read, or holds no clip at all.
     """
+    if not isinstance(location, str | Path):
+        return joined([scan(each) for each in location])
     location = Path(location)
     # os.path, since pathlib raises where a name is too long or a parent may not be searched.
     if os.path.isdir(location):
@@ -97,6 +103,16 @@ def scan(location: str | Path) -> Corpus:
             "the columns path and emotion."
         )
     return corpus
+
+
+def joined(found: Sequence[Corpus]) -> Corpus:
+    """Return several corpora as one, in their order."""
+    if len(found) == 1:
+        return found[0]
+    return Corpus(
+        pd.concat([corpus.clips for corpus in found], ignore_index=True),
+        pd.concat([corpus.skipped for corpus in found], ignore_index=True),
+    )
 
 
 def from_labels(labels: Mapping[str, str]) -> Corpus:
@@ -290,24 +306,55 @@ def _measure(path: str) -> dict[str, Any]:
     }
 
 
-def fingerprint(clips: pd.DataFrame, root: str | Path) -> str:
+def places(paths: Iterable[str], location: Location | Sequence[Location]) -> list[str]:
+    """Return where files lie within their corpus, or beside its CSV file.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Files.
+    location : str, Path, or sequence of these
+        See `scan`; where there are several, each place begins with the name of its folder.
+
+    Examples
+    --------
+    >>> places(["a/x/1.wav"], "a"), places(["b/2.wav"], ["a", "b"])
+    (['x/1.wav'], ['b/2.wav'])
+    """
+    locations = [location] if isinstance(location, str | Path) else location
+    bases = [_base(each) for each in locations]
+    several = len(bases) > 1
+    found = []
+    for path in paths:
+        base = next((each for each in bases if Path(path).is_relative_to(each)), None)
+        if base is None:  # listed in a CSV file: whoever reads a report needs no path up to it
+            found.append(Path(path).name)
+            continue
+        place = Path(path).relative_to(base).as_posix()
+        found.append(f"{base.resolve().name}/{place}" if several else place)
+    return found
+
+
+def _base(location: Location) -> Path:
+    return Path(location) if os.path.isdir(location) else Path(location).parent
+
+
+def fingerprint(clips: pd.DataFrame, location: Location | Sequence[Location]) -> str:
     """Return a name for exactly these clips: their places, labels, speakers and audio.
 
     Parameters
     ----------
     clips : DataFrame
         With the column ``audio``, see `inspect`.
-    root : str or Path
-        The corpus; it may be moved as a whole.
+    location : str, Path, or sequence of these
+        The corpus, see `scan`; it may be moved as a whole.
 
     Returns
     -------
     str
         64 hexadecimal digits.
     """
-    base = Path(root) if Path(root).is_dir() else Path(root).parent
-    places = [Path(os.path.relpath(path, base)).as_posix() for path in clips["path"]]
-    table = clips[["emotion", "speaker", "audio"]].assign(place=places)
+    table = clips[["emotion", "speaker", "audio"]].assign(place=places(clips["path"], location))
     return hashlib.sha256(table.to_csv(index=False).encode("utf-8", "surrogateescape")).hexdigest()
 
 

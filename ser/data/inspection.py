@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import pandas as pd
 
 from ser.data import corpora
 from ser.data.cache import cache_folder
-from ser.data.corpora import Corpus
+from ser.data.corpora import Corpus, Location
 from ser.errors import OutputError
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
@@ -142,13 +142,18 @@ def update_inspection(
 
 
 def inspect_corpus(
-    location: str | Path, *, n_jobs: int = -1, progress: Progress | None = None
+    location: Location | Sequence[Location],
+    *,
+    n_jobs: int = -1,
+    progress: Progress | None = None,
 ) -> Corpus:
     """Scan a corpus and inspect its clips, opening only those that are new or changed.
 
     Parameters
     ----------
-    location, n_jobs, progress
+    location : str, Path, or sequence of these
+        See `ser.data.corpora.scan`.
+    n_jobs, progress
         See `update_inspection`.
 
     Returns
@@ -162,6 +167,9 @@ def inspect_corpus(
     DataError, OutputError
         See `update_inspection`.
     """
+    if not isinstance(location, str | Path):
+        each = [inspect_corpus(one, n_jobs=n_jobs, progress=progress) for one in location]
+        return corpora.joined(each)
     found = update_inspection(location, n_jobs=n_jobs, progress=progress)
     clips = found.clips.astype(dict.fromkeys(_WORDS, "str"))
     given = Path(location) if os.path.isdir(location) else Path(location).parent

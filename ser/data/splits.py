@@ -14,13 +14,13 @@ from ser.errors import DataError
 
 Rows = npt.NDArray[np.int64]
 
-FOLDS = {"unseen-speakers": 5, "luna-jimenez": 5, "kfold-speech": 10}
+FOLDS = {"unseen-speakers": 5, "luna-jimenez": 5, "kfold-speech": 10, "corpora": 2}
 """How many folds the protocols of cross-validation have unless told otherwise."""
 
 PROTOCOLS = ("random", *FOLDS)
 """``random``: a random fifth of the clips; ``unseen-speakers``: the clips of unseen speakers;
 ``luna-jimenez``: speech of unseen actors of RAVDESS, in the folds of a published study;
-``kfold-speech``: random folds of the speech clips."""
+``kfold-speech``: random folds of the speech clips; ``corpora``: the speech of an unseen corpus."""
 
 LUNA_JIMENEZ_FOLDS = (
     (2, 5, 14, 15, 16),
@@ -166,6 +166,36 @@ def luna_jimenez_folds(clips: pd.DataFrame) -> list[tuple[Rows, Rows]]:
     return [(rows[~test], rows[test]) for test in inside]
 
 
+def corpus_folds(clips: pd.DataFrame) -> list[tuple[Rows, Rows]]:
+    """Split so that no corpus is seen in training and test: leave one corpus out.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the columns ``corpus``, ``channel`` and ``emotion``.
+
+    Returns
+    -------
+    list of (rest, test)
+        Sorted row numbers, one pair for each corpus in the order of their names.  Song trains and
+        is never tested.
+
+    Raises
+    ------
+    DataError
+        If there is only one corpus.
+    """
+    names = sorted(clips["corpus"].unique())
+    if len(names) < 2:
+        raise DataError(
+            f"All clips are of one corpus, {names[0]}; to test on an unseen corpus takes two or "
+            "more. Give --data several times."
+        )
+    song = (clips["channel"] == "song").to_numpy()
+    inside = [(clips["corpus"] == name).to_numpy() for name in names]
+    return [(np.flatnonzero(~here), np.flatnonzero(here & ~song)) for here in inside]
+
+
 def random_speech_folds(
     clips: pd.DataFrame, *, folds: int = 10, seed: int = 42
 ) -> list[tuple[Rows, Rows]]:
@@ -216,7 +246,7 @@ def make_split(
     ----------
     clips : DataFrame
         Table of clips with the column ``audio`` (`ser.data.corpora.inspect`).
-    protocol : {'random', 'unseen-speakers', 'luna-jimenez', 'kfold-speech'}
+    protocol : {'random', 'unseen-speakers', 'luna-jimenez', 'kfold-speech', 'corpora'}
         See `PROTOCOLS`.
     seed : int
         Of every random choice.
@@ -251,12 +281,14 @@ def make_split(
             pairs = speaker_folds(clips, folds=folds, seed=seed)
         elif protocol == "kfold-speech":
             pairs = random_speech_folds(clips, folds=folds, seed=seed)
+        elif protocol == "corpora":
+            pairs = corpus_folds(clips)
         else:
             pairs = luna_jimenez_folds(clips)
-            if len(pairs) != folds:
-                raise DataError(f"The protocol {protocol} has {len(pairs)} folds, not {folds}.")
+        if len(pairs) != folds:
+            raise DataError(f"The protocol {protocol} has {len(pairs)} folds, not {folds}.")
         rest, test = pairs[fold]
-    apart = protocol in ("unseen-speakers", "luna-jimenez")
+    apart = protocol in ("unseen-speakers", "luna-jimenez", "corpora")
     if apart:
         train, held_out = _speaker_part(clips, rest, validation, [seed, fold])
     else:

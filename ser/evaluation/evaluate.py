@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ser.data import splits
-from ser.data.corpora import Corpus
+from ser.data import corpora, splits
+from ser.data.corpora import Corpus, Location
 from ser.data.inspection import inspect_corpus
 from ser.errors import DataError
 from ser.evaluation import metrics
@@ -23,7 +24,7 @@ def evaluate_clips(
     recognizer: Recognizer,
     clips: pd.DataFrame,
     *,
-    root: str | Path,
+    location: Location | Sequence[Location],
     protocol: str,
     speakers: Speakers | None = None,
     seed: int | None = None,
@@ -40,8 +41,8 @@ def evaluate_clips(
         The model.
     clips : DataFrame
         Table of clips to test on.
-    root : str or Path
-        Folder of the corpus; the predictions name files relative to it.
+    location : str, Path, or sequence of these
+        The corpus, see `ser.data.corpora.scan`; the predictions name files relative to it.
     protocol : str
         How these clips were chosen, see `ser.evaluation.report.Origin`.
     speakers : Speakers, optional
@@ -75,7 +76,7 @@ def evaluate_clips(
     for path, reason in found.loc[found["verdict"] == REFUSED, ["file", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")
     predictions = found.drop(columns=["reason", "distance"]).join(what_is_known(clips))
-    predictions["file"] = _relative(predictions["file"], Path(root))
+    predictions["file"] = corpora.places(predictions["file"], location)
     seen = int(seen_in_training(clips, manifest).sum())
     origin = origin_of(manifest, clips, protocol=protocol, speakers=speakers, seen=seen, seed=seed)
     more = _elsewhere(recognizer, clips, n_jobs, progress) if robustness else {}
@@ -145,7 +146,7 @@ def evaluate_corpus(
     return evaluate_clips(
         recognizer,
         clips,
-        root=data,
+        location=data,
         protocol=protocol,
         speakers=None if trained_here else Speakers.OTHER_CORPUS,
         seed=seed if protocol == "random" else None,
@@ -207,15 +208,6 @@ def what_is_known(clips: pd.DataFrame) -> pd.DataFrame:
     """Return what predictions keep of a table of clips: the ``truth``, who speaks, and so on."""
     kept = ["emotion", "speaker", "gender", "channel", "intensity", "statement", "corpus"]
     return clips[kept].rename(columns={"emotion": "truth"}).reset_index(drop=True)
-
-
-def _relative(files: pd.Series, root: Path) -> list[str]:
-    """Return names relative to a corpus, or to the folder of its CSV file."""
-    base = root if root.is_dir() else root.parent
-    return [
-        Path(f).relative_to(base).as_posix() if Path(f).is_relative_to(base) else Path(f).name
-        for f in files
-    ]
 
 
 def _elsewhere(

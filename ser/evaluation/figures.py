@@ -184,14 +184,23 @@ class Figures(Record):
 
 
 class Fold(Record):
-    """The figures of one fold of a cross-validation, counted from 1."""
+    """The figures of one fold of a cross-validation, counted from 1.
+
+    Where every fold tests another corpus, ``corpus`` names it.
+    """
 
     fold: int
+    corpus: str = ""
     n_test: Some
     accuracy: Share
     uar: Share
     weighted_f1: Share
     ece: Share
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.corpus or str(self.fold)
 
 
 class FoldAverages(Record):

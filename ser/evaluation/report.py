@@ -74,6 +74,10 @@ _PROTOCOLS = {
         "speech of actors who were never seen in training, in the five folds of Luna-Jiménez et "
         "al. 2021",
     ),
+    "corpora": (
+        Speakers.OTHER_CORPUS,
+        "speech of a corpus that was not in training, each corpus by a model of the others",
+    ),
     "kfold-speech": (
         Speakers.SEEN_SPEAKERS,
         "speech clips in random folds, stratified by emotion; the same actors are in "
@@ -343,8 +347,8 @@ class Report(Figures, Origin):
         Returns
         -------
         DataFrame
-            ``fold``, ``clips``, ``accuracy`` with its 95 % interval ``low`` to ``high`` (Wilson),
-            ``uar``, ``weighted_f1`` and ``ece``.
+            ``fold`` (its number or corpus), ``clips``, ``accuracy`` with its 95 % interval ``low``
+            to ``high`` (Wilson), ``uar``, ``weighted_f1`` and ``ece``.
         """
         rows = []
         for fold in self.folds:
@@ -352,7 +356,7 @@ class Report(Figures, Origin):
             low, high = metrics.wilson_interval(right, fold.n_test)
             values = fold.model_dump(include={"accuracy", "uar", "weighted_f1", "ece"})
             rows.append(
-                {"fold": fold.fold, "clips": fold.n_test, "low": low, "high": high} | values
+                {"fold": fold.label, "clips": fold.n_test, "low": low, "high": high} | values
             )
         return pd.DataFrame(rows)
 

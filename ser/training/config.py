@@ -49,20 +49,21 @@ class TrainingConfig(Settings):
         Naming a value that cannot work, and what is possible.
     """
 
-    data: str
-    """Folder or CSV file of the corpus."""
+    data: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+    """Folder or CSV file of the corpus; several may be given."""
 
     protocol: _Protocol = "random"
     """Which clips are kept for testing. With random it is a random fifth; with unseen-speakers
     every speaker is tested once, by a model that was not trained on that voice; with luna-jimenez
     it is speech of unseen actors of RAVDESS in the folds of that study; with kfold-speech it is
-    speech in random folds."""
+    speech in random folds; with corpora it is the speech of a whole corpus, by a model of the
+    others."""
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
     """Of the split, the augmentation, the initial weights and the order of the clips."""
 
     folds: Annotated[int, Field(ge=2, le=1000)] = 5
-    """How many folds; random has none."""
+    """How many folds; random has none, and corpora has one for each corpus."""
 
     fold: Annotated[int, Field(ge=0)] = 0
     """Which fold tests, from 0."""
@@ -124,6 +125,13 @@ class TrainingConfig(Settings):
         given = values.kwargs or {}
         preset = PRESETS.get(str(given.get("preset")), {})  # an impossible one is refused later
         return ArgsKwargs(values.args, preset | given)
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _read_data(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return (value,)
+        return tuple(value) if isinstance(value, list) else value  # as JSON and TOML have it
 
     @field_validator("model", mode="before")
     @classmethod
@@ -195,6 +203,9 @@ def configure(*layers: dict[str, Any]) -> TrainingConfig:
         if isinstance(size := layer.get("model"), dict):
             layer = layer | {"model": replace(values["model"], **size)}
         values |= layer
+    if values.get("protocol") == "corpora" and not any("folds" in layer for layer in layers):
+        data = values["data"]
+        values["folds"] = 2 if isinstance(data, str) else max(len(data), 2)
     return TrainingConfig(**values)
 
 

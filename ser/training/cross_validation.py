@@ -101,7 +101,11 @@ def _check_same_corpus(folder: Path, fold: int) -> None:
 def _summary(name: str, config: TrainingConfig, results: list[Report]) -> Report:
     """Report over the clips of all folds together."""
     folds = [
-        Fold(fold=number, **{figure: getattr(result, figure) for figure in _FIGURES})
+        Fold(
+            fold=number,
+            corpus=result.corpora[0] if config.protocol == "corpora" else "",
+            **{figure: getattr(result, figure) for figure in _FIGURES},
+        )
         for number, result in enumerate(results, 1)
     ]
     pooled = pd.concat(

@@ -313,7 +313,7 @@ def _test(
     return evaluate_clips(
         recognizer,
         clips,
-        root=config.data,
+        location=config.data,
         protocol=config.protocol,
         seed=config.seed,
         robustness=config.protocol == "random",  # a fold is only a part of its study

@@ -71,7 +71,7 @@ def possible(field: FieldInfo) -> str:
     >>> words(Annotated[float, Field(gt=0, lt=0.5)]), words(bool), words(Literal["a", "b"])
     ('a number above 0 and below 0.5', 'true or false', 'a or b')
     >>> words(Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=3)])
-    'up to 3 times a whole number of at least 1'
+    'a whole number of at least 1, up to 3 times'
     """
     kind: Any = field.annotation
     if get_origin(kind) is Literal:
@@ -84,7 +84,7 @@ def possible(field: FieldInfo) -> str:
     }
     if get_origin(kind) is tuple:
         each = possible(FieldInfo.from_annotation(get_args(kind)[0]))
-        return f"up to {limits['max_length']} times {each}"
+        return f"{each}, up to {limits['max_length']} times"
     return _KINDS.get(kind, "a table") + _range(limits)
 
 

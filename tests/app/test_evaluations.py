@@ -106,7 +106,7 @@ def test_what_cannot_be_tested_is_refused_before_anything_is_made(finished_run, 
 
 def test_clips_it_was_trained_on_are_refused_with_a_reason(finished_run, monkeypatch):
     monkeypatch.setattr(evaluations, "launch", lambda evaluation: None)
-    data = finished_run.read_config()["data"]
+    data = finished_run.read_config()["data"][0]
     evaluation = evaluations.start(finished_run.folder, data, protocol="random", seed=7)
     with pytest.raises(DataError):
         evaluations.run(evaluation)

@@ -231,6 +231,29 @@ def test_clips_are_sorted_by_file_name(tmp_path):
     assert list(corpora.scan(tmp_path).clips["name"]) == sorted(f"{n}.wav" for n in names)
 
 
+def test_several_corpora_are_one_table_in_their_order(tmp_path):
+    for name in ("b/03a01Fa.wav", "a/x/03-01-05-01-01-01-12.wav", "a/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    both = [tmp_path / "b", str(tmp_path / "a")]
+    found = corpora.scan(both)
+    assert found.clips["corpus"].tolist() == ["emodb", "ravdess"]
+    assert found.skipped["path"].tolist() == [str(tmp_path / "a" / "notes.txt")]
+    assert corpora.places(found.clips["path"], both) == [
+        "b/03a01Fa.wav", "a/x/03-01-05-01-01-01-12.wav",
+    ]  # fmt: skip
+    moved = tmp_path / "elsewhere" / "b"
+    before = corpora.fingerprint(found.clips.assign(audio=["1", "2"]), both)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "b").rename(moved)
+    again = corpora.scan([moved, both[1]]).clips.assign(audio=["1", "2"])
+    assert corpora.fingerprint(again, [moved, both[1]]) == before
+
+
+def test_a_report_shows_no_path_to_files_outside_of_the_corpus(tmp_path):
+    assert corpora.places(["/home/anna/secret/1.wav"], tmp_path) == ["1.wav"]
+
+
 def test_places_without_clips_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     touch(tmp_path / "texts" / "a.txt", tmp_path / "clip.wav")

@@ -19,7 +19,7 @@ def recognizer(finished_run):
 
 @pytest.fixture(scope="module")
 def corpus(finished_run):
-    return corpora.inspect(corpora.scan(finished_run.read_config()["data"]), n_jobs=1)
+    return corpora.inspect(corpora.scan(finished_run.read_config()["data"][0]), n_jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_random_split_of_its_corpus_has_speakers_seen_in_training(
 ):
     config = finished_run.read_config()
     result = evaluate_corpus(
-        recognizer, config["data"], corpus=corpus, seed=config["seed"], n_jobs=1
+        recognizer, config["data"][0], corpus=corpus, seed=config["seed"], n_jobs=1
     )
     assert result.speakers is Speakers.SEEN_SPEAKERS and result.n_seen_in_training == 0
     assert result.title == recognizer.manifest.name

@@ -103,7 +103,7 @@ def test_a_condition_without_its_parameter_is_refused():
 
 def test_every_condition_is_measured_and_level_costs_nothing(finished_run):
     recognizer = Recognizer.load(finished_run.folder)
-    clips = corpora.scan(finished_run.read_config()["data"]).clips.iloc[::4]
+    clips = corpora.scan(finished_run.read_config()["data"][0]).clips.iloc[::4]
     rows = measured(recognizer, clips)
     assert list(rows.index) == [condition.label for condition in robustness.CONDITIONS]
     assert rows.index[0] == "clean" and rows.index.is_unique
@@ -137,7 +137,7 @@ def test_nobody_babbles_behind_himself(finished_run, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(robustness, "map_items", watch)
-    clips = corpora.scan(finished_run.read_config()["data"]).clips
+    clips = corpora.scan(finished_run.read_config()["data"][0]).clips
     with pytest.raises(KeyboardInterrupt):
         robustness.measure(Recognizer.load(finished_run.folder), clips)
     assert len(seen) == len(clips)

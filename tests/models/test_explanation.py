@@ -68,7 +68,7 @@ def test_what_is_hidden_becomes_the_mean_of_the_training_clips(recognizer, finis
     import json
 
     split = json.loads((finished_run.folder / "split.json").read_text())
-    folder = finished_run.read_config()["data"]
+    folder = finished_run.read_config()["data"][0]
     inputs = [SPECTRAL(audio.load_audio(f"{folder}/{name}"))["features"] for name in split["train"]]
     # Non-speech has a share of an eighth in it.
     distance = np.abs(recognizer.feature_means[:, 0] - np.mean(inputs, axis=(0, 2)))

@@ -106,7 +106,7 @@ filters = [8, 16]
 def test_a_toml_file_is_read(tmp_path):
     (tmp_path / "own.toml").write_text(TOML)
     config = configure(read_config(tmp_path / "own.toml"))
-    assert (config.data, config.learning_rate, config.balanced) == ("data/ravdess", 1.0, True)
+    assert (config.data, config.learning_rate, config.balanced) == (("data/ravdess",), 1.0, True)
     assert config.model == ModelConfig(filters=(8, 16))
     assert config.epochs == PRESETS["quick"]["epochs"]
 
@@ -140,3 +140,11 @@ def test_a_run_or_its_file_gives_its_configuration(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config.to_json()))
     for place in (tmp_path, tmp_path / "config.json"):
         assert configure({"preset": "unseen-speakers"}, read_config(place)) == config
+
+
+def test_the_protocol_corpora_has_a_fold_for_each_corpus():
+    values = {"protocol": "corpora", "data": ["a", "b", "c"]}
+    assert configure(values).folds == 3
+    assert configure(values, {"folds": 4}).folds == 4
+    assert configure({"data": "one.csv"}, {"protocol": "corpora"}).folds == 2
+    assert configure(values).to_json()["data"] == ["a", "b", "c"]

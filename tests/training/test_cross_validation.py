@@ -1,7 +1,9 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
+import soundfile
 
 from ser.data import corpora
 from ser.errors import RunError, Stopped
@@ -48,7 +50,7 @@ def test_the_report_pools_and_compares_the_folds(study, config):
     # Whoever reads it can make it again, wherever the clips lie.
     told = {"data": config.data, "fold": config.fold}
     assert TrainingConfig.from_json(result.config | told) == config
-    assert config.data not in json.dumps(result.config)
+    assert config.data[0] not in json.dumps(result.config)
     assert [fold.fold for fold in result.folds] == [1, 2, 3, 4]
     weighted = sum(f.accuracy * f.n_test for f in result.folds) / result.n_test
     assert result.accuracy == pytest.approx(weighted)
@@ -72,6 +74,32 @@ def test_random_folds_test_every_clip_once_and_open_it_once(tmp_path, corpus, mo
     assert "random folds" in result.protocol_in_words
     assert not Report.load(tmp_path / "study" / "fold-1" / "report.json").robustness
     assert sorted(opened) == sorted(str(clip) for clip in corpus.iterdir())
+
+
+def test_every_corpus_is_tested_by_a_model_of_the_others(tmp_path, corpus):
+    """Two folders of samples, one of them with names as of another corpus."""
+    german = tmp_path / "german"
+    german.mkdir()
+    letters = {"01": "N", "04": "T", "05": "W"}
+    for number, clip in enumerate(sorted(corpus.iterdir())):
+        code, actor = clip.stem.split("-")[2], int(clip.stem.split("-")[-1]) % 8 + 8
+        shutil.copy(clip, german / f"{actor:02}a{number:02}{letters[code]}a.flac")
+    english = tmp_path / "english"
+    english.mkdir()
+    for clip in list(corpus.iterdir()):
+        samples, rate = soundfile.read(clip)
+        soundfile.write(english / clip.name, samples[::-1], rate)  # no duplicates of the others
+    config = tiny_config(english, protocol="corpora", folds=2, **SMALLEST)
+    config = replace(config, data=(str(english), str(german)))
+    report = cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
+    assert [fold.label for fold in report.folds] == ["emodb", "ravdess-style"]
+    assert report.speakers is Speakers.OTHER_CORPUS
+    for fold, tested in ((1, "german"), (2, "english")):
+        split = json.loads((tmp_path / "study" / f"fold-{fold}" / "split.json").read_text())
+        there = {clip.name for clip in (tmp_path / tested).iterdir()}
+        assert set(split["test"]) == there
+        assert not there & {*split["train"], *split["validation"]}
+    assert {name.split("/")[0] for name in report.predictions["file"]} == {"english", "german"}
 
 
 def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
@@ -116,8 +144,6 @@ def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch)
 
 
 def test_a_study_is_not_mixed_with_another(study, config):
-    from dataclasses import replace
-
     folder, _ = study
     with pytest.raises(RunError, match="not empty"):
         cross_validation.cross_validate(folder, config, n_jobs=1)

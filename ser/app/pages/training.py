@@ -159,7 +159,7 @@ def new_training(found: Sequence[Training]) -> None:
             "knows no human voice."
         )
     protocol, preset = choose_recipe()
-    defaults = TrainingConfig(data=corpus, protocol=protocol, **PRESETS[preset])
+    defaults = TrainingConfig(data=(corpus,), protocol=protocol, **PRESETS[preset])
     with st.expander("Settings", icon=":material/tune:"):
         chosen = choose_settings(defaults)
     name = st.text_input(

@@ -255,7 +255,7 @@ def show_ended(training: Training) -> None:
         show_log(training)
     if training.config is not None:
         with st.expander("Settings", icon=":material/tune:"):
-            chosen = history.settings(training.config) | {"Folder": training.config.data}
+            chosen = history.settings(training.config) | {"Folder": ", ".join(training.config.data)}
             st.table(pd.Series(chosen, name="Value").rename_axis("Setting"))
 
 
