@@ -333,6 +333,24 @@ def test_evaluate_repeats_the_figures_of_the_run(ser, finished_run, tmp_path):
     assert "<svg" in (tmp_path / "r.html").read_text()
 
 
+def test_emotions_that_cannot_occur_can_be_left_out(ser, finished_run, tmp_path, clips):
+    model = finished_run.folder
+    code, output, errors = ser(
+        "predict", clips[0], "--model", model, "--emotions", "sad, angry", "--format", "csv"
+    )
+    assert code == 0, errors
+    assert output.splitlines()[0].endswith("sad,angry"), output
+    refused(ser("predict", clips[0], "--model", model, "--emotions", "joy"), "no label for: joy")
+    code, _, errors = ser(
+        "evaluate", model, "--data", finished_run.read_config()["data"][0],
+        "--emotions", "neutral,sad,angry", "--json", tmp_path / "r.json", "--n-jobs", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["labels"] == ["neutral", "sad", "angry"]
+    assert report["title"].endswith("possible: neutral, sad, angry")
+
+
 def test_evaluate_refuses_to_call_heard_clips_unheard(ser, finished_run, tmp_path):
     data = finished_run.read_config()["data"][0]
     result = ser(

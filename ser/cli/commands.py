@@ -203,7 +203,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
     if options.protocol == "few-shot":
         return _evaluate_adaptation(options)
-    recognizer = _load(options.model)
+    recognizer = _load(options.model, options.emotions)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
     report = evaluate_corpus(
         recognizer,
@@ -232,9 +232,10 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
 
-    if options.html or options.csv or options.robustness:
+    if options.html or options.csv or options.robustness or options.emotions:
         raise DataError(
-            "--protocol few-shot knows --json, but neither --html, --csv nor --robustness."
+            "--protocol few-shot knows --json, but none of --html, --csv, --robustness and "
+            "--emotions."
         )
     recognizer = _load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
@@ -325,7 +326,7 @@ def predict(options: argparse.Namespace) -> None:
             files += inside
         else:
             files.append(path)
-    recognizer = _load(options.model)
+    recognizer = _load(options.model, options.emotions)
     refused: list[str] = []
     if options.timeline:
         tables = []
@@ -349,8 +350,9 @@ def predict(options: argparse.Namespace) -> None:
         raise DataError(refused[-1])
 
 
-def _load(folder: Path) -> Any:
+def _load(folder: Path, emotions: list[str] | None = None) -> Any:
     warm_up_tensorflow()
     from ser.models.recognizer import Recognizer
 
-    return Recognizer.load(folder)
+    recognizer = Recognizer.load(folder)
+    return recognizer.among(emotions) if emotions else recognizer

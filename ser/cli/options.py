@@ -118,6 +118,7 @@ def make_parser() -> argparse.ArgumentParser:
         "(default); all: every clip; few-shot: learn some recordings of each speaker, test the "
         "rest",
     )
+    _emotions(sub)
     sub.add_argument("--seed", type=_seed, default=42, help="of the split or the draws (42)")
     sub.add_argument("--shots", type=int, metavar="N", help="of few-shot (5)", default=5)
     sub.add_argument("--repeats", type=int, metavar="N", help="draws of few-shot (10)", default=10)
@@ -158,6 +159,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--model", type=Path, default=SHIPPED_MODEL, metavar="BUNDLE", help="the shipped model"
     )
+    _emotions(sub)
     sub.add_argument("--format", choices=["table", "json", "csv"], default="table")
     sub.add_argument(
         "--timeline", action="store_true", help="every second of a recording, 3 s at a time"
@@ -189,6 +191,15 @@ def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
 def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--n-jobs", type=_workers, default=-1, metavar="N", help="parallel workers (one per core)"
+    )
+
+
+def _emotions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--emotions",
+        type=lambda text: [part.strip() for part in text.split(",")],
+        metavar="A,B,…",
+        help="which can occur, such as happy,neutral; the others are left out (all)",
     )
 
 

@@ -80,6 +80,9 @@ def evaluate_clips(
     seen = int(seen_in_training(clips, manifest).sum())
     origin = origin_of(manifest, clips, protocol=protocol, speakers=speakers, seen=seen, seed=seed)
     more = _elsewhere(recognizer, clips, n_jobs, progress) if robustness else {}
+    if len(labels) < len(manifest.labels):  # see `Recognizer.among`
+        title = f"{origin.title}, possible: {', '.join(labels)}"
+        origin = origin.model_copy(update={"title": title})
     return Report(
         **dict(origin),
         **dict(metrics.evaluate(predictions, labels)),

@@ -9,6 +9,7 @@ it, see `ser.models.embedding`), and one column of probabilities per label.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -40,8 +41,8 @@ SURE, UNCERTAIN, NO_SPEECH, REFUSED = "sure", "uncertain", "no speech", "refused
 
 HOP_SECONDS = 1.0
 """Step between the windows of a timeline, in seconds."""
-# Non-speech was taught to mean an eighth for every label.
-_LIKE_NOTHING = 0.2
+# Non-speech was taught to mean the same for every label, an eighth of eight.
+_LIKE_NOTHING = 1.6
 _BATCH = 64  # windows of a timeline that are asked about at once
 _QUIET_DB = 40.0  # a window this far below the recording's loudest one is a pause
 
@@ -90,6 +91,7 @@ class Recognizer:
         self.model = model
         self.model_with_activations = with_activations(model)
         self._network = network_function(self.model_with_activations)
+        self._columns = list(range(len(self.labels)))  # of the network's logits
         self.feature_means = np.asarray(model.get_layer("rows").mean, np.float32)[0]
 
     @classmethod
@@ -233,6 +235,55 @@ class Recognizer:
         files = [name or _name_of(source)] * len(windows)
         return self._table(files, begin, end, probabilities, distances)
 
+    def among(self, emotions: Sequence[str]) -> Recognizer:
+        """Return the same model, asked which of some emotions it is.
+
+        Where it is known which emotions can occur, the others are left out before the softmax.  A
+        sure answer must lie as far above chance as before.
+
+        Parameters
+        ----------
+        emotions : sequence of str
+            Two or more of `labels`; those that are possible.
+
+        Returns
+        -------
+        Recognizer
+            Its ``labels`` are the possible ones.  It shares the network with this one, and can be
+            neither adapted nor saved.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than two, or one is none of the model's labels.
+
+        Examples
+        --------
+        >>> import ser
+        >>> from ser.assets import SAMPLES
+        >>> clip = SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac"
+        >>> answer = ser.load().among(["happy", "fearful"]).predict(clip).iloc[0]
+        >>> answer["emotion"], float(answer[["happy", "fearful"]].sum().round(6))
+        ('fearful', 1.0)
+        """
+        if unknown := sorted(set(emotions) - set(self.labels)):
+            raise DataError(
+                f"The model has no label for: {', '.join(unknown)}. It knows: "
+                f"{', '.join(self.labels)}."
+            )
+        if len(set(emotions)) < 2:
+            raise DataError("Which emotions are possible? Name two or more of them.")
+        possible = [i for i, label in enumerate(self.labels) if label in set(emotions)]
+        few, many = len(possible), len(self.labels)
+        above = (self.manifest.min_confidence - 1 / many) / (1 - 1 / many)
+        other = copy(self)
+        other.labels = tuple(self.labels[i] for i in possible)
+        other._columns = [self._columns[i] for i in possible]
+        other.manifest = self.manifest.model_copy(
+            update={"min_confidence": 1 / few + max(above, 0.0) * (1 - 1 / few)}
+        )
+        return other
+
     def explain(self, source: Source, *, sampling_rate: int | None = None) -> Explanation:
         """Say which time and which rows of its input moved the answer for one clip.
 
@@ -275,8 +326,10 @@ class Recognizer:
         Raises
         ------
         DataError
-            If a file cannot be used, or all recordings are of one emotion.
+            If a file cannot be used, all recordings are of one emotion, or some of the model's
+            own were left out (`among`).
         """
+        self._need_all_labels()
         from ser.data import corpora
         from ser.models.adaptation import adapt, enrol
 
@@ -303,7 +356,10 @@ class Recognizer:
         ------
         OutputError
             If the folder cannot be written.
+        DataError
+            If some emotions were left out (`among`).
         """
+        self._need_all_labels()
         manifest = self.manifest
         return save_bundle(
             folder,
@@ -320,24 +376,24 @@ class Recognizer:
         )
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
-        """Return what the model itself says of inputs as they stand, shape (n, 8)."""
-        return self._network(inputs)[0]
+        """Return what the model itself says of inputs as they stand, shape (n, labels)."""
+        return self._network(inputs)[0][:, self._columns]
 
     def logits_and_embeddings(
         self, inputs: Inputs
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return logits, shape (n, 8), and whitened embeddings, (n, dimensions), of clips."""
+        """Return logits, shape (n, labels), and whitened embeddings, (n, dimensions), of clips."""
         logits, activations = averaged(self._network, self.extractor, inputs)
-        return logits, self.embedding.transform(activations)
+        return logits[:, self._columns], self.embedding.transform(activations)
 
     def answers(self, inputs: Inputs) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return calibrated probabilities, (n, 8), and out-of-distribution distances, (n,)."""
+        """Return calibrated probabilities, (n, labels), and out-of-distribution distances, (n,)."""
         logits, embeddings = self.logits_and_embeddings(inputs)
         distances = self.embedding.distances(embeddings)
         return calibrated(logits, distances, self.manifest.temperature), distances
 
     def probabilities(self, inputs: Inputs) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities, shape (n, 8); each row sums to 1."""
+        """Return calibrated probabilities, shape (n, labels); each row sums to 1."""
         return self.answers(inputs)[0]
 
     def verdicts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
@@ -370,6 +426,13 @@ class Recognizer:
         clips = pd.DataFrame(rows, columns=["path", "start", "end", "reason"])
         clips = clips.astype({"start": float, "end": float, "reason": "str"})
         return clips, self.extractor.batch([each[3] for each in found if each[3] is not None])
+
+    def _need_all_labels(self) -> None:
+        if self.labels != self.manifest.labels:
+            raise DataError(
+                f"This model is asked about {', '.join(self.labels)} alone. Adapt or save the one "
+                "that knows all its emotions."
+            )
 
     def _table(
         self,
@@ -404,7 +467,7 @@ class Recognizer:
             f"No emotion stands out: {best} is likeliest with {confidence:.1%}, and below "
             f"{self.manifest.min_confidence:.1%} this model is not believed."
         )
-        if distance > 1 or confidence < _LIKE_NOTHING:
+        if distance > 1 or confidence < _LIKE_NOTHING / len(self.labels):
             reason += " It is unlike anything this model was trained on."
         return reason
 

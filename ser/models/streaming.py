@@ -228,6 +228,11 @@ class StreamingRecognizer(Recorder):
         self._thread = Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it can answer."""
+        return self._recognizer.labels
+
     def finish(self) -> None:
         """Wait until all sound received so far is answered, then stop."""
         with self._changed:

@@ -5,6 +5,7 @@ import soxr
 
 from ser import audio
 from ser.audio.features import SPECTRAL
+from ser.errors import DataError
 from ser.labels import EMOTIONS
 from ser.models.bundle import load_bundle
 from ser.models.inference import softmax
@@ -40,6 +41,44 @@ def test_one_clip_gets_one_row_of_probabilities(recognizer):
     assert 0 < row["start"] < row["end"] < 3.5
     assert row[list(EMOTIONS)].sum() == pytest.approx(1)
     assert row["emotion"] == max(EMOTIONS, key=lambda label: row[label])
+
+
+def test_emotions_that_cannot_occur_are_left_out_before_the_softmax(recognizer):
+    whole = recognizer.predict(CLIPS[0]).iloc[0]
+    possible = recognizer.among(["sad", "angry", "neutral"])
+    row = possible.predict(CLIPS[0]).iloc[0]
+    kept = ["neutral", "sad", "angry"]  # in the model's order
+    assert possible.labels == tuple(kept) and list(row.index[-3:]) == kept
+    expected = whole[kept].astype(float) / whole[kept].sum()
+    np.testing.assert_allclose(row[kept].astype(float), expected, atol=1e-6)
+    assert row["emotion"] in kept
+    assert set(possible.explain(CLIPS[0]).emotion.split()) <= set(kept)
+    table = possible.predict_files([CLIPS[0], __file__])
+    assert table["verdict"].iloc[1] == REFUSED and list(table.columns[-3:]) == kept
+
+
+def test_of_two_emotions_the_likelier_is_not_sure_for_being_the_likelier(recognizer):
+    two = recognizer.among(["sad", "angry"])
+    limit = recognizer.manifest.min_confidence
+    assert two.manifest.min_confidence == pytest.approx(0.5 + (limit - 1 / 8) / (7 / 8) * 0.5)
+    barely, clearly = two.verdicts(np.array([[0.5, 0.5], [0.001, 0.999]]))
+    assert (barely, clearly) == ("uncertain", "sure")
+    assert two.among(["angry", "sad"]).labels == ("sad", "angry")
+
+
+@pytest.mark.parametrize(
+    ("emotions", "words"),
+    [(["sad", "envy"], "no label for: envy"), (["sad", "sad"], "two or more")],
+)
+def test_impossible_emotions_are_refused(recognizer, emotions, words):
+    with pytest.raises(DataError, match=words):
+        recognizer.among(emotions)
+
+
+def test_a_model_that_is_asked_about_some_emotions_is_not_kept(recognizer, tmp_path):
+    with pytest.raises(DataError, match="the one that knows all"):
+        recognizer.among(["sad", "angry"]).save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_the_answer_is_that_of_the_model_at_its_temperature(recognizer, finished_run):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from ser import audio
 from ser.app import workspace
 from ser.app.widgets import answer, layout, live, microphone, resources
+from ser.models import bundle
+
+if TYPE_CHECKING:
+    from ser.models.recognizer import Recognizer
 
 
 def show() -> None:
@@ -32,6 +38,18 @@ def show() -> None:
                 help="By default the active one, which the Training page sets.",
             )
 
+        possible = st.multiselect(
+            "Possible emotions",
+            bundle.read_manifest(folder).labels,
+            placeholder="all of them",
+            help="If you know which emotions can occur, choose them: the model then has fewer to "
+            "confuse.",
+        )
+
+        def model() -> Recognizer:
+            whole = resources.recognizer(folder)
+            return whole.among(possible) if possible else whole
+
         if source == "Sample":
             clips = resources.samples().set_index("name")
             name = st.selectbox("Sample", clips.index, format_func=layout.sample_label)
@@ -39,9 +57,7 @@ def show() -> None:
             with open(clips.loc[name, "path"], "rb") as file:
                 data = file.read()
             st.audio(data, format="audio/flac")
-            answer.show_answer(
-                data, name, resources.recognizer(folder), truth=clips.loc[name, "emotion"]
-            )
+            answer.show_answer(data, name, model(), truth=clips.loc[name, "emotion"])
         elif source == "Upload":
             uploads = st.file_uploader(
                 "Audio files",
@@ -59,11 +75,9 @@ def show() -> None:
             elif len(uploads) == 1:
                 data = uploads[0].getvalue()
                 st.audio(data)
-                answer.show_answer(data, uploads[0].name, resources.recognizer(folder))
+                answer.show_answer(data, uploads[0].name, model())
             else:
-                answer.show_files(
-                    [(u.name, u.getvalue()) for u in uploads], resources.recognizer(folder)
-                )
+                answer.show_files([(u.name, u.getvalue()) for u in uploads], model())
         elif source == "Record":
             microphone.show_problem()
             recording = st.audio_input(
@@ -76,8 +90,8 @@ def show() -> None:
                     icon=":material/mic:",
                 )
             else:
-                answer.show_answer(recording.getvalue(), "recording", resources.recognizer(folder))
+                answer.show_answer(recording.getvalue(), "recording", model())
         else:
-            live.show_live(resources.recognizer(folder))
+            live.show_live(model())
 
     layout.finish()

@@ -37,7 +37,7 @@ def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -
     truth : str
         The emotion that was meant, if that is known.
     """
-    what = (hashlib.sha256(data).hexdigest(), model.manifest.model_sha256)
+    what = (hashlib.sha256(data).hexdigest(), model.manifest.model_sha256, model.labels)
     with st.spinner("Listening …"):
         recording = _kept("recording", what, lambda: load_audio(data))
         row = _kept(
@@ -64,6 +64,7 @@ def show_files(files: list[tuple[str, bytes]], model: Recognizer) -> None:
     what = (
         [(name, hashlib.sha256(data).hexdigest()) for name, data in files],
         model.manifest.model_sha256,
+        model.labels,
     )
     table = _kept("files", what, lambda: _predict_all(files, model))
     refused = table["verdict"].eq("refused").sum()
@@ -133,6 +134,8 @@ def _verdict(row: pd.Series, model: Recognizer, truth: str, seconds: float) -> N
         )
         if not sure:
             st.caption(row["reason"])
+        if model.labels != model.manifest.labels:
+            st.caption(f"Asked which of these it is: {', '.join(model.labels)}.")
         if truth:
             right = sure and truth == row["emotion"]
             st.caption("As it was meant." if right else f"It was meant as {truth}.")

@@ -35,10 +35,10 @@ def show_live(model: Recognizer) -> None:
             icon=":material/mic:",
         )
     elif connection.listening:
-        _moving(stream, model.labels)
-        _session(stream, model.labels)
+        _moving(stream, stream.labels)
+        _session(stream, stream.labels)
     else:
-        _summary(connection, stream, model.labels)
+        _summary(connection, stream, stream.labels)
 
 
 @st.fragment(run_every=_REFRESH)

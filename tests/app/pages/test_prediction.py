@@ -32,6 +32,16 @@ def test_a_sample_is_predicted(page):
     assert [expander.label for expander in prediction.expander] == ["Why", "What the model heard"]
 
 
+def test_only_possible_emotions_are_answered(page):
+    prediction = page("pages/4_Prediction.py")
+    prediction.segmented_control[0].set_value("Sample").run()
+    prediction.multiselect[0].set_value(["sad"]).run()
+    assert "two or more" in prediction.error[0].value
+    prediction.multiselect[0].set_value(["sad", "happy"]).run()
+    assert not prediction.exception and not prediction.error
+    assert any("which of these it is: happy, sad." in each.value for each in prediction.caption)
+
+
 def test_the_answer_of_another_model_is_not_that_of_the_first(page, finished_run):
     workspace.set_active_model(finished_run.folder)
     try:
