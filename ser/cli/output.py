@@ -35,6 +35,7 @@ def print_figures(report: Report) -> None:
     ):
         print(f"  {word:26} {share:6.1%}   95 %: {low:.1%} to {high:.1%}")
     print(f"  {'calibration error (ECE)':26} {report.ece:6.3f}")
+    print(f"  {report.sure_answers()}")
     print(f"\n  {'':10} precision  recall     f1  clips")
     for label, c in report.classes.items():
         print(f"  {label:10} {c.precision:9.1%} {c.recall:7.1%} {c.f1:6.1%} {c.support:6}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Self
@@ -28,6 +29,7 @@ from ser.evaluation.figures import (
     StoredRecord,
     as_table,
 )
+from ser.models.recognizer import SURE
 
 GOAL = 0.75
 """What every emotion's recall should reach."""
@@ -184,6 +186,42 @@ class Origin(StoredRecord):
         return _PROTOCOLS[self.protocol][1]
 
 
+@dataclass(frozen=True)
+class SureAnswers:
+    """What a model said without a doubt: the figure to trust it by.
+
+    Attributes
+    ----------
+    n, right, of : int
+        Sure answers, those of them that are right, and all answers.
+    """
+
+    n: int
+    right: int
+    of: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the sure answers that are right; None without any."""
+        return self.right / self.n if self.n else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % interval (Wilson)."""
+        return metrics.wilson_interval(self.right, self.n)
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        words = f"{self.n} of {self.of} answers are sure"
+        if self.accuracy is None:
+            return words
+        low, high = self.interval
+        return (
+            f"{words}; {100 * self.accuracy:.1f} % of these are right ({100 * low:.1f} % to "
+            f"{100 * high:.1f} %)"
+        )
+
+
 class Report(Figures, Origin):
     """What a test of a model found.
 
@@ -236,6 +274,19 @@ class Report(Figures, Origin):
         """
         stored = self.stored_predictions
         return pd.DataFrame(stored.rows, columns=stored.columns)
+
+    def sure_answers(self) -> SureAnswers:
+        """Return how many answers were sure, and how often these were right.
+
+        Examples
+        --------
+        >>> from ser import assets
+        >>> print(Report.load(assets.REPORTS / "samples.json").sure_answers())
+        83 of 120 answers are sure; 18.1 % of these are right (11.3 % to 27.7 %)
+        """
+        sure = self.predictions[self.predictions["verdict"] == SURE]
+        right = int((sure["emotion"] == sure["truth"]).sum())
+        return SureAnswers(n=len(sure), right=right, of=self.n_test)
 
     def per_class(self) -> pd.DataFrame:
         """Return the classification report.

@@ -149,6 +149,16 @@ def test_what_to_expect_of_an_unseen_voice_is_measured_on_the_most_clips():
     assert on_unseen_speakers([reports["quick"], reports["emodb"]]) is None
 
 
+def test_sure_answers_are_counted_from_the_predictions(report, predictions):
+    sure = report.sure_answers()
+    said = predictions[predictions["verdict"] == "sure"]
+    assert (
+        (sure.n, sure.of) == (len(said), report.n_test) == (report.n_test - report.n_uncertain, 491)
+    )
+    assert sure.accuracy == pytest.approx((said["emotion"] == said["truth"]).mean())
+    assert sure.interval[0] < sure.accuracy < sure.interval[1]
+
+
 def test_the_classes_are_those_scikit_learn_finds(report, predictions):
     found = report.per_class().set_index("emotion")
     expected = classification_report(predictions["truth"], predictions["emotion"], output_dict=True)

@@ -119,6 +119,16 @@ def summary(entry: Entry, report: Report) -> None:
             border=True,
             help=TERMS["ECE"],
         )
+        sure = report.sure_answers()
+        st.metric(
+            "Sure answers right",
+            "–" if sure.accuracy is None else f"{sure.accuracy:.1%}",
+            f"{sure.n} of {sure.of} are sure",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help=TERMS["abstain"],
+        )
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
@@ -339,11 +349,7 @@ def confidence(report: Report) -> None:
         layout.show(plots.coverage(points), table=points)
         share = report.surer_half.accuracy
         st.caption(f"On the surer half of the clips {share:.0%} of its answers are right.")
-    if report.n_uncertain is not None:
-        st.write(
-            f"It calls {report.n_uncertain} of the {report.n_test} clips uncertain. In all "
-            "figures here they count as answered."
-        )
+    st.write(f"{report.sure_answers()}. The others are uncertain; in all figures they count.")
 
 
 def conditions(report: Report) -> None:

@@ -51,7 +51,12 @@ def metrics(app):
 
 
 def shown(figures):
+    columns = figures["predictions"]["columns"]
+    verdict, said, meant = (columns.index(c) for c in ("verdict", "emotion", "truth"))
+    sure = [row for row in figures["predictions"]["rows"] if row[verdict] == "sure"]
+    right = sum(row[said] == row[meant] for row in sure)
     return {
+        "Sure answers right": f"{right / len(sure):.1%}" if sure else "–",
         "Accuracy": f"{figures['accuracy']:.1%}",
         "Weighted F1": f"{figures['weighted_f1']:.1%}",
         "Average recall": f"{figures['uar']:.1%}",
