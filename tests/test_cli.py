@@ -351,7 +351,7 @@ def test_emotions_that_cannot_occur_can_be_left_out(ser, finished_run, tmp_path,
     assert report["title"].endswith("possible: neutral, sad, angry")
 
 
-def test_evaluate_refuses_to_call_heard_clips_unheard(ser, finished_run, tmp_path):
+def test_evaluate_refuses_to_call_training_clips_unseen(ser, finished_run, tmp_path):
     data = finished_run.read_config()["data"][0]
     result = ser(
         "evaluate", finished_run.folder, "--data", data, "--seed", 7, "--json", tmp_path / "r.json"
@@ -360,7 +360,7 @@ def test_evaluate_refuses_to_call_heard_clips_unheard(ser, finished_run, tmp_pat
     assert not (tmp_path / "r.json").exists()
 
 
-def test_evaluate_on_everything_says_how_much_was_heard(ser, finished_run, tmp_path):
+def test_evaluate_on_everything_says_how_much_was_seen_in_training(ser, finished_run, tmp_path):
     data = finished_run.read_config()["data"][0]
     code, output, _ = ser(
         "evaluate", finished_run.folder, "--data", data, "--protocol", "all",

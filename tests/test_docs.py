@@ -154,7 +154,7 @@ def test_published_predictions_give_the_published_figures():
             assert part.accuracy == (rows["truth"] == rows["emotion"]).mean(), file
 
 
-def test_the_shipped_model_was_tested_on_clips_it_never_heard(report):
+def test_the_shipped_model_was_tested_on_clips_it_never_saw(report):
     assert (report.protocol, report.seed, report.n_test) == ("random", 42, 491)
     assert report.n_seen_in_training == 0
     split = json.loads((MODEL / "split.json").read_text())

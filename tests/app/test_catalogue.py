@@ -91,7 +91,7 @@ def test_protocols_are_compared_by_who_speaks(home):
     assert order == sorted(order)
 
 
-def test_a_report_on_clips_heard_in_training_is_not_put_beside_honest_ones(home):
+def test_a_report_on_clips_seen_in_training_is_not_put_beside_honest_ones(home):
     Run(home / "run").create({})
     figures = json.loads((catalogue.REPORTS / "samples.json").read_text())
     file = home / "run" / "report.json"

@@ -27,7 +27,7 @@ def clips(corpus):
     return corpus.clips
 
 
-def test_clips_heard_in_training_are_counted(finished_run, recognizer, clips):
+def test_clips_seen_in_training_are_counted(finished_run, recognizer, clips):
     split = json.loads((finished_run.folder / "split.json").read_text())
     result = evaluate_clips(recognizer, clips, root="x", protocol="all", n_jobs=1)
     assert result.n_test == len(clips) == len(result.predictions)
@@ -36,7 +36,7 @@ def test_clips_heard_in_training_are_counted(finished_run, recognizer, clips):
     assert "seen in\ntraining" in to_html(result, [])
 
 
-def test_a_clip_is_recognised_as_heard_by_name_or_by_sound(recognizer, clips):
+def test_a_clip_is_recognised_as_seen_by_name_or_by_sound(recognizer, clips):
     manifest = recognizer.manifest
     heard = clips[seen_in_training(clips, manifest)].iloc[:1]
     assert seen_in_training(heard.assign(clip_id=""), manifest).all(), "renamed"

@@ -57,7 +57,7 @@ def test_the_distance_is_that_to_the_nearest_clip(embedding):
     np.testing.assert_allclose(embedding.distances(embeddings), nearest, rtol=1e-5)
 
 
-def test_a_clip_that_was_heard_is_near_from_then_on(embedding):
+def test_a_clip_that_was_learned_is_near_from_then_on(embedding):
     strange = embedding.transform(activations(np.random.default_rng(5), LABELS, SPEAKERS) + 20)
     again = strange + 0.01 * embedding.threshold
     before, after = embedding.distances(again), embedding.with_clips(strange).distances(again)

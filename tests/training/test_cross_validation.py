@@ -31,7 +31,7 @@ def study(tmp_path_factory, config):
     return folder, cross_validation.cross_validate(folder, config, n_jobs=1)
 
 
-def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(study, corpus):
+def test_every_clip_is_tested_once_by_a_model_that_never_saw_its_speaker(study, corpus):
     folder, result = study
     table = result.predictions
     assert sorted(table["file"]) == sorted(file.name for file in corpus.iterdir())

@@ -93,7 +93,7 @@ def test_every_epoch_is_on_record(finished_run):
     assert epochs[-1]["learning_rate"] < epochs[0]["learning_rate"]
 
 
-def test_the_manifest_lists_what_was_heard_and_no_test_clip(finished_run):
+def test_the_manifest_lists_the_training_clips_and_no_test_clip(finished_run):
     manifest = read_manifest(finished_run.folder)
     split = json.loads((finished_run.folder / "split.json").read_text())
     heard = {clip.removeprefix("ravdess-style:") for clip in manifest.training_clips.ids}
@@ -136,7 +136,7 @@ def test_another_seed_gives_another_run(tmp_path, corpus, finished_run):
     assert split != json.loads((finished_run.folder / "split.json").read_text())
 
 
-def test_unheard_speakers_are_unheard(tmp_path, corpus):
+def test_unseen_speakers_are_unseen(tmp_path, corpus):
     run = tiny_run(tmp_path / "run", corpus, protocol="unseen-speakers", folds=4, fold=1, epochs=1)
     split = json.loads((run.folder / "split.json").read_text())
     del split["corpus"]

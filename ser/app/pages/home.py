@@ -84,7 +84,7 @@ def show() -> None:
         st.page_link(f"pages/{page}.py", label=f"**{label}**: {what}", icon=f":material/{icon}:")
 
     st.subheader("Recordings at hand")
-    names = ["the built-in samples (120 synthetic clips)"]
+    names = ["The built-in samples (120 synthetic clips)"]
     names += [layout.display_path(path) for path in workspace.corpora()]
     st.write(", ".join(names) + ".")
     if len(names) == 1:

@@ -210,7 +210,7 @@ def test_the_gap_between_protocols_is_computed(open_report):
     assert f"and {100 * unseen:.0f} where it does not" in words(app)
 
 
-def test_clips_heard_in_training_are_warned_of(open_report, home):
+def test_clips_seen_in_training_are_warned_of(open_report, home):
     figures = json.loads((PROJECT / "reports" / "samples.json").read_text())
     Run(home / "heard").create({})
     (home / "heard" / "report.json").write_text(
