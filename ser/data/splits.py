@@ -22,6 +22,12 @@ PROTOCOLS = ("random", *FOLDS)
 ``luna-jimenez``: speech of unseen actors of RAVDESS, in the folds of a published study;
 ``kfold-speech``: random folds of the speech clips; ``corpora``: the speech of an unseen corpus."""
 
+
+def folds_of(protocol: str, folds: int) -> int:
+    """Return how many trainings a protocol takes: ``corpora`` also trains on each corpus alone."""
+    return 2 * folds if protocol == "corpora" else folds
+
+
 LUNA_JIMENEZ_FOLDS = (
     (2, 5, 14, 15, 16),
     (3, 6, 7, 13, 18),
@@ -166,19 +172,25 @@ def luna_jimenez_folds(clips: pd.DataFrame) -> list[tuple[Rows, Rows]]:
     return [(rows[~test], rows[test]) for test in inside]
 
 
-def corpus_folds(clips: pd.DataFrame) -> list[tuple[Rows, Rows]]:
+def corpus_folds(clips: pd.DataFrame, *, folds: int = 5, seed: int = 42) -> list[tuple[Rows, Rows]]:
     """Split so that no corpus is seen in training and test: leave one corpus out.
+
+    After that, once for each corpus, only that one is trained on, and all others are tested,
+    together with some of its own speakers, whom training leaves out.
 
     Parameters
     ----------
     clips : DataFrame
-        With the columns ``corpus``, ``channel`` and ``emotion``.
+        With the columns ``corpus``, ``channel``, ``emotion`` and ``speaker``.
+    folds, seed : int
+        Where a corpus is trained on alone, one in `folds` of its speakers is left out (at least
+        one of two or more), and who that is.
 
     Returns
     -------
     list of (rest, test)
-        Sorted row numbers, one pair for each corpus in the order of their names.  Song trains and
-        is never tested.
+        Sorted row numbers: a pair for each corpus that is left out, in the order of their names,
+        then a pair for each that trains alone.  Song trains and is never tested.
 
     Raises
     ------
@@ -193,7 +205,19 @@ def corpus_folds(clips: pd.DataFrame) -> list[tuple[Rows, Rows]]:
         )
     song = (clips["channel"] == "song").to_numpy()
     inside = [(clips["corpus"] == name).to_numpy() for name in names]
-    return [(np.flatnonzero(~here), np.flatnonzero(here & ~song)) for here in inside]
+    left_out = [(np.flatnonzero(~here), np.flatnonzero(here & ~song)) for here in inside]
+    alone = []
+    for here in inside:
+        own = np.flatnonzero(here)
+        parts = min(folds, clips["speaker"].iloc[own].nunique())
+        try:
+            test = own[speaker_folds(clips.iloc[own], folds=parts, seed=seed)[0][1]]
+        except DataError:  # there is one speaker, or who speaks is unknown
+            test = own[:0]
+        tested = ~here & ~song
+        tested[test] = ~song[test]
+        alone.append((np.setdiff1d(own, test), np.flatnonzero(tested)))
+    return left_out + alone
 
 
 def random_speech_folds(
@@ -251,7 +275,8 @@ def make_split(
     seed : int
         Of every random choice.
     folds, fold : int
-        How many folds (``random`` has none), and which, from 0, is for testing.
+        How many folds (``random`` has none), and which, from 0, is for testing; see `corpus_folds`
+        for those of ``corpora``.
     validation : float
         Part of the remaining clips, or of the remaining speakers where the protocol keeps speakers
         apart, that is held out of training to watch and calibrate it; at least two clips of each
@@ -275,18 +300,21 @@ def make_split(
     if protocol == "random":
         rest, test = random_split(clips, seed=seed)
     else:
-        if not 0 <= fold < folds:
-            raise DataError(f"There is no fold {fold}: {folds} folds count from 0 to {folds - 1}.")
+        count = folds_of(protocol, folds)
+        if not 0 <= fold < count:
+            raise DataError(f"There is no fold {fold}: {count} folds count from 0 to {count - 1}.")
         if protocol == "unseen-speakers":
             pairs = speaker_folds(clips, folds=folds, seed=seed)
         elif protocol == "kfold-speech":
             pairs = random_speech_folds(clips, folds=folds, seed=seed)
         elif protocol == "corpora":
-            pairs = corpus_folds(clips)
+            pairs = corpus_folds(clips, seed=seed)
         else:
             pairs = luna_jimenez_folds(clips)
-        if len(pairs) != folds:
-            raise DataError(f"The protocol {protocol} has {len(pairs)} folds, not {folds}.")
+        if len(pairs) != count:
+            raise DataError(
+                f"The protocol {protocol} has {len(pairs) * folds // count} folds, not {folds}."
+            )
         rest, test = pairs[fold]
     apart = protocol in ("unseen-speakers", "luna-jimenez", "corpora")
     if apart:

@@ -123,6 +123,16 @@ class GroupFigures(Record):
     uar: Share
 
 
+class Transfer(GroupFigures):
+    """How a model of one corpus, or of all others, answers the clips of a corpus.
+
+    On the corpus it was trained on itself, these are clips of speakers it has not seen.
+    """
+
+    trained_on: str
+    tested_on: str
+
+
 class ReliabilityBin(Record):
     """Answers whose confidence lies from ``low`` to ``high``: its mean, and how many were right."""
 

@@ -95,7 +95,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> Figures:
         },
         confusion_matrix=confusion_matrix(y_true, y_pred, labels=labels).tolist(),
         labels=labels,
-        by={group: _by(predictions, group) for group in _GROUPS if group in predictions},
+        by={group: by_group(predictions, group) for group in _GROUPS if group in predictions},
     )
 
 
@@ -330,8 +330,8 @@ def _bootstrap(
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
-def _by(predictions: pd.DataFrame, group: str) -> dict[str, GroupFigures]:
-    """Return accuracy, interval, UAR and number of clips for each value of a column."""
+def by_group(predictions: pd.DataFrame, group: str) -> dict[str, GroupFigures]:
+    """Return accuracy, interval, UAR and number of clips for each value of a column but ""."""
     from sklearn.metrics import recall_score
 
     result = {}

@@ -51,6 +51,7 @@ def to_html(report: Report, epochs: Sequence[dict[str, Any]]) -> str:
             )
         ),
         robustness=plots.to_svg(plots.robustness(conditions)) if len(conditions) else "",
+        transfer=plots.to_svg(plots.transfer(as_table(report.transfer))) if report.transfer else "",
         curves=plots.to_svg(plots.curves(epochs)) if epochs else "",
         epochs=len(epochs),
         seconds=sum(e["seconds"] for e in epochs),

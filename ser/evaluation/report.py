@@ -27,6 +27,7 @@ from ser.evaluation.figures import (
     RejectionFigures,
     Share,
     StoredRecord,
+    Transfer,
     as_table,
 )
 from ser.models.recognizer import SURE
@@ -236,6 +237,8 @@ class Report(Figures, Origin):
         How long the epochs took.
     folds, mean, std : optional
         Figures of each fold of a cross-validation, their mean and standard deviation.
+    transfer : tuple of Transfer
+        Which corpus teaches what about which; of the protocol ``corpora``.
     robustness, rejection : optional
         See `ser.evaluation.robustness`.
     adaptation : Adaptation, optional
@@ -260,6 +263,7 @@ class Report(Figures, Origin):
     folds: tuple[Fold, ...] = ()
     mean: FoldAverages | None = None
     std: FoldAverages | None = None
+    transfer: tuple[Transfer, ...] = ()
     robustness: tuple[ConditionFigures, ...] = ()
     rejection: tuple[RejectionFigures, ...] = ()
     adaptation: Adaptation | None = None

@@ -18,6 +18,7 @@ from ser.plots.evaluation import (
     recalls,
     reliability,
     robustness,
+    transfer,
 )
 from ser.plots.heatmaps import heatmap, heatmap_table
 from ser.plots.prediction import probabilities, timeline, why_rows, why_time
@@ -52,6 +53,7 @@ __all__ = [
     "spectrogram_db",
     "timeline",
     "to_svg",
+    "transfer",
     "waveform",
     "why_rows",
     "why_time",

@@ -85,6 +85,45 @@ def confusion(
     )
 
 
+def transfer(table: pd.DataFrame) -> Chart:
+    """Draw which corpus teaches what about which: rows train, columns are tested.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``trained_on``, ``tested_on``, ``n``, ``accuracy`` with its interval ``low`` to ``high``.
+    """
+    tested, trained = (list(dict.fromkeys(table[c])) for c in ("tested_on", "trained_on"))
+    table = table.assign(shown=[f"{100 * share:.0f}" for share in table["accuracy"]])
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "tested_on:N",
+            sort=tested,
+            title="Tested on",
+            axis=alt.Axis(labelAngle=-45, labelOverlap=False),
+            scale=alt.Scale(padding=0.04),
+        ),
+        y=alt.Y("trained_on:N", sort=trained, title="Trained on", scale=alt.Scale(padding=0.04)),
+        tooltip=[
+            alt.Tooltip("trained_on:N", title="Trained on"),
+            alt.Tooltip("tested_on:N", title="Tested on"),
+            alt.Tooltip("n:Q", title="Clips"),
+            alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+        ],
+    )
+    cells = base.mark_rect(cornerRadius=3).encode(
+        color=alt.Color("accuracy:Q", scale=alt.Scale(range=_SHARES, domain=[0, 1]), legend=None)
+    )
+    numbers = base.mark_text(color="white").encode(text="shown:N")
+    return alt.layer(cells, numbers).properties(
+        width=60 * len(tested),
+        height=40 * len(trained),
+        description="Accuracy in per cent by the corpus trained on and the corpus tested on",
+    )
+
+
 # White reads on all of them, and they stand out on white and on near-black.
 _SHARES = ["#64748b", "#1d4ed8"]
 

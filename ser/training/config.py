@@ -146,8 +146,8 @@ class TrainingConfig(Settings):
         """Refuse values that do not go together."""
         if self.protocol == "luna-jimenez" and self.folds != 5:
             raise RunError(f"folds {self.folds} is impossible; use 5, the study's own.")
-        if self.fold >= self.folds:
-            raise RunError(f"fold {self.fold} is impossible; use 0 to {self.folds - 1}.")
+        if self.fold >= (count := splits.folds_of(self.protocol, self.folds)):
+            raise RunError(f"fold {self.fold} is impossible; use 0 to {count - 1}.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as what JSON can hold."""

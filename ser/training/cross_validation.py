@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.data.splits import FOLDS
+from ser.data.splits import FOLDS, folds_of
 from ser.errors import RunError, Stopped
 from ser.evaluation import metrics
-from ser.evaluation.figures import Fold, FoldAverages
+from ser.evaluation.figures import Fold, FoldAverages, Transfer
 from ser.evaluation.report import Predictions, Report, speakers_of
 from ser.labels import EMOTIONS
 from ser.models.recognizer import SURE
@@ -68,11 +68,15 @@ def cross_validate(
             f"{folder} was started with other settings. Give the same ones, or another folder."
         )
     results = []
-    for fold in range(config.folds):
+    count = folds_of(config.protocol, config.folds)
+    for fold in range(count):
         run = pipeline.start_or_resume(folder / f"fold-{fold + 1}", replace(config, fold=fold))
-        results.append(_result(run, f"fold {fold + 1} of {config.folds}", n_jobs))
+        results.append(_result(run, f"fold {fold + 1} of {count}", n_jobs))
         _check_same_corpus(folder, fold)
-    summary = _summary(folder.resolve().name, config, results)
+    # The protocol corpora trains once more on each corpus alone, for the table.
+    summary = _summary(folder.resolve().name, config, results[: config.folds])
+    if config.protocol == "corpora":
+        summary = summary.model_copy(update={"transfer": _transfer(summary, results)})
     summary.save(folder / "report.json")
     return summary
 
@@ -126,6 +130,17 @@ def _summary(name: str, config: TrainingConfig, results: list[Report]) -> Report
         n_uncertain=int((pooled["verdict"] != SURE).sum()),
         **dict(metrics.evaluate(pooled, EMOTIONS)),
         stored_predictions=Predictions.of(pooled),
+    )
+
+
+def _transfer(summary: Report, results: list[Report]) -> tuple[Transfer, ...]:
+    """Return a row for what all others teach of each corpus, then one for what each teaches."""
+    names = [fold.corpus for fold in summary.folds]
+    trained = ["all others"] * len(names) + names
+    return tuple(
+        Transfer(trained_on=what, tested_on=corpus, **dict(figures))
+        for what, result in zip(trained, results, strict=True)
+        for corpus, figures in metrics.by_group(result.predictions, "corpus").items()
     )
 
 

@@ -189,6 +189,12 @@ def test_every_corpus_is_tested_by_what_the_others_taught(ravdess):
         rest = clips.iloc[np.concatenate([split.train, split.validation])]
         assert tested not in set(rest["corpus"])
     assert len(splits_[1].test) == 1440, "song trains, speech is tested"
+    for fold, name in ((2, "emodb"), (3, "ravdess")):
+        split = make_split(clips, "corpora", folds=2, fold=fold)
+        train, test = clips.iloc[split.train], clips.iloc[split.test]
+        assert set(train["corpus"]) == {name} and set(test["corpus"]) == {"emodb", "ravdess"}
+        assert not set(train["speaker"]) & set(test["speaker"])
+        assert (test["corpus"] != name).sum() == {"emodb": 1440, "ravdess": 24}[name]
     with pytest.raises(DataError, match="has 2 folds, not 3"):
         make_split(clips, "corpora", folds=3)
 

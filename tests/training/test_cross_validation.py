@@ -7,6 +7,7 @@ import soundfile
 
 from ser.data import corpora
 from ser.errors import RunError, Stopped
+from ser.evaluation.rendering import to_html
 from ser.evaluation.report import Report, Speakers
 from ser.training import cross_validation, pipeline
 from ser.training.config import TrainingConfig
@@ -100,6 +101,14 @@ def test_every_corpus_is_tested_by_a_model_of_the_others(tmp_path, corpus):
         assert set(split["test"]) == there
         assert not there & {*split["train"], *split["validation"]}
     assert {name.split("/")[0] for name in report.predictions["file"]} == {"english", "german"}
+    cells = {(c.trained_on, c.tested_on): c for c in report.transfer}
+    assert cells["all others", "emodb"].accuracy == report.folds[0].accuracy
+    own = cells["ravdess-style", "ravdess-style"]
+    assert 0 < own.n < len(list(english.iterdir())), "its own speakers, but not those it learned"
+    assert cells["ravdess-style", "emodb"].n == len(list(german.iterdir()))
+    assert Report.load(tmp_path / "study" / "report.json").transfer == report.transfer
+    page = to_html(report, [])
+    assert "Which corpus teaches what" in page and ">all others<" in page
 
 
 def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):

@@ -419,7 +419,15 @@ def training(entry: Entry, report: Report) -> None:
         )
         layout.show(plots.intervals(table, "fold", line=report.accuracy, step=30))
         st.dataframe(_readable(table), hide_index=True)
-    elif not epochs:
+    if report.transfer:
+        st.markdown("**Which corpus teaches what about which**")
+        cells = as_table(report.transfer)
+        layout.show(plots.transfer(cells), table=cells)
+        st.caption(
+            "Accuracy in per cent. Where a corpus is tested on itself, its test speakers were not "
+            "in training."
+        )
+    if not epochs and table.empty:
         st.info("No training belongs to this report: it tests a model that existed before.")
 
 
