@@ -44,6 +44,11 @@ class FeatureExtractor(BaseModel, ABC):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each input of one clip, by name."""
 
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What the input consists of, for people."""
+
     @abstractmethod
     def extract(self, clip: Samples) -> Inputs:
         """Return the inputs of one clip.
@@ -182,6 +187,14 @@ class SpectralFeatures(FeatureExtractor):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """``features``: (rows, frames, channels), which is (32, 94, 2)."""
         return {"features": (self.n_mels, self.frames, 2)}
+
+    @property
+    def description(self) -> str:
+        """What the input consists of, for people."""
+        return (
+            f"{self.n_mels}-band log-mel in dB; {self.n_mfcc} MFCC, {self.n_chroma} chroma, "
+            f"{self.n_contrast + 1} spectral contrast"
+        )
 
     @property
     def row_names(self) -> list[str]:

@@ -38,6 +38,13 @@ class LogMelFeatures(FeatureExtractor):
         """``log_mel``: (frames, bands), which is (300, 80)."""
         return {"log_mel": (FRAMES, N_MELS)}
 
+    @property
+    def description(self) -> str:
+        """What the input consists of, for people."""
+        return (
+            f"{N_MELS}-band log-mel, which the first blocks of the encoder of Whisper tiny.en read"
+        )
+
     def extract(self, clip: Samples) -> Inputs:
         """Return ``log_mel`` of one clip, shape (300, 80).
 

@@ -7,12 +7,15 @@ in Keras' safe mode.  There is no pickle in it.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import ser
 from ser.audio.features import SPECTRAL, FeatureExtractor
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 MODEL_FILE = "model.keras"
+_WEIGHTS = "model.weights.h5"  # within it
 _MAX_MODEL_BYTES = 100_000_000
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_SIZE = 10_000  # of any number in the configuration: units, filters, frames
@@ -53,11 +57,15 @@ _MAX_SIZE = 10_000  # of any number in the configuration: units, filters, frames
 # a file that names others is refused before Keras sees it.
 _ALLOWED_CLASSES = {
     "Functional",
+    "Add",
     "Average",
+    "AveragePooling1D",
     "Concatenate",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
     "InputLayer",
+    "LayerNormalization",
+    "MultiHeadAttention",
     "Normalization",
     "Permute",
     "Reshape",
@@ -78,6 +86,7 @@ _ALLOWED_CLASSES = {
     "Softmax",
     "Dot",
     "Flatten",
+    "ZeroPadding1D",
     # Parts of layers.
     "DTypePolicy",
     "GlorotUniform",
@@ -129,6 +138,7 @@ def save_bundle(
     folder = Path(folder)
     with atomic_path(folder / MODEL_FILE) as temporary:
         model.save(temporary)
+        _halve(temporary)
     write_embedding(folder / EMBEDDING_FILE, embedding)
     manifest = Manifest(
         ser=ser.__version__,
@@ -192,9 +202,7 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
             f"{file} maps {shapes[0]} to {shapes[1]}, but its manifest promises {expected[0]} to "
             f"{expected[1]}. Copy the bundle again, or train again."
         )
-    rows, _, channels = shape
-    statistics = {layer.name: getattr(layer, "mean", None) for layer in model.layers}.get("rows")
-    if statistics is None or tuple(statistics.shape) != (1, rows, 1, channels):
+    if not _normalises_rows(model, shape):
         raise BundleError(
             f"{file} does not normalise its rows as the models of this project do. Train again."
         )
@@ -223,6 +231,42 @@ def load_embedding(folder: str | Path, manifest: Manifest) -> Embedding:
 def find_bundles(folder: str | Path) -> list[Path]:
     """Return the bundles directly inside a folder, sorted by name."""
     return sorted(file.parent for file in Path(folder).glob(f"*/{MANIFEST_FILE}"))
+
+
+def _normalises_rows(model: keras.Model, shape: tuple[int, ...]) -> bool:
+    """Say whether a model knows mean and spread of every row of its features, or of an encoder's.
+
+    Spectral features, `shape`, have rows and channels; an encoder gives out one channel.
+    """
+    statistics = {layer.name: getattr(layer, "mean", None) for layer in model.layers}.get("rows")
+    if statistics is None or len(statistics.shape) != 4:
+        return False
+    rows, channels = (shape[0], shape[-1]) if len(shape) == 3 else (statistics.shape[1], 1)
+    return tuple(statistics.shape) == (1, rows, 1, channels)
+
+
+def _halve(file: Path) -> None:
+    """Store weights that half precision holds exactly in half the space, as an encoder's are."""
+    import h5py
+
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    smaller = io.BytesIO()
+    with h5py.File(io.BytesIO(parts[_WEIGHTS])) as old, h5py.File(smaller, "w") as new:
+
+        def copy(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                values = item[()]
+                half = values.astype(np.float16) if values.dtype == np.float32 else values
+                new.create_dataset(name, data=half if np.array_equal(half, values) else values)
+            else:
+                new.require_group(name)
+            new[name].attrs.update(item.attrs)
+
+        old.visititems(copy)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in (parts | {_WEIGHTS: smaller.getvalue()}).items():
+            archive.writestr(name, data)
 
 
 def _check_layers(file: Path) -> None:

@@ -29,6 +29,9 @@ LAYERS = 3
 WIDTH = 384
 """Values that a block gives out for each frame."""
 _HEADS, _HIDDEN = 6, 1536
+_POOL = 3  # frames of 20 ms that are averaged: emotions are slower than sounds
+ENCODED_FRAMES = FRAMES // 2 // _POOL
+"""Frames of an encoded clip: 50, one every 60 ms."""
 
 Weights = Mapping[str, npt.NDArray[np.float16]]
 
@@ -59,20 +62,86 @@ def build_encoder() -> keras.Model:
     x = layers.ZeroPadding1D(1, name="padding")(x)
     x = layers.Conv1D(WIDTH, 3, strides=2, name="conv_2")(x)
     x = layers.Activation("gelu", name="gelu_2")(x)
-    # Less a mean that is minus the position: Keras' own layer that adds a constant.
-    positions = weights["embed_positions.weight"].astype(np.float32)
-    x = layers.Normalization(
-        axis=(1, 2), mean=-positions, variance=np.ones_like(positions), name="positions"
-    )(x)
+    # Keras' own layer that adds a constant: it takes off a mean, which is minus the positions.
+    x = layers.Normalization(axis=(1, 2), name="positions")(x)
     outputs = [x]
     for i in range(LAYERS):
         x = _block(x, f"block_{i + 1}")
         outputs.append(x)
     encoder = keras.Model(inputs, outputs, name="encoder")
     for layer in encoder.layers:
-        if layer.name != "positions" and layer.weights:
+        if layer.weights:
             layer.set_weights(_weights_of(layer.name, weights))
+    encoder.get_layer("positions").finalize_state()  # set_weights alone leaves its mean at zero
+    encoder.trainable = False
     return encoder
+
+
+def fit_components(
+    log_mels: npt.NDArray[np.floating], count: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Find the principal components of what the encoder's blocks give out for speech.
+
+    Parameters
+    ----------
+    log_mels : ndarray of float, shape (clips, 300, 80)
+        Of training clips; a few hundred are enough.
+    count : int
+        How many components.
+
+    Returns
+    -------
+    kernel : ndarray of float32, shape (1152, count)
+        Turns a frame of all three blocks into whitened components.
+    bias : ndarray of float32, shape (count,)
+    """
+    import keras
+    from sklearn.decomposition import PCA
+
+    encoder = build_encoder()
+    pooled = keras.Model(encoder.input, _pooled(encoder))
+    frames = pooled.predict(log_mels, batch_size=32, verbose=0).reshape(-1, LAYERS * WIDTH)
+    # The outputs of the later blocks are larger, which does not make them more important.
+    spread = frames.std(axis=0) + 1e-6
+    pca = PCA(count, whiten=True, svd_solver="covariance_eigh").fit(frames / spread)
+    kernel = pca.components_.T / np.sqrt(pca.explained_variance_) / spread[:, None]
+    bias = -(pca.mean_ * spread) @ kernel
+    return kernel.astype(np.float32), bias.astype(np.float32)
+
+
+def build_front(kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> keras.Model:
+    """Build the encoder with a layer behind it that turns its frames into components.
+
+    Parameters
+    ----------
+    kernel, bias
+        See `fit_components`.
+
+    Returns
+    -------
+    keras.Model
+        Maps log-mel spectrograms, (batch, 300, 80), to (batch, components, 50, 1): rows over time
+        as of any spectrogram, one frame every 60 ms.
+    """
+    import keras
+    from keras import layers
+
+    encoder = build_encoder()
+    components = layers.Dense(len(bias), name="components")
+    x = components(_pooled(encoder))
+    x = layers.Permute((2, 1), name="rows_first")(x)
+    x = layers.Reshape((len(bias), ENCODED_FRAMES, 1), name="channel")(x)
+    components.set_weights([kernel, bias])
+    front = keras.Model(encoder.input, x, name="front")
+    front.trainable = False
+    return front
+
+
+def _pooled(encoder: keras.Model) -> keras.KerasTensor:
+    from keras import layers
+
+    x = layers.Concatenate(name="blocks")(encoder.outputs[1:])
+    return layers.AveragePooling1D(_POOL, name="pooled")(x)
 
 
 def _block(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -94,6 +163,9 @@ def _weights_of(layer: str, weights: Weights) -> list[npt.NDArray[np.float32]]:
     def get(name: str) -> npt.NDArray[np.float32]:
         return weights[name].astype(np.float32)
 
+    if layer == "positions":
+        positions = get("embed_positions.weight")
+        return [-positions, np.ones_like(positions), np.zeros((), np.int32)]
     if layer.startswith("conv_"):
         name = layer.replace("_", "")
         return [get(f"{name}.weight").transpose(2, 1, 0), get(f"{name}.bias")]

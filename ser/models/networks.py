@@ -10,8 +10,10 @@ from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from ser.audio.features import SPECTRAL, FeatureExtractor
+from ser.audio.log_mel import LogMelFeatures
 from ser.errors import BundleError
 from ser.labels import EMOTIONS
+from ser.models.encoder import ENCODED_FRAMES
 from ser.utils.settings import STRICT, Settings
 
 if TYPE_CHECKING:
@@ -50,11 +52,20 @@ class ModelConfig(Settings):
     lstm: Annotated[int, Field(ge=1, le=1024)] = 80
     """Units of the LSTM in each direction."""
 
+    encoder: Annotated[int, Field(ge=0, le=384)] = 0
+    """Principal components of the frames of Whisper's encoder that are read in place of the
+    spectral features; 0 for these. What it has learned of speech helps with unseen speakers."""
+
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Part of the activations dropped after the blocks."""
 
     output_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Part of the embedding dropped before the output."""
+
+    @property
+    def extractor(self) -> FeatureExtractor:
+        """What makes the input of the network."""
+        return LogMelFeatures() if self.encoder else SPECTRAL
 
     @field_validator("filters", mode="before")
     @classmethod
@@ -65,7 +76,6 @@ class ModelConfig(Settings):
 def build_cnn_lstm(
     config: ModelConfig | None = None,
     *,
-    extractor: FeatureExtractor = SPECTRAL,
     labels: int = len(EMOTIONS),
 ) -> keras.Model:
     """Build the untrained network: normalise rows, ask every member, average their logits.
@@ -79,15 +89,14 @@ def build_cnn_lstm(
     ----------
     config : ModelConfig, optional
         Its size.
-    extractor : FeatureExtractor
-        Makes its one input.
     labels : int
         Number of labels.
 
     Returns
     -------
     keras.Model
-        Maps (batch, 32, 94, 2) raw features to (batch, 8) logits.  The layer ``rows`` learns the
+        Maps (batch, 32, 94, 2) raw features, or (batch, components, 50, 1) of an encoder
+        (`with_front`), to (batch, 8) logits.  The layer ``rows`` learns the
         mean and variance of every row of each channel (``model.get_layer("rows").adapt(x)``); the
         layers ``member_1``, ``member_2``, … map normalised features to logits.  In each of them
         ``block_1``, ``block_2``, … are what the convolution blocks give out, and ``embedding`` is
@@ -103,14 +112,32 @@ def build_cnn_lstm(
     from keras import layers
 
     config = config or ModelConfig()
-    ((name, shape),) = extractor.shapes.items()
-    inputs = keras.Input(shape, name=name)
+    encoded = (config.encoder, ENCODED_FRAMES, 1)
+    shape = encoded if config.encoder else SPECTRAL.shapes["features"]
+    inputs = keras.Input(shape, name="features")
     # Statistics per row and channel: one pair for all would let the loud first MFCCs drown the
     # rest.
     normalised = layers.Normalization(axis=(1, 3), name="rows")(inputs)
     members = [_member(config, shape, labels, f"member_{i + 1}") for i in range(config.members)]
     logits = [member(normalised) for member in members]
     return keras.Model(inputs, _average(logits), name="cnn_lstm")
+
+
+def with_front(front: keras.Model, model: keras.Model) -> keras.Model:
+    """Return a network that encodes its input first; both share their layers.
+
+    Parameters
+    ----------
+    front : keras.Model
+        See `ser.models.encoder.build_front`.
+    model : keras.Model
+        As `build_cnn_lstm` returns it, reading what the front gives out.
+    """
+    import keras
+
+    normalised = model.get_layer("rows")(front.output)
+    logits = [member(normalised) for member in members_of(model)]
+    return keras.Model(front.input, _average(logits), name="cnn_lstm")
 
 
 def members_of(model: keras.Model) -> list[keras.Model]:

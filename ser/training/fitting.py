@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from ser.audio.features import SPECTRAL
+from ser.audio.features import FeatureExtractor
 from ser.data.feature_cache import Features
 from ser.errors import RunError
 from ser.labels import EMOTIONS
@@ -256,6 +256,8 @@ def fit_model_embedding(
     y_true: npt.NDArray[np.integer],
     speakers: npt.NDArray[np.str_],
     validation: npt.NDArray[np.float32],
+    *,
+    extractor: FeatureExtractor,
 ) -> tuple[Embedding, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """Describe where the clips lie that trained a network, and how far the validation clips are.
 
@@ -271,6 +273,8 @@ def fit_model_embedding(
         Who speaks in them.
     validation : ndarray of float32, shape (n, 32, 94, 2)
         Features of the validation clips.
+    extractor : FeatureExtractor
+        Of the model.
 
     Returns
     -------
@@ -281,7 +285,7 @@ def fit_model_embedding(
         Of the validation clips.
     """
     network = network_function(with_activations(model))
-    logits, activations = averaged(network, SPECTRAL, {"features": validation})
+    logits, activations = averaged(network, extractor, {"features": validation})
     copies = training.copies[:, :1].reshape(-1, *training.clean.shape[1:]).astype(np.float32)
     embedding = fit_embedding(
         network({"features": training.clean})[1],

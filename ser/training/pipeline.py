@@ -33,8 +33,9 @@ from ser.models import bundle
 from ser.models.embedding import Embedding
 from ser.models.inference import calibrated
 from ser.models.manifest import TrainingClips
+from ser.models.networks import with_front
 from ser.models.recognizer import Recognizer
-from ser.training import fitting, runs
+from ser.training import encoding, fitting, runs
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import atomic_path, read_json, write_json
@@ -187,6 +188,10 @@ class _Examples:
     y_true: npt.NDArray[np.integer]
     speakers: npt.NDArray[np.str_]
 
+    def encoded(self, front: Any, progress: Progress) -> _Examples:
+        features = encoding.encode(front, self.features, progress=progress)
+        return replace(self, features=features)
+
     def joined(self, other: _Examples) -> _Examples:
         return _Examples(
             self.features.joined(other.features),
@@ -213,14 +218,22 @@ def _fit(
     training = _examples(run, config, clips.iloc[split.train], config.copies, n_jobs)
     copies = config.copies if config.refit else 0
     held_out = _examples(run, config, clips.iloc[split.validation], copies, n_jobs)
-    validation = held_out.features.clean
-    sounds = feature_cache.nonspeech_features(
+    (sounds,) = feature_cache.nonspeech_features(
         round(config.nonspeech * len(split.train)),
+        extractor=config.model.extractor,
         copies=config.copies,
         seed=config.seed,
         n_jobs=n_jobs,
         progress=_progress(run, "preparing"),
-    )["features"]
+    ).values()
+    front = None
+    if config.model.encoder:
+        front = encoding.front_of(run.folder, training.features.clean, config.model.encoder)
+        progress = _progress(run, "preparing")
+        training = training.encoded(front, progress)
+        held_out = held_out.encoded(front, progress)
+        sounds = encoding.encode(front, sounds, progress=progress)
+    validation = held_out.features.clean
     model, epochs = fitting.fit(
         training.features.joined(sounds),
         _targets(training.y_true, nonspeech=len(sounds.clean)),
@@ -231,7 +244,12 @@ def _fit(
     )
     run.write_status("evaluating", "Calibrating")
     embedding, logits, distances = fitting.fit_model_embedding(
-        model, training.features, training.y_true, training.speakers, validation
+        model,
+        training.features,
+        training.y_true,
+        training.speakers,
+        validation,
+        extractor=config.model.extractor,
     )
     temperature = metrics.fit_temperature(logits, held_out.y_true)
     min_confidence = metrics.fit_min_confidence(calibrated(logits, distances, temperature))
@@ -244,24 +262,32 @@ def _fit(
             run=run,
         )
         again, *_ = fitting.fit_model_embedding(
-            model, everything.features, everything.y_true, everything.speakers, validation
+            model,
+            everything.features,
+            everything.y_true,
+            everything.speakers,
+            validation,
+            extractor=config.model.extractor,
         )
         # How far an unseen clip lies is only known from before they were trained on.
         embedding = replace(again, threshold=embedding.threshold)
         epochs = epochs + more
+    if front is not None:
+        model = with_front(front, model)
     return _Trained(model, embedding, temperature, min_confidence, epochs)
 
 
 def _examples(
     run: Run, config: TrainingConfig, clips: pd.DataFrame, copies: int, n_jobs: int
 ) -> _Examples:
-    features = feature_cache.compute_features(
+    (features,) = feature_cache.compute_features(
         clips["path"].tolist(),
+        extractor=config.model.extractor,
         copies=copies,
         seed=config.seed,
         n_jobs=n_jobs,
         progress=_progress(run, "preparing"),
-    )["features"]
+    ).values()
     codes = {label: i for i, label in enumerate(EMOTIONS)}
     return _Examples(
         features, clips["emotion"].map(codes).to_numpy(int), clips["speaker"].to_numpy(str)
@@ -288,6 +314,7 @@ def _save(
         trained.model,
         trained.embedding,
         name=run.folder.resolve().name,
+        extractor=config.model.extractor,
         temperature=trained.temperature,
         min_confidence=trained.min_confidence,
         training={
