@@ -206,7 +206,7 @@ def test_train_makes_a_model_that_predict_can_use(ser, tmp_path):
     run = tmp_path / "run"
     code, output, errors = ser(
         "train", "--data", data, "--out", run, "--epochs", 1, "--copies", 0, "--seed", 3,
-        "--n-jobs", 1,
+        "--members", 1, "--filters", "8,8,8,8", "--lstm", 4, "--n-jobs", 1,
     )  # fmt: skip
     assert code == 0, errors
     assert "unweighted average recall" in output
@@ -221,7 +221,7 @@ copies = 0
 batch_size = 8
 [model]
 members = 1
-filters = [8, 8]
+filters = [8, 8, 8, 8]
 lstm = 4
 """
 
@@ -240,7 +240,9 @@ def test_a_configuration_is_given_back(ser, tmp_path):
     assert (first["epochs"], first["copies"], first["seed"]) == (1, 0, 3)
     assert (first["balanced"], first["refit"]) == (True, False)
     model = {"members": 1, "front": 24, "functionals": 64, "filters": [8, 8, 8], "kernel": 3}
-    assert first["model"] == model | {"lstm": 4, "dropout": 0.2, "output_dropout": 0.1}
+    assert first["model"] == model | {
+        "lstm": 4, "encoder": 0, "dropout": 0.2, "output_dropout": 0.1,
+    }  # fmt: skip
     code, _, errors = ser(
         "train", "--config", tmp_path / "first" / "config.json", "--out", tmp_path / "again",
         "--n-jobs", 1,

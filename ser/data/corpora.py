@@ -318,7 +318,7 @@ def places(paths: Iterable[str], location: Location | Sequence[Location]) -> lis
 
     Examples
     --------
-    >>> places(["a/x/1.wav"], "a"), places(["b/2.wav"], ["a", "b"])
+    >>> places(["a/x/1.wav"], "a/list.csv"), places(["b/2.wav"], ["a/list.csv", "b/list.csv"])
     (['x/1.wav'], ['b/2.wav'])
     """
     locations = [location] if isinstance(location, str | Path) else location

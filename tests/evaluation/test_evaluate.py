@@ -29,7 +29,7 @@ def clips(corpus):
 
 def test_clips_seen_in_training_are_counted(finished_run, recognizer, clips):
     split = json.loads((finished_run.folder / "split.json").read_text())
-    result = evaluate_clips(recognizer, clips, root="x", protocol="all", n_jobs=1)
+    result = evaluate_clips(recognizer, clips, location="x", protocol="all", n_jobs=1)
     assert result.n_test == len(clips) == len(result.predictions)
     assert result.n_seen_in_training == len(split["train"]) + len(split["validation"])
     assert result.speakers is Speakers.SEEN_CLIPS
@@ -72,10 +72,10 @@ def test_clips_of_another_corpus_are_said_to_be(recognizer, clips, tmp_path, pro
 def test_an_emotion_the_model_does_not_know_is_refused(recognizer, clips):
     odd = clips.assign(emotion="boredom")
     with pytest.raises(DataError, match="no label for: boredom"):
-        evaluate_clips(recognizer, odd, root="x", protocol="all", n_jobs=1)
+        evaluate_clips(recognizer, odd, location="x", protocol="all", n_jobs=1)
 
 
 def test_a_clip_that_vanished_is_reported_by_name(recognizer, clips, tmp_path):
     gone = clips.iloc[:2].assign(path=str(tmp_path / "gone.flac"))
     with pytest.raises(DataError, match=r"gone\.flac"):
-        evaluate_clips(recognizer, gone, root="x", protocol="all", n_jobs=1)
+        evaluate_clips(recognizer, gone, location="x", protocol="all", n_jobs=1)

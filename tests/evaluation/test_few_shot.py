@@ -90,7 +90,7 @@ def test_an_adapted_bundle_does_what_any_bundle_does(adapted, enrolment):
     why = explain(mine, audio.load_audio(enrolment.clips["path"][0]))
     assert why.emotion == table["emotion"][0]
     assert np.isfinite(why.rows["effect"]).all()
-    found = evaluate_clips(mine, enrolment.clips, root=VOICE, protocol="all", n_jobs=1)
+    found = evaluate_clips(mine, enrolment.clips, location=VOICE, protocol="all", n_jobs=1)
     assert found.n_seen_in_training == len(enrolment)
     assert found.speakers is Speakers.SEEN_CLIPS
 

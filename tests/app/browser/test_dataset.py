@@ -10,7 +10,7 @@ def charts(page):
 
 def open_view(tab, view):
     tab.goto("/Dataset")
-    tab.get_by_test_id("stMetric").filter(has_text="120").wait_for()
+    tab.get_by_test_id("stMetric").filter(has_text="120").first.wait_for()
     # The page is drawn once more when it knows that nothing has changed.
     expect(tab.get_by_text("Looking whether anything has changed")).to_have_count(0)
     if view != "Overview":

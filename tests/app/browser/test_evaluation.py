@@ -52,6 +52,9 @@ def test_a_confusion_cell_is_opened_by_a_click(tab):
     tab.goto("/Evaluation?report=published/samples")
     part(tab, "Confusions")
     for across, down in [(0.5, 0.3), (0.8, 0.5), (0.5, 0.3)]:
+        # A chart that is about to be drawn anew would lose the click.
+        app = tab.get_by_test_id("stApp")
+        expect(app).to_have_attribute("data-test-script-state", "notRunning")
         matrix = chart(tab)
         matrix.scroll_into_view_if_needed()
         box = matrix.bounding_box()
