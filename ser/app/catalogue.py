@@ -192,7 +192,7 @@ def find_clip(file: str, corpora: Iterable[Path]) -> Path | None:
     Parameters
     ----------
     file : str
-        As predictions name it: relative to the folder of the corpus.  A report may come from
+        As predictions name it, see `ser.data.corpora.places`.  A report may come from
         anyone, so a name that leads out of the folder, or is no audio file, is never found.
     corpora : iterable of Path
         Where to look: folders, or CSV files in them.
@@ -200,7 +200,10 @@ def find_clip(file: str, corpora: Iterable[Path]) -> Path | None:
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts or path.suffix.lower() not in audio.EXTENSIONS:
         return None
-    places = ((c if os.path.isdir(c) else c.parent) / path for c in corpora)
+    folders = [c if os.path.isdir(c) else c.parent for c in corpora]
+    places = [folder / path for folder in folders]
+    # Where several corpora were tested, the place begins with the name of one's folder.
+    places += [f / PurePosixPath(*path.parts[1:]) for f in folders if f.name == path.parts[0]]
     # os.path, since pathlib raises where a name is too long or a parent may not be searched.
     return next((place for place in places if os.path.isfile(place)), None)
 

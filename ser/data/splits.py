@@ -313,7 +313,8 @@ def make_split(
             pairs = luna_jimenez_folds(clips)
         if len(pairs) != count:
             raise DataError(
-                f"The protocol {protocol} has {len(pairs) * folds // count} folds, not {folds}."
+                f"The protocol {protocol} has {len(pairs) // folds_of(protocol, 1)} folds, not "
+                f"{folds}."
             )
         rest, test = pairs[fold]
     apart = protocol in ("unseen-speakers", "luna-jimenez", "corpora")

@@ -68,10 +68,7 @@ def evaluate_clips(
         If a clip has an emotion the model has no label for, or cannot be decoded.
     """
     labels, manifest = recognizer.labels, recognizer.manifest
-    if foreign := sorted(set(clips["emotion"]) - set(labels)):
-        raise DataError(
-            f"The model has no label for: {', '.join(foreign)}. It knows: {', '.join(labels)}."
-        )
+    recognizer.check_labels(clips["emotion"])
     found = recognizer.predict_files(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
     for path, reason in found.loc[found["verdict"] == REFUSED, ["file", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")

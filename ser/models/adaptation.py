@@ -120,10 +120,7 @@ def enrol(
         be decoded.
     """
     labels = list(recognizer.labels)
-    if foreign := sorted(set(clips["emotion"]) - set(labels)):
-        raise DataError(
-            f"The model has no label for: {', '.join(foreign)}. It knows: {', '.join(labels)}."
-        )
+    recognizer.check_labels(clips["emotion"])
     contrary = clips.groupby("audio")["emotion"].nunique()
     if (contrary > 1).any():
         same = clips[clips["audio"] == contrary.idxmax()]

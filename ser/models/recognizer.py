@@ -8,7 +8,7 @@ it, see `ser.models.embedding`), and one column of probabilities per label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -266,11 +266,7 @@ class Recognizer:
         >>> answer["emotion"], float(answer[["happy", "fearful"]].sum().round(6))
         ('fearful', 1.0)
         """
-        if unknown := sorted(set(emotions) - set(self.labels)):
-            raise DataError(
-                f"The model has no label for: {', '.join(unknown)}. It knows: "
-                f"{', '.join(self.labels)}."
-            )
+        self.check_labels(emotions)
         if len(set(emotions)) < 2:
             raise DataError("Which emotions are possible? Name two or more of them.")
         possible = [i for i, label in enumerate(self.labels) if label in set(emotions)]
@@ -426,6 +422,20 @@ class Recognizer:
         clips = pd.DataFrame(rows, columns=["path", "start", "end", "reason"])
         clips = clips.astype({"start": float, "end": float, "reason": "str"})
         return clips, self.extractor.batch([each[3] for each in found if each[3] is not None])
+
+    def check_labels(self, emotions: Iterable[str]) -> None:
+        """Refuse emotions that this model cannot answer.
+
+        Raises
+        ------
+        DataError
+            Naming them.
+        """
+        if unknown := sorted(set(emotions) - set(self.labels)):
+            raise DataError(
+                f"The model has no label for: {', '.join(unknown)}. It knows: "
+                f"{', '.join(self.labels)}."
+            )
 
     def _need_all_labels(self) -> None:
         if self.labels != self.manifest.labels:

@@ -67,6 +67,15 @@ def test_a_clip_is_found_beside_its_csv(tmp_path):
     assert catalogue.find_clip("a.flac", [tmp_path / "corpus.csv"]) == tmp_path / "a.flac"
 
 
+def test_a_clip_of_one_of_several_corpora_is_found(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / "x").mkdir(parents=True)
+    shutil.copy(CLIP, tmp_path / "two" / "x" / "a.flac")
+    both = [tmp_path / "one", tmp_path / "two"]
+    assert catalogue.find_clip("two/x/a.flac", both) == tmp_path / "two" / "x" / "a.flac"
+    assert catalogue.find_clip("one/x/a.flac", both) is None
+
+
 @pytest.mark.parametrize("name", ["../secret.flac", "{}/secret.flac", "notes.txt", "", "x" * 5000])
 def test_a_report_cannot_make_other_files_play(tmp_path, name):
     shutil.copy(CLIP, tmp_path / "secret.flac")
