@@ -241,7 +241,7 @@ def test_a_configuration_is_given_back(ser, tmp_path):
     assert (first["balanced"], first["refit"]) == (True, False)
     model = {"members": 1, "front": 24, "functionals": 64, "filters": [8, 8, 8], "kernel": 3}
     assert first["model"] == model | {
-        "lstm": 4, "encoder": 0, "dropout": 0.2, "output_dropout": 0.1,
+        "lstm": 4, "encoder": False, "summary": 256, "dropout": 0.2, "output_dropout": 0.1,
     }  # fmt: skip
     code, _, errors = ser(
         "train", "--config", tmp_path / "first" / "config.json", "--out", tmp_path / "again",

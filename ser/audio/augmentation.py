@@ -6,6 +6,9 @@ seed makes the same copies again.  Augmented copies are made from training clips
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -60,6 +63,80 @@ def augment(speech: Samples, rng: np.random.Generator) -> Samples:
     except SilentAudioError:
         return clip  # a pause of digital silence longer than a clip was cut out
     return np.pad(to_level(clip[start:end]), (start, len(clip) - end))
+
+
+def augment_widely(
+    speech: Samples, rng: np.random.Generator, backgrounds: Sequence[Samples] = ()
+) -> Samples:
+    """Return one varied copy of a clip, as `augment` does, and farther from the studio.
+
+    Some copies are a single word of it, reach full scale, stand before a recording of a real
+    background, or have been through a lossy codec.
+
+    Parameters
+    ----------
+    speech : ndarray of float32, shape (n,)
+        Speech with the silence trimmed off both ends.
+    rng : numpy.random.Generator
+        Source of every choice.
+    backgrounds : sequence of ndarray of float32, shape (m,)
+        What may sound behind it, at 16 kHz.
+
+    Returns
+    -------
+    ndarray of float32, shape (48000,)
+        A clip as `ser.audio.prepare_clip` would return it.
+
+    Examples
+    --------
+    >>> t = np.arange(24_000, dtype=np.float32) / 16_000
+    >>> copy = augment_widely(np.sin(2 * np.pi * 220 * t), np.random.default_rng(0))
+    >>> copy.shape
+    (48000,)
+    """
+    if rng.random() < 0.15:
+        speech = one_word(speech, rng)
+    if rng.random() < 0.15:
+        speech = clip_peaks(speech, rng.uniform(0.97, 0.998))
+    clip = augment(speech, rng)
+    if len(backgrounds) and rng.random() < 0.35:
+        background = backgrounds[int(rng.integers(len(backgrounds)))]
+        behind = np.roll(np.resize(background, len(clip)), int(rng.integers(len(clip))))
+        clip = mix(clip, behind, rng.uniform(3, 30))
+    if rng.random() < 0.2:
+        clip = through_codec(clip, rng.uniform(0.9, 1.0))
+    return to_level(clip)
+
+
+def one_word(speech: Samples, rng: np.random.Generator) -> Samples:
+    """Cut out .5 to 1.5 s, the length of a word or two, if there is more."""
+    length = int(rng.uniform(0.5, 1.5) * SAMPLING_RATE)
+    start = int(rng.integers(0, max(len(speech) - length, 0) + 1))
+    return speech[start : start + length]
+
+
+def clip_peaks(speech: Samples, quantile: float) -> Samples:
+    """Cut off all samples larger than that quantile, as too high a gain does."""
+    peak = np.quantile(np.abs(speech), quantile)
+    return np.clip(speech, -peak, peak).astype(np.float32)
+
+
+def through_codec(clip: Samples, compression: float) -> Samples:
+    """Encode as Opus and decode again, as telephony does; 1 is the strongest compression."""
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(
+        buffer,
+        np.clip(clip, -1, 1),
+        SAMPLING_RATE,
+        format="OGG",
+        subtype="OPUS",
+        compression_level=compression,
+    )
+    buffer.seek(0)
+    decoded = soundfile.read(buffer, dtype="float32")[0][: len(clip)]
+    return np.pad(decoded, (0, len(clip) - len(decoded)))
 
 
 def change_speed(speech: Samples, factor: float) -> Samples:

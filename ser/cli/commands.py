@@ -212,6 +212,7 @@ def evaluate(options: argparse.Namespace) -> None:
         protocol=options.protocol,
         seed=options.seed,
         robustness=options.robustness,
+        listen=options.listen,
         n_jobs=options.n_jobs,
     )
     # Files first: a reader of the output that leaves early (head) must not cost them.
@@ -232,10 +233,10 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
 
-    if options.html or options.csv or options.robustness or options.emotions:
+    if options.html or options.csv or options.robustness or options.emotions or options.listen:
         raise DataError(
-            "--protocol few-shot knows --json, but none of --html, --csv, --robustness and "
-            "--emotions."
+            "--protocol few-shot knows --json, but none of --html, --csv, --robustness, --emotions "
+            "and --listen."
         )
     recognizer = _load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
@@ -332,12 +333,14 @@ def predict(options: argparse.Namespace) -> None:
         tables = []
         for file in files:
             try:
-                tables.append(recognizer.timeline(file))
+                tables.append(recognizer.timeline(file, same_voice=options.same_voice))
             except AudioError as error:
                 refused.append(f"{file}: {error}")
         table = pd.concat(tables, ignore_index=True) if tables else None
     else:
-        table = recognizer.predict_files(files, n_jobs=options.n_jobs)
+        table = recognizer.predict_files(
+            files, same_voice=options.same_voice, n_jobs=options.n_jobs
+        )
         bad = table["verdict"] == REFUSED
         refused = [f"{row.file}: {row.reason}" for row in table[bad].itertuples()]
         table = table[~bad]

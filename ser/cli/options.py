@@ -119,6 +119,14 @@ def make_parser() -> argparse.ArgumentParser:
         "rest",
     )
     _emotions(sub)
+    sub.add_argument(
+        "--listen",
+        type=int,
+        default=0,
+        metavar="N",
+        help="get used to each voice first, by N other clips of it drawn at random, without their "
+        "labels (0)",
+    )
     sub.add_argument("--seed", type=_seed, default=42, help="of the split or the draws (42)")
     sub.add_argument("--shots", type=int, metavar="N", help="of few-shot (5)", default=5)
     sub.add_argument("--repeats", type=int, metavar="N", help="draws of few-shot (10)", default=10)
@@ -163,6 +171,12 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--format", choices=["table", "json", "csv"], default="table")
     sub.add_argument(
         "--timeline", action="store_true", help="every second of a recording, 3 s at a time"
+    )
+    sub.add_argument(
+        "--same-voice",
+        action="store_true",
+        help="one person speaks in all files (with --timeline: throughout each of them): get used "
+        "to that voice",
     )
     _jobs(sub)
     return parser

@@ -11,9 +11,9 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,13 +24,14 @@ from ser import audio
 from ser.audio import augmentation, nonspeech
 from ser.audio.features import SPECTRAL, FeatureExtractor, Inputs
 from ser.data.cache import cache_folder, prune
-from ser.errors import OutputError
+from ser.errors import DataError, OutputError
 from ser.labels import EMOTIONS
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress, map_items
 
 # Raise when code changes what the same parameters give.
 _RECIPE = 4
+_CHUNK = 512  # clips whose features are in memory while something is derived from them
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def compute_features(
     extractor: FeatureExtractor = SPECTRAL,
     copies: int = 0,
     seed: int = 0,
+    backgrounds: str = "",
     cache: Path | None = None,
     n_jobs: int = -1,
     progress: Progress | None = None,
@@ -78,6 +80,9 @@ def compute_features(
     seed : int
         Of the augmentation.  A clip's copies depend on its content, the seed, how many there are
         and the extractor; never on the other clips.
+    backgrounds : str
+        Folder of recordings of real backgrounds that copies may stand before, see
+        `ser.audio.augmentation.augment_widely`; those for spectral features never do.
     cache : Path, optional
         Folder of the cache; by default ``features`` in `ser.data.cache.cache_folder`.
     n_jobs : int
@@ -94,14 +99,38 @@ def compute_features(
     ------
     AudioError
         If a clip cannot be used.
+    DataError
+        If the folder of backgrounds holds none.
     OutputError
         If the cache cannot be written.
     """
     folder = cache or cache_folder("features")
-    one = partial(_cached, extractor=extractor, copies=copies, seed=seed, cache=folder)
+    behind = _find_backgrounds(backgrounds) if backgrounds and copies else ()
+    one = partial(
+        _cached, extractor=extractor, copies=copies, seed=seed, backgrounds=behind, cache=folder
+    )
     found = map_items(one, paths, "Computing features", n_jobs=n_jobs, progress=progress)
     prune(folder)
-    return _stacked(found, extractor, copies)
+    return _stacked(found, extractor.shapes, copies)
+
+
+def _find_backgrounds(folder: str) -> tuple[str, ...]:
+    """Return the audio files in a folder, sorted by name."""
+    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in audio.EXTENSIONS)
+    if not found:
+        raise DataError(f"{folder} holds no recordings of backgrounds. Give a folder of them.")
+    return tuple(map(str, found))
+
+
+@lru_cache(maxsize=1)
+def _read_backgrounds(files: tuple[str, ...]) -> list[audio.Samples]:
+    """Decode backgrounds once per process, without those that are silent."""
+    found = []
+    for file in files:
+        samples = audio.load_audio(file)
+        if np.abs(samples).max(initial=0.0) > audio.SILENCE_PEAK:
+            found.append(samples)
+    return found
 
 
 def nonspeech_features(
@@ -131,7 +160,7 @@ def nonspeech_features(
     """
     one = partial(_nonspeech, extractor=extractor, copies=copies, seed=seed)
     found = map_items(one, range(count), "Making non-speech", n_jobs=n_jobs, progress=progress)
-    return _stacked(found, extractor, copies)
+    return _stacked(found, extractor.shapes, copies)
 
 
 def _nonspeech(
@@ -144,7 +173,7 @@ def _nonspeech(
 
 
 def _stacked(
-    found: Sequence[tuple[Inputs, Inputs]], extractor: FeatureExtractor, copies: int
+    found: Sequence[tuple[Inputs, Inputs]], shapes: Mapping[str, tuple[int, ...]], copies: int
 ) -> dict[str, Features]:
     return {
         name: Features(
@@ -153,38 +182,160 @@ def _stacked(
             if copies
             else np.zeros((len(found), 0, *shape), np.float16),
         )
-        for name, shape in extractor.shapes.items()
+        for name, shape in shapes.items()
     }
 
 
 def _cached(
-    path: str, *, extractor: FeatureExtractor, copies: int, seed: int, cache: Path
+    path: str,
+    *,
+    extractor: FeatureExtractor,
+    copies: int,
+    seed: int,
+    backgrounds: tuple[str, ...],
+    cache: Path,
 ) -> tuple[Inputs, Inputs]:
     data = audio.read_bytes(path)
-    name = _entry_name(data, extractor, copies, seed)
+    name = _entry_name(data, extractor, copies, seed, backgrounds)
     entry = cache / name[:2] / f"{name}.npz"
+    if (found := _read_entry(entry, extractor.shapes)) is not None:
+        return found
+    clean, more = _compute(data, name, path, extractor, copies, backgrounds)
+    _write_entry(entry, clean, more)
+    return clean, more
+
+
+def _read_entry(entry: Path, names: Iterable[str]) -> tuple[Inputs, Inputs] | None:
     try:
         with zipfile.ZipFile(entry) as archive:
             whole = archive.testzip() is None  # NumPy may stop reading before the CRC is looked at
         if whole:
             with np.load(entry, allow_pickle=False) as arrays:
                 found = (
-                    {input: arrays[f"clean {input}"] for input in extractor.shapes},
-                    {input: arrays[f"copies {input}"] for input in extractor.shapes},
+                    {input: arrays[f"clean {input}"] for input in names},
+                    {input: arrays[f"copies {input}"] for input in names},
                 )
             os.utime(entry)  # for `prune`: it was used
             return found
     except Exception:
-        pass  # none yet, or torn by a crash or a bad disk, which can raise anything: made below
-    clean, more = _compute(data, name, path, extractor, copies)
+        pass  # none yet, or torn by a crash or a bad disk, which can raise anything: made again
+    return None
+
+
+def _write_entry(entry: Path, clean: Inputs, more: Inputs) -> None:
     with atomic_path(entry) as temporary:
         arrays = {f"clean {input}": values for input, values in clean.items()}
         arrays |= {f"copies {input}": values for input, values in more.items()}
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
-    return clean, more
 
 
-def _entry_name(data: bytes, extractor: FeatureExtractor, copies: int, seed: int) -> str:
+def derived_features(
+    paths: Sequence[str],
+    derive: Callable[[dict[str, Features]], dict[str, Features]],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    key: str,
+    extractor: FeatureExtractor,
+    copies: int = 0,
+    seed: int = 0,
+    backgrounds: str = "",
+    n_jobs: int = -1,
+    progress: Progress | None = None,
+) -> dict[str, Features]:
+    """Return what a function makes of the features of clips, from the cache where it has that.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Audio files.
+    derive : callable
+        Such as an encoder; what it makes of a clip must not depend on the others.
+    shapes : dict of str to tuple of int
+        Shape of what it makes of one clip, by name.
+    key : str
+        Changes whenever the function does.
+    extractor, copies, seed, backgrounds, n_jobs, progress
+        See `compute_features`.
+
+    Raises
+    ------
+    AudioError, DataError, OutputError
+        See `compute_features`.
+    """
+    cache = cache_folder("features")
+    behind = _find_backgrounds(backgrounds) if backgrounds and copies else ()
+    look_up = partial(
+        _look_up,
+        names=tuple(shapes),
+        key=key,
+        extractor=extractor,
+        copies=copies,
+        seed=seed,
+        backgrounds=behind,
+        cache=cache,
+    )
+    parts = []
+    for first in range(0, len(paths), _CHUNK):
+        some = paths[first : first + _CHUNK]
+
+        def within(what: str, done: int, total: int, first: int = first) -> None:
+            if progress is not None:
+                progress("Encoding clips", first + done, len(paths))
+
+        found = map_items(look_up, some, "Encoding clips", n_jobs=n_jobs, progress=within)
+        missing = [i for i, (_, arrays) in enumerate(found) if arrays is None]
+        if missing:
+            features = compute_features(
+                [some[i] for i in missing],
+                extractor=extractor,
+                copies=copies,
+                seed=seed,
+                backgrounds=backgrounds,
+                n_jobs=n_jobs,
+                progress=within,
+            )
+            made = derive(features)
+            for i, row in zip(missing, range(len(missing)), strict=True):
+                clean = {name: each.clean[row].astype(np.float16) for name, each in made.items()}
+                more = {name: each.copies[row] for name, each in made.items()}
+                _write_entry(found[i][0], clean, more)
+                found[i] = found[i][0], (clean, more)
+        parts.append(_stacked([arrays for _, arrays in found if arrays], shapes, copies))
+    prune(cache)
+    return {
+        name: Features(
+            np.concatenate([part[name].clean for part in parts]),
+            np.concatenate([part[name].copies for part in parts]),
+        )
+        for name in shapes
+    }
+
+
+def _look_up(
+    path: str,
+    *,
+    names: tuple[str, ...],
+    key: str,
+    extractor: FeatureExtractor,
+    copies: int,
+    seed: int,
+    backgrounds: tuple[str, ...],
+    cache: Path,
+) -> tuple[Path, tuple[Inputs, Inputs] | None]:
+    """Return where what is derived of a clip is kept, and that if it is there."""
+    name = _entry_name(audio.read_bytes(path), extractor, copies, seed, backgrounds)
+    name = hashlib.sha256(f"{key} of {name}".encode()).hexdigest()
+    entry = cache / name[:2] / f"{name}.npz"
+    return entry, _read_entry(entry, names)
+
+
+def _entry_name(
+    data: bytes,
+    extractor: FeatureExtractor,
+    copies: int,
+    seed: int,
+    backgrounds: tuple[str, ...] = (),
+) -> str:
     # The augmentation is seeded by this name: not one letter of it may change for the features of
     # published models, which were computed when labels and clips were parameters too.
     clip = {
@@ -204,13 +355,20 @@ def _entry_name(data: bytes, extractor: FeatureExtractor, copies: int, seed: int
         "copies": copies,
         "seed": seed if copies else None,
     }
+    if backgrounds:
+        parameters["backgrounds"] = [Path(file).name for file in backgrounds]
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     digest.update(data)
     return digest.hexdigest()
 
 
 def _compute(
-    data: bytes, name: str, path: str, extractor: FeatureExtractor, copies: int
+    data: bytes,
+    name: str,
+    path: str,
+    extractor: FeatureExtractor,
+    copies: int,
+    backgrounds: tuple[str, ...],
 ) -> tuple[Inputs, Inputs]:
     try:
         samples = audio.load_audio(data)
@@ -219,7 +377,12 @@ def _compute(
     except audio.AudioError as error:
         raise type(error)(f"{path}: {error}") from error
     rng = np.random.default_rng(int(name[:16], 16))
-    varied = [augmentation.augment(samples[start:end], rng) for _ in range(copies)]
+    speech = samples[start:end]
+    if extractor.name == SPECTRAL.name:
+        varied = [augmentation.augment(speech, rng) for _ in range(copies)]
+    else:
+        behind = _read_backgrounds(backgrounds)
+        varied = [augmentation.augment_widely(speech, rng, behind) for _ in range(copies)]
     more = extractor.batch([extractor.extract(copy) for copy in varied])
     return extractor.extract(clip.samples), {k: v.astype(np.float16) for k, v in more.items()}
 

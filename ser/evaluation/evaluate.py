@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ser.data import corpora, splits
@@ -29,6 +31,7 @@ def evaluate_clips(
     speakers: Speakers | None = None,
     seed: int | None = None,
     robustness: bool = False,
+    listen: int = 0,
     training_seconds: float | None = None,
     n_jobs: int = -1,
     progress: Progress | None = None,
@@ -52,6 +55,9 @@ def evaluate_clips(
         Of the split, if there was one.
     robustness : bool
         Test what clean figures do not show as well, see `ser.evaluation.robustness`.
+    listen : int
+        So many other clips of each voice, drawn at random and without their labels, are listened
+        to before a clip is answered (fewer where there are fewer), see `ser.models.voice`.
     training_seconds : float, optional
         How long the model trained, for the record.
     n_jobs, progress
@@ -69,7 +75,10 @@ def evaluate_clips(
     """
     labels, manifest = recognizer.labels, recognizer.manifest
     recognizer.check_labels(clips["emotion"])
-    found = recognizer.predict_files(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
+    known_by = draw_others(clips, listen, seed=seed or 0) if listen else None
+    found = recognizer.predict_files(
+        clips["path"].tolist(), known_by=known_by, n_jobs=n_jobs, progress=progress
+    )
     for path, reason in found.loc[found["verdict"] == REFUSED, ["file", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")
     predictions = found.drop(columns=["reason", "distance"]).join(what_is_known(clips))
@@ -79,6 +88,9 @@ def evaluate_clips(
     more = _elsewhere(recognizer, clips, n_jobs, progress) if robustness else {}
     if len(labels) < len(manifest.labels):  # see `Recognizer.among`
         title = f"{origin.title}, possible: {', '.join(labels)}"
+        origin = origin.model_copy(update={"title": title})
+    if listen:
+        title = f"{origin.title}, after {listen} unlabelled clips of each voice"
         origin = origin.model_copy(update={"title": title})
     return Report(
         **dict(origin),
@@ -98,6 +110,7 @@ def evaluate_corpus(
     protocol: str = "random",
     seed: int = 42,
     robustness: bool = False,
+    listen: int = 0,
     n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> Report:
@@ -117,6 +130,8 @@ def evaluate_corpus(
         Of the random split.
     robustness : bool
         Also in other conditions and on sounds that are no speech.
+    listen : int
+        See `evaluate_clips`.
     n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
@@ -151,9 +166,44 @@ def evaluate_corpus(
         speakers=None if trained_here else Speakers.OTHER_CORPUS,
         seed=seed if protocol == "random" else None,
         robustness=robustness,
+        listen=listen,
         n_jobs=n_jobs,
         progress=progress,
     )
+
+
+def draw_others(clips: pd.DataFrame, count: int, *, seed: int) -> list[npt.NDArray[np.int64]]:
+    """Draw for each clip the rows of so many others of its speaker, or of all if there are fewer.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the columns ``corpus``, ``channel`` and ``speaker``; clips without a speaker have no
+        others.
+    count : int
+        How many.
+    seed : int
+        Of the draws.
+
+    Raises
+    ------
+    DataError
+        If no speaker is known to have two clips.
+    """
+    chosen = [np.zeros(0, np.int64)] * len(clips)
+    named = clips.reset_index(drop=True)[clips["speaker"].to_numpy(str) != ""]
+    for _, own in named.groupby(["corpus", "channel", "speaker"]):
+        rows = own.index.to_numpy(np.int64)
+        for row in rows:
+            others = rows[rows != row]
+            rng = np.random.default_rng([seed, row])
+            chosen[row] = rng.choice(others, min(count, len(others)), replace=False)
+    if not any(len(rows) for rows in chosen):
+        raise DataError(
+            "No speaker is known to have two clips here, so there is no voice to get used to. Add "
+            "a column speaker."
+        )
+    return chosen
 
 
 def origin_of(

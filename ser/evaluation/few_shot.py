@@ -31,10 +31,9 @@ from ser.models.adaptation import (
     Array,
     Codes,
     Enrolment,
-    fit_adaptation,
+    learn,
 )
 from ser.models.adaptation import adapt as adapt_model
-from ser.models.embedding import Embedding
 from ser.models.inference import calibrated
 from ser.models.manifest import Manifest
 from ser.models.recognizer import SURE, UNCERTAIN, Recognizer
@@ -102,12 +101,12 @@ def before_after(recognizer: Recognizer, enrolment: Enrolment, logits: Array) ->
         before=before,
         after=after,
         labels=labels,
-        curve=learning_curve(recognizer.embedding, enrolment),
+        curve=learning_curve(recognizer, enrolment),
     )
 
 
 def learning_curve(
-    embedding: Embedding, enrolment: Enrolment, *, seed: int = 0
+    recognizer: Recognizer, enrolment: Enrolment, *, seed: int = 0
 ) -> list[CurvePoint]:
     """Measure on the recordings themselves what each further recording per emotion gave.
 
@@ -116,8 +115,8 @@ def learning_curve(
 
     Parameters
     ----------
-    embedding : Embedding
-        Of the model.
+    recognizer : Recognizer
+        The model as it was.
     enrolment : Enrolment
         See `ser.models.adaptation.enrol`; emotions with a single recording are left out.
     seed : int
@@ -141,10 +140,8 @@ def learning_curve(
         kept = enrolment[np.array([order[-1] for order in orders])]
         right[0] += list(kept.logits.argmax(axis=1) == kept.y_true)
         for n in sizes:
-            layer = fit_adaptation(
-                embedding, enrolment[np.concatenate([order[:n] for order in orders])]
-            )
-            right[n] += list(layer.logits(kept).argmax(axis=1) == kept.y_true)
+            some = enrolment[np.concatenate([order[:n] for order in orders])]
+            right[n] += list(learn(recognizer, some).logits(kept).argmax(axis=1) == kept.y_true)
     return [CurvePoint(recordings=n, accuracy=float(np.mean(right[n]))) for n in right]
 
 
@@ -224,7 +221,7 @@ def study(
         for repeat in range(repeats):
             drawn, rest = _draw(own.y_true, shots, 1, [seed, number, repeat])
             others = own[rest]
-            answers = fit_adaptation(recognizer.embedding, own[drawn]).logits(others)
+            answers = learn(recognizer, own[drawn]).logits(others)
             figures.append([_rates(z, others.y_true) for z in (others.logits, answers)])
             learned.append(len(drawn))
             tested.append(len(rest))

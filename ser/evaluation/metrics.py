@@ -244,7 +244,11 @@ def coverage(
     ]
 
 
-def fit_temperature(logits: npt.NDArray[np.floating], y_true: npt.NDArray[np.integer]) -> float:
+def fit_temperature(
+    logits: npt.NDArray[np.floating],
+    y_true: npt.NDArray[np.integer],
+    weights: npt.NDArray[np.floating] | None = None,
+) -> float:
     """Return the temperature that makes confidence match accuracy on validation clips.
 
     Minimises the negative log-likelihood (Guo et al. 2017, *On calibration of modern neural
@@ -254,6 +258,8 @@ def fit_temperature(logits: npt.NDArray[np.floating], y_true: npt.NDArray[np.int
     ----------
     logits : ndarray of float, shape (n, classes)
     y_true : ndarray of int, shape (n,)
+    weights : ndarray of float, shape (n,), optional
+        How much each clip counts.
 
     Returns
     -------
@@ -265,7 +271,8 @@ def fit_temperature(logits: npt.NDArray[np.floating], y_true: npt.NDArray[np.int
 
     def loss(log_temperature: float) -> float:
         log_probabilities = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-log_probabilities[np.arange(len(y_true)), y_true].mean())
+        losses = -log_probabilities[np.arange(len(y_true)), y_true]
+        return float(np.average(losses, weights=weights))
 
     bounds = (np.log(0.05), np.log(20.0))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
@@ -289,6 +296,44 @@ def fit_min_confidence(probabilities: npt.NDArray[np.floating]) -> float:
         In [.25, .5].
     """
     return float(np.clip(np.quantile(probabilities.max(axis=1), ABSTAIN_SHARE), LOWEST_BOUND, 0.5))
+
+
+def confidence_for(
+    probabilities: npt.NDArray[np.floating],
+    y_true: npt.NDArray[np.integer],
+    accuracy: float,
+    weights: npt.NDArray[np.floating],
+) -> float:
+    """Return the lowest confidence from which on answers are right so often.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (n, classes)
+        Calibrated, of clips that trained nothing.
+    y_true : ndarray of int, shape (n,)
+    accuracy : float
+        Share of the answers at or above it that are to be right.
+    weights : ndarray of float, shape (n,)
+        How much each clip counts.
+
+    Returns
+    -------
+    float
+        In [.25, .9]; .9 if so few are right that no confidence would do.
+
+    Examples
+    --------
+    >>> probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    >>> confidence_for(probabilities, np.array([0, 0, 1, 0]), 0.7, np.ones(4))
+    0.6
+    """
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    right = (probabilities.argmax(axis=1) == y_true)[order]
+    shares = np.cumsum(right * weights[order]) / np.cumsum(weights[order])
+    enough = np.flatnonzero(shares >= accuracy)
+    lowest = confidence[order][enough[-1]] if len(enough) else 0.9
+    return float(np.clip(lowest, LOWEST_BOUND, 0.9))
 
 
 def _averages(

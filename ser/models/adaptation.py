@@ -15,7 +15,7 @@ that it keeps its chance.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -23,11 +23,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ser.audio.features import Inputs
 from ser.errors import DataError
 from ser.models.embedding import Embedding, ood_temperature
 from ser.models.manifest import TrainingClips
 from ser.models.networks import with_adaptation_layer
 from ser.models.recognizer import Recognizer
+from ser.models.voice import Voice
 from ser.utils.parallel import Progress
 
 Array = npt.NDArray[np.floating]
@@ -56,12 +58,16 @@ class Enrolment:
         What the recogniser says of them.
     embeddings : ndarray of float32, shape (n, coordinates)
         Where they lie, see `ser.models.embedding`.
+    encoded : dict of str to ndarray of float32, optional
+        What the encoder gives out for them, if the recogniser has one: what is known of a voice is
+        taken off that, and the rest follows from it.
     """
 
     clips: pd.DataFrame
     y_true: Codes
     logits: Array
     embeddings: Array
+    encoded: Inputs | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -70,7 +76,17 @@ class Enrolment:
     def __getitem__(self, rows: Codes | npt.NDArray[np.bool_]) -> Enrolment:
         """Return some of them."""
         clips = self.clips.iloc[rows].reset_index(drop=True)
-        return Enrolment(clips, self.y_true[rows], self.logits[rows], self.embeddings[rows])
+        encoded = self.encoded and {name: each[rows] for name, each in self.encoded.items()}
+        return Enrolment(
+            clips, self.y_true[rows], self.logits[rows], self.embeddings[rows], encoded
+        )
+
+    def heard_by(self, recognizer: Recognizer) -> Enrolment:
+        """Return the same clips as a recogniser hears them that knows another voice."""
+        if self.encoded is None:
+            return self
+        logits, embeddings = recognizer.of_encoded(self.encoded)
+        return replace(self, logits=logits, embeddings=embeddings)
 
 
 @dataclass(frozen=True)
@@ -132,11 +148,52 @@ def enrol(
     found, inputs = recognizer.prepare(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
     for path, reason in found.loc[found["reason"] != "", ["path", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")
-    logits, embeddings = recognizer.logits_and_embeddings(inputs)
+    encoded = recognizer.encode(inputs) if recognizer.listens else None
+    logits, embeddings = (
+        recognizer.logits_and_embeddings(inputs)
+        if encoded is None
+        else recognizer.of_encoded(encoded)
+    )
     y_true = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     return Enrolment(
-        clips.assign(start=found["start"], end=found["end"]), y_true, logits, embeddings
+        clips.assign(start=found["start"], end=found["end"]), y_true, logits, embeddings, encoded
     )
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned of a voice: how it sounds, and what its emotions sound like.
+
+    Attributes
+    ----------
+    recognizer : Recognizer
+        The model as it was, knowing the voice if it listens.
+    layer : AdaptationLayer
+        What becomes of its answers.
+    """
+
+    recognizer: Recognizer
+    layer: AdaptationLayer
+
+    def logits(self, enrolment: Enrolment) -> npt.NDArray[np.float64]:
+        """Return the new logits of clips, shape (n, labels)."""
+        return self.layer.logits(enrolment.heard_by(self.recognizer))
+
+
+def learn(recognizer: Recognizer, enrolment: Enrolment) -> Learned:
+    """Learn a voice; the same recordings always give the same.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model.
+    enrolment : Enrolment
+        As it hears them; at least one.
+    """
+    if enrolment.encoded is not None:
+        recognizer = recognizer.knowing(Voice().heard(enrolment.encoded))
+        enrolment = enrolment.heard_by(recognizer)
+    return Learned(recognizer, fit_adaptation(recognizer.embedding, enrolment))
 
 
 @dataclass(frozen=True)
@@ -179,9 +236,10 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment) -> Adaptation:
             f"All recordings are {only}; from one emotion alone a model would learn to hear it "
             "everywhere. Give recordings of two or more."
         )
-    embedding, parent = recognizer.embedding, recognizer.manifest
-    layer = fit_adaptation(embedding, enrolment)
-    logits, distances = leave_one_out(embedding, enrolment)
+    parent = recognizer.manifest
+    learned = learn(recognizer, enrolment)
+    embedding, layer = learned.recognizer.embedding, learned.layer
+    logits, distances = leave_one_out(recognizer, enrolment)
     # The layer reads activations, of which the embedding is a linear function.
     weights = embedding.components.astype(np.float64) @ layer.weights
     kernel = np.concatenate([layer.logit_scale * np.eye(len(layer.bias)), weights])
@@ -196,7 +254,9 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment) -> Adaptation:
     model = with_adaptation_layer(
         recognizer.model_with_activations, kernel.astype(np.float32), bias.astype(np.float32)
     )
-    adapted = type(recognizer)(model, manifest, embedding.with_clips(enrolment.embeddings))
+    enrolled = enrolment.heard_by(learned.recognizer)
+    known = replace(embedding.with_clips(enrolled.embeddings), voice=learned.recognizer.voice)
+    adapted = type(recognizer)(model, manifest, known)
     return Adaptation(adapted, logits, distances)
 
 
@@ -265,7 +325,7 @@ def _expected_weights(labels: Codes, y_true: Codes) -> Array:
     return np.array([1.0 if label in seen else max(counts.mean(), 1.0) for label in labels])
 
 
-def leave_one_out(embedding: Embedding, enrolment: Enrolment) -> tuple[Array, Array]:
+def leave_one_out(recognizer: Recognizer, enrolment: Enrolment) -> tuple[Array, Array]:
     """Answer every recording by what is learned without it.
 
     Returns
@@ -278,9 +338,11 @@ def leave_one_out(embedding: Embedding, enrolment: Enrolment) -> tuple[Array, Ar
     distances = np.zeros(len(enrolment))
     for rows in _folds(enrolment.y_true):
         others = np.setdiff1d(np.arange(len(enrolment)), rows)
-        kept, learned = enrolment[rows], enrolment[others]
-        logits[rows] = fit_adaptation(embedding, learned).logits(kept)
-        distances[rows] = embedding.with_clips(learned.embeddings).distances(kept.embeddings)
+        learned = learn(recognizer, enrolment[others])
+        kept, known = (enrolment[r].heard_by(learned.recognizer) for r in (rows, others))
+        logits[rows] = learned.layer.logits(kept)
+        embedding = recognizer.embedding.with_clips(known.embeddings)
+        distances[rows] = embedding.distances(kept.embeddings)
     return logits, distances
 
 

@@ -11,13 +11,15 @@ microphones apart, which the last one has learned to ignore.
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ser.errors import BundleError
+from ser.models.voice import Voice
 from ser.utils.files import atomic_path
 
 Array = npt.NDArray[np.float32]
@@ -54,6 +56,8 @@ class Embedding:
     class_means : ndarray of float32, shape (labels, dimensions)
         Mean of the training clips of each label, less the mean of their speakers; NaN for a
         label without clips.
+    voice : Voice
+        Whose clips the model has learned to expect, see `ser.models.voice`; nobody's at first.
     """
 
     mean: Array
@@ -61,6 +65,7 @@ class Embedding:
     points: npt.NDArray[np.float16]
     threshold: float
     class_means: Array
+    voice: Voice = field(default_factory=Voice)
 
     def transform(self, activations: Array) -> Array:
         """Return the embeddings of clips, shape (n, dimensions).
@@ -191,15 +196,16 @@ def write_embedding(path: str | Path, embedding: Embedding) -> None:
     OutputError
         If the file cannot be written.
     """
+    arrays: dict[str, Any] = {
+        "mean": embedding.mean,
+        "components": embedding.components,
+        "points": embedding.points,
+        "threshold": np.array(embedding.threshold),
+        "class_means": embedding.class_means,
+    }
+    arrays |= {f"voice {name}": values for name, values in embedding.voice.to_arrays().items()}
     with atomic_path(path) as temporary:
-        np.savez_compressed(
-            temporary,
-            mean=embedding.mean,
-            components=embedding.components,
-            points=embedding.points,
-            threshold=np.array(embedding.threshold),
-            class_means=embedding.class_means,
-        )
+        np.savez_compressed(temporary, **arrays)
 
 
 def read_embedding(path: str | Path, *, labels: int) -> Embedding:
@@ -225,12 +231,14 @@ def read_embedding(path: str | Path, *, labels: int) -> Embedding:
             raise ValueError(f"it unpacks to {size} bytes")
         with np.load(path, allow_pickle=False) as arrays:
             mean, components, points, threshold, class_means = (arrays[part] for part in _PARTS)
+            known = {name: arrays[name] for name in arrays.files if name.startswith("voice ")}
         embedding = Embedding(
             mean.astype(np.float32),
             components.astype(np.float32),
             points.astype(np.float16),
             float(threshold),
             class_means.astype(np.float32),
+            Voice.from_arrays({name.removeprefix("voice "): a for name, a in known.items()}),
         )
         _check(embedding, labels)
     except Exception as error:  # a damaged archive can raise anything

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,15 +30,25 @@ LAYERS = 3
 WIDTH = 384
 """Values that a block gives out for each frame."""
 _HEADS, _HIDDEN = 6, 1536
-_POOL = 3  # frames of 20 ms that are averaged: emotions are slower than sounds
-ENCODED_FRAMES = FRAMES // 2 // _POOL
+POOL = 3
+"""Frames of 20 ms that are averaged: emotions are slower than sounds."""
+COMPONENTS = 96
+"""Principal components of its frames that a CNN-LSTM reads, fitted on the project's samples."""
+ENCODED_FRAMES = FRAMES // 2 // POOL
 """Frames of an encoded clip: 50, one every 60 ms."""
+SUMMARY = 2 * LAYERS * WIDTH
+"""Values that sum up a clip: 2304."""
 
 Weights = Mapping[str, npt.NDArray[np.float16]]
 
 
-def build_encoder() -> keras.Model:
+def build_encoder(file: Path = ENCODER_WEIGHTS) -> keras.Model:
     """Build the encoder with its trained weights.
+
+    Parameters
+    ----------
+    file : Path
+        Of the weights, see ``scripts/make_encoder.py``.
 
     Returns
     -------
@@ -54,7 +65,7 @@ def build_encoder() -> keras.Model:
     import keras
     from keras import layers
 
-    weights = _read_weights()
+    weights = _read_weights(file)
     inputs = keras.Input((FRAMES, N_MELS), name="log_mel")
     x = layers.Conv1D(WIDTH, 3, padding="same", name="conv_1")(inputs)
     x = layers.Activation("gelu", name="gelu_1")(x)
@@ -77,71 +88,45 @@ def build_encoder() -> keras.Model:
     return encoder
 
 
-def fit_components(
-    log_mels: npt.NDArray[np.floating], count: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Find the principal components of what the encoder's blocks give out for speech.
-
-    Parameters
-    ----------
-    log_mels : ndarray of float, shape (clips, 300, 80)
-        Of training clips; a few hundred are enough.
-    count : int
-        How many components.
-
-    Returns
-    -------
-    kernel : ndarray of float32, shape (1152, count)
-        Turns a frame of all three blocks into whitened components.
-    bias : ndarray of float32, shape (count,)
-    """
-    import keras
-    from sklearn.decomposition import PCA
-
-    encoder = build_encoder()
-    pooled = keras.Model(encoder.input, _pooled(encoder))
-    frames = pooled.predict(log_mels, batch_size=32, verbose=0).reshape(-1, LAYERS * WIDTH)
-    # The outputs of the later blocks are larger, which does not make them more important.
-    spread = frames.std(axis=0) + 1e-6
-    pca = PCA(count, whiten=True, svd_solver="covariance_eigh").fit(frames / spread)
-    kernel = pca.components_.T / np.sqrt(pca.explained_variance_) / spread[:, None]
-    bias = -(pca.mean_ * spread) @ kernel
-    return kernel.astype(np.float32), bias.astype(np.float32)
-
-
-def build_front(kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> keras.Model:
-    """Build the encoder with a layer behind it that turns its frames into components.
-
-    Parameters
-    ----------
-    kernel, bias
-        See `fit_components`.
+def build_front() -> keras.Model:
+    """Build the encoder with what a CNN-LSTM reads of it.
 
     Returns
     -------
     keras.Model
-        Maps log-mel spectrograms, (batch, 300, 80), to (batch, components, 50, 1): rows over time
-        as of any spectrogram, one frame every 60 ms.
+        Maps log-mel spectrograms, (batch, 300, 80), to two outputs, the layers of these names:
+        ``frames``, (batch, 96, 50, 1), whitened principal components of the outputs of all three
+        blocks, rows over time as of any spectrogram, one frame every 60 ms; and ``summary``,
+        (batch, 2304), of every output of the blocks its mean over the clip and half its mean
+        absolute deviation, which tell what no few components keep.
+
+    Raises
+    ------
+    BundleError
+        See `build_encoder`.
     """
     import keras
     from keras import layers
 
     encoder = build_encoder()
-    components = layers.Dense(len(bias), name="components")
-    x = components(_pooled(encoder))
+    outputs = layers.Concatenate(name="blocks")(encoder.outputs[1:])
+    components = layers.Dense(COMPONENTS, name="components")
+    x = components(layers.AveragePooling1D(POOL, name="pooled")(outputs))
     x = layers.Permute((2, 1), name="rows_first")(x)
-    x = layers.Reshape((len(bias), ENCODED_FRAMES, 1), name="channel")(x)
-    components.set_weights([kernel, bias])
-    front = keras.Model(encoder.input, x, name="front")
+    frames = layers.Reshape((COMPONENTS, ENCODED_FRAMES, 1), name="frames")(x)
+    weights = _read_weights(ENCODER_WEIGHTS)
+    components.set_weights([weights["components.kernel"], weights["components.bias"]])
+    mean = layers.GlobalAveragePooling1D(keepdims=True, name="mean")(outputs)
+    above = layers.ReLU(name="above_mean")(layers.Subtract(name="deviation")([outputs, mean]))
+    summary = layers.Concatenate(name="summary")(
+        [
+            layers.Flatten(name="flat_mean")(mean),
+            layers.GlobalAveragePooling1D(name="mean_deviation")(above),
+        ]
+    )
+    front = keras.Model(encoder.input, [frames, summary], name="front")
     front.trainable = False
     return front
-
-
-def _pooled(encoder: keras.Model) -> keras.KerasTensor:
-    from keras import layers
-
-    x = layers.Concatenate(name="blocks")(encoder.outputs[1:])
-    return layers.AveragePooling1D(_POOL, name="pooled")(x)
 
 
 def _block(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -190,13 +175,12 @@ _NORMS = {"attention_norm": "self_attn_layer_norm", "dense_norm": "final_layer_n
 _DENSE = {"dense_1": "fc1", "dense_2": "fc2"}
 
 
-def _read_weights() -> Weights:
+def _read_weights(file: Path) -> Weights:
     """Read the arrays, named as in the official checkpoint, in half precision."""
     try:
-        with np.load(ENCODER_WEIGHTS, allow_pickle=False) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise BundleError(
-            f"The encoder's weights in {ENCODER_WEIGHTS} cannot be read ({error}). Install ser "
-            "again."
+            f"The encoder's weights in {file} cannot be read ({error}). Install ser again."
         ) from error

@@ -10,19 +10,22 @@ import numpy.typing as npt
 
 from ser.audio.features import FeatureExtractor, Inputs
 from ser.models.embedding import ood_temperature
+from ser.models.networks import cut
 
 if TYPE_CHECKING:
     import keras
 
 Array = npt.NDArray[np.float32]
-Network = Callable[[Inputs], tuple[Array, Array]]
+Answers = tuple[Array, Array]
+"""Logits, (n, 8), and activations, (n, m)."""
 
 _BATCH = 256  # clips that a network is asked about at once
+_ENCODED_BATCH = 64  # and those that an encoder reads, which makes much of each
 _SHIFTED_BATCH = 64  # clips that are moved in time at once
 
 
-def network_function(model: keras.Model) -> Network:
-    """Return a function from inputs of n clips to logits, (n, 8), and activations, (n, m).
+class Network:
+    """A network as functions from arrays to arrays.
 
     ``model.predict`` spends far longer on its own machinery than on one clip.
 
@@ -30,35 +33,68 @@ def network_function(model: keras.Model) -> Network:
     ----------
     model : keras.Model
         See `ser.models.networks.with_activations`.
+
+    Attributes
+    ----------
+    encodes : bool
+        Whether an encoder reads the inputs first.
     """
-    import tensorflow as tf
 
-    widths = [output.shape[-1] for output in model.outputs]
-    (given,) = model.inputs
+    def __init__(self, model: keras.Model) -> None:
+        front, head = cut(model)
+        self.encodes = front is not None
+        self._encode = _function(front, _ENCODED_BATCH) if front is not None else None
+        self._answer = _function(head, _BATCH)
 
-    @tf.function(input_signature=[tf.TensorSpec(given.shape, tf.float32)])
-    def call(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return model(inputs, training=False)
+    def encode(self, inputs: Inputs) -> Inputs:
+        """Return what the encoder gives out, or the inputs themselves if there is none."""
+        if self._encode is None:
+            return inputs
+        frames, summary = self._encode(inputs)
+        return {"frames": frames, "summary": summary}
 
-    def network(inputs: Inputs) -> tuple[Array, Array]:
-        (values,) = inputs.values()
-        batches = [call(values[i : i + _BATCH]) for i in range(0, len(values), _BATCH)]
-        logits, activations = (
-            np.concatenate([np.zeros((0, width), np.float32), *(b[k].numpy() for b in batches)])
-            for k, width in enumerate(widths)
-        )
+    def answer(self, encoded: Inputs) -> Answers:
+        """Return logits and activations of encoded clips."""
+        logits, activations = self._answer(encoded)
         return logits, activations
 
-    return network
+    def __call__(self, inputs: Inputs) -> Answers:
+        """Return logits and activations of clips."""
+        return self.answer(self.encode(inputs))
 
 
-def averaged(network: Network, extractor: FeatureExtractor, inputs: Inputs) -> tuple[Array, Array]:
+def _function(model: keras.Model, batch: int) -> Callable[[Inputs], list[Array]]:
+    import tensorflow as tf
+
+    shapes = [output.shape[1:] for output in model.outputs]
+    signature = [tf.TensorSpec(given.shape, tf.float32) for given in model.inputs]
+
+    @tf.function(input_signature=signature)
+    def call(*inputs: tf.Tensor) -> list[tf.Tensor]:
+        return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+
+    def function(inputs: Inputs) -> list[Array]:
+        values = list(inputs.values())
+        found = [
+            call(*(each[i : i + batch] for each in values)) for i in range(0, len(values[0]), batch)
+        ]
+        return [
+            np.concatenate([np.zeros((0, *shape), np.float32), *(f[k].numpy() for f in found)])
+            for k, shape in enumerate(shapes)
+        ]
+
+    return function
+
+
+def averaged(
+    network: Callable[[Inputs], Answers], extractor: FeatureExtractor, inputs: Inputs
+) -> Answers:
     """Return logits and activations averaged over each clip moved a little in time.
 
     Parameters
     ----------
     network : callable
-        See `network_function`.
+        See `Network`.
     extractor : FeatureExtractor
         Of the model; it says by how much, see `FeatureExtractor.shifted`.
     inputs : dict of str to ndarray of float32

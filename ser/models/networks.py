@@ -13,11 +13,15 @@ from ser.audio.features import SPECTRAL, FeatureExtractor
 from ser.audio.log_mel import LogMelFeatures
 from ser.errors import BundleError
 from ser.labels import EMOTIONS
-from ser.models.encoder import ENCODED_FRAMES
+from ser.models.encoder import COMPONENTS, ENCODED_FRAMES, SUMMARY
 from ser.utils.settings import STRICT, Settings
 
 if TYPE_CHECKING:
     import keras
+
+
+# Chosen on unseen corpora, see docs/experiments.md.
+_SUMMARY_DROPOUT = 0.5, 0.7
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -52,9 +56,13 @@ class ModelConfig(Settings):
     lstm: Annotated[int, Field(ge=1, le=1024)] = 80
     """Units of the LSTM in each direction."""
 
-    encoder: Annotated[int, Field(ge=0, le=384)] = 0
-    """Principal components of the frames of Whisper's encoder that are read in place of the
-    spectral features; 0 for these. What it has learned of speech helps with unseen speakers."""
+    encoder: bool = False
+    """Whether the first blocks of Whisper's encoder are read in place of the spectral features.
+    What it has learned of speech helps with unseen speakers."""
+
+    summary: Annotated[int, Field(ge=1, le=1024)] = 256
+    """Units of a layer that reads mean and deviation of all outputs of the encoder, if there is
+    one."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Part of the activations dropped after the blocks."""
@@ -66,6 +74,13 @@ class ModelConfig(Settings):
     def extractor(self) -> FeatureExtractor:
         """What makes the input of the network."""
         return LogMelFeatures() if self.encoder else SPECTRAL
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of what the CNN-LSTM reads, by name: the features, or what an encoder gives out."""
+        if self.encoder:
+            return {"frames": (COMPONENTS, ENCODED_FRAMES, 1), "summary": (SUMMARY,)}
+        return dict(SPECTRAL.shapes)
 
     @field_validator("filters", mode="before")
     @classmethod
@@ -95,12 +110,12 @@ def build_cnn_lstm(
     Returns
     -------
     keras.Model
-        Maps (batch, 32, 94, 2) raw features, or (batch, components, 50, 1) of an encoder
-        (`with_front`), to (batch, 8) logits.  The layer ``rows`` learns the
-        mean and variance of every row of each channel (``model.get_layer("rows").adapt(x)``); the
-        layers ``member_1``, ``member_2``, … map normalised features to logits.  In each of them
-        ``block_1``, ``block_2``, … are what the convolution blocks give out, and ``embedding`` is
-        what the last layer classifies.
+        Maps (batch, 32, 94, 2) raw features, or what an encoder gives out (`with_front`), to
+        (batch, 8) logits.  The layer ``rows`` learns the mean and variance of every row of each
+        channel (``model.get_layer("rows").adapt(x)``), and ``summary_rows`` those of a summary; the
+        layers ``member_1``, ``member_2``, … map normalised inputs to logits.  In each of them
+        ``block_1``, ``block_2``, … are what the convolution blocks give out (and ``block_summary``
+        what becomes of a summary), and ``embedding`` is what the last layer classifies.
 
     Examples
     --------
@@ -112,19 +127,24 @@ def build_cnn_lstm(
     from keras import layers
 
     config = config or ModelConfig()
-    encoded = (config.encoder, ENCODED_FRAMES, 1)
-    shape = encoded if config.encoder else SPECTRAL.shapes["features"]
-    inputs = keras.Input(shape, name="features")
+    inputs = [keras.Input(shape, name=name) for name, shape in config.input_shapes.items()]
     # Statistics per row and channel: one pair for all would let the loud first MFCCs drown the
     # rest.
-    normalised = layers.Normalization(axis=(1, 3), name="rows")(inputs)
-    members = [_member(config, shape, labels, f"member_{i + 1}") for i in range(config.members)]
-    logits = [member(normalised) for member in members]
-    return keras.Model(inputs, _average(logits), name="cnn_lstm")
+    normalised = [layers.Normalization(axis=(1, 3), name="rows")(inputs[0])]
+    if config.encoder:
+        normalised.append(layers.Normalization(name="summary_rows")(inputs[1]))
+    members = [_member(config, labels, f"member_{i + 1}") for i in range(config.members)]
+    logits = [member(_alone(normalised)) for member in members]
+    return keras.Model(_alone(inputs), _average(logits), name="cnn_lstm")
+
+
+def normalised_by(model: keras.Model) -> list[keras.KerasTensor]:
+    """Return what the members of a network read: its normalised inputs."""
+    return [layer.output for layer in model.layers if layer.name in ("rows", "summary_rows")]
 
 
 def with_front(front: keras.Model, model: keras.Model) -> keras.Model:
-    """Return a network that encodes its input first; both share their layers.
+    """Return a network that encodes its input first; it shares front and members with both.
 
     Parameters
     ----------
@@ -135,9 +155,39 @@ def with_front(front: keras.Model, model: keras.Model) -> keras.Model:
     """
     import keras
 
-    normalised = model.get_layer("rows")(front.output)
+    normalised = []
+    for name, output in zip(("rows", "summary_rows"), front.outputs, strict=True):
+        # Of its own: a layer that stands in two networks does not know which one is asked about.
+        old = model.get_layer(name)
+        new = type(old).from_config(old.get_config())
+        normalised.append(new(output))
+        new.set_weights(old.get_weights())
+        new.finalize_state()  # set_weights alone leaves its mean at zero
     logits = [member(normalised) for member in members_of(model)]
     return keras.Model(front.input, _average(logits), name="cnn_lstm")
+
+
+def cut(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
+    """Cut a network in two: the front that encodes a clip, if it has one, and the rest.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `build_cnn_lstm`, `with_front` or `with_activations` returns it.
+
+    Returns
+    -------
+    front : keras.Model or None
+        Maps the inputs to ``frames`` and ``summary``.
+    head : keras.Model
+        Maps these, or else the inputs, to the outputs of the model.
+    """
+    import keras
+
+    if all(layer.name != "summary_rows" for layer in model.layers):
+        return None, model
+    encoded = [model.get_layer(name).output for name in ("frames", "summary")]
+    return keras.Model(model.input, encoded), keras.Model(encoded, model.outputs)
 
 
 def members_of(model: keras.Model) -> list[keras.Model]:
@@ -178,7 +228,7 @@ def with_activations(model: keras.Model) -> keras.Model:
     members = members_of(model)
     if not members or not all(_blocks_of(member) for member in members):
         raise BundleError("The model is not built as the models of this project. Train again.")
-    normalised = model.get_layer("rows").output
+    normalised = _alone(normalised_by(model))
     logits, means = [], []
     for member in members:
         own, *found = _with_block_means(member)(normalised)
@@ -200,10 +250,17 @@ def _with_block_means(member: keras.Model) -> keras.Model:
     # Names of their own: in a process of its own Keras would give those of the member again.
     means = [
         layers.GlobalAveragePooling1D(name=f"mean_of_{block.name}")(block.output)
+        if len(block.output.shape) == 3
+        else block.output
         for block in _blocks_of(member)
     ]
     # One network with several outputs, so that nothing is computed twice.
     return keras.Model(member.input, [member.output, *means], name=member.name)
+
+
+def _alone(values: list[Any]) -> Any:
+    """Return the only one of some values, or all of them: Keras tells one input from a list."""
+    return values[0] if len(values) == 1 else values
 
 
 def _average(logits: list[Any]) -> Any:
@@ -242,13 +299,13 @@ def with_adaptation_layer(
     return keras.Model(opened.input, logits, name="cnn_lstm")
 
 
-def _member(config: ModelConfig, shape: tuple[int, ...], labels: int, name: str) -> keras.Model:
+def _member(config: ModelConfig, labels: int, name: str) -> keras.Model:
     import keras
     from keras import layers
 
-    rows, frames, channels = shape
-    inputs = keras.Input(shape)
-    x = layers.Permute((2, 1, 3))(inputs)
+    inputs = [keras.Input(shape) for shape in config.input_shapes.values()]
+    rows, frames, channels = inputs[0].shape[1:]
+    x = layers.Permute((2, 1, 3))(inputs[0])
     statistics = []
     if config.functionals:
         found = _functionals(layers.Reshape((frames, rows * channels))(x))
@@ -262,6 +319,8 @@ def _member(config: ModelConfig, shape: tuple[int, ...], labels: int, name: str)
         x = layers.MaxPooling2D((1, 2))(x)
         _, frames, rows, channels = x.shape
     x = layers.Reshape((frames, rows * channels))(x)
+    if config.encoder:
+        x = layers.SpatialDropout1D(config.dropout)(x)
     for i, filters in enumerate(config.filters):
         x = layers.Conv1D(filters, config.kernel, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
@@ -278,7 +337,19 @@ def _member(config: ModelConfig, shape: tuple[int, ...], labels: int, name: str)
     x = layers.Concatenate(name="embedding")([layers.Flatten()(x), *statistics])
     x = layers.Dropout(config.output_dropout)(x)
     logits = layers.Dense(labels, name="logits")(x)
-    return keras.Model(inputs, logits, name=name)
+    if config.encoder:
+        logits = layers.Add(name="both")([logits, _of_summary(config, inputs[1], labels)])
+    return keras.Model(_alone(inputs), logits, name=name)
+
+
+def _of_summary(config: ModelConfig, summary: Any, labels: int) -> Any:
+    """Return logits of what sums up a clip; it forgets much, so that no speaker is learned."""
+    from keras import layers
+
+    before, behind = _SUMMARY_DROPOUT
+    x = layers.Dense(config.summary)(layers.Dropout(before)(summary))
+    x = layers.Activation("gelu", name="block_summary")(x)
+    return layers.Dense(labels, name="logits_of_summary")(layers.Dropout(behind)(x))
 
 
 def _functionals(rows: Any) -> Any:

@@ -8,6 +8,7 @@ it, see `ser.models.embedding`), and one column of probabilities per label.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
@@ -23,9 +24,10 @@ from ser.audio.features import FeatureExtractor, Inputs
 from ser.errors import BundleError, DataError
 from ser.models.bundle import load_bundle, load_embedding, save_bundle
 from ser.models.embedding import Embedding
-from ser.models.inference import averaged, calibrated, network_function
+from ser.models.inference import Answers, Network, averaged, calibrated
 from ser.models.manifest import Manifest
 from ser.models.networks import with_activations
+from ser.models.voice import Voice, without_chosen, without_each_other
 from ser.utils.parallel import Progress, map_items
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class Recognizer:
         Turns audio into its inputs.
     feature_means : ndarray of float32, shape (32, 1, 2)
         Mean of every row of the input over what trained the model.
+    voice : Voice
+        Whose clips it expects, see `knowing`; by default nobody's.
 
     Examples
     --------
@@ -90,9 +94,14 @@ class Recognizer:
         self.embedding = embedding
         self.model = model
         self.model_with_activations = with_activations(model)
-        self._network = network_function(self.model_with_activations)
+        self._network = Network(self.model_with_activations)
         self._columns = list(range(len(self.labels)))  # of the network's logits
         self.feature_means = np.asarray(model.get_layer("rows").mean, np.float32)[0]
+        self.voice = embedding.voice
+        self._typical = {"frames": self.feature_means}
+        if self.listens:
+            summary = model.get_layer("summary_rows").mean
+            self._typical["summary"] = np.asarray(summary, np.float32)[0]
 
     @classmethod
     def load(cls, folder: str | Path) -> Recognizer:
@@ -150,6 +159,8 @@ class Recognizer:
         self,
         paths: Sequence[str | Path],
         *,
+        same_voice: bool = False,
+        known_by: Sequence[npt.NDArray[np.integer]] | None = None,
         n_jobs: int = -1,
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -159,6 +170,12 @@ class Recognizer:
         ----------
         paths : sequence of str or Path
             Audio files.
+        same_voice : bool
+            Whether one person speaks in all of them: then each is heard against the others, see
+            `ser.models.voice`.
+        known_by : sequence of ndarray of int, optional
+            Of several voices: for each file the numbers of those in which the same person speaks,
+            and which it is to be heard against.
         n_jobs, progress
             See `ser.utils.parallel.map_items`.
 
@@ -167,12 +184,28 @@ class Recognizer:
         DataFrame
             One row per path, in order.  A file that cannot be used has the verdict `REFUSED`, the
             reason, no emotion, and NaN for all numbers.
+
+        Raises
+        ------
+        DataError
+            If the voice is to be listened to by a model that does not, see `listens`.
         """
         clips, inputs = self.prepare(paths, n_jobs=n_jobs, progress=progress)
         good = (clips["reason"] == "").to_numpy()
         probabilities = np.full((len(clips), len(self.labels)), np.nan)
         distances = np.full(len(clips), np.nan)
-        probabilities[good], distances[good] = self.answers(inputs)
+        if same_voice or known_by is not None:
+            self._need_listening()
+            encoded = self._network.encode(inputs)
+            if known_by is None:
+                encoded = without_each_other(encoded, self._typical)
+            else:
+                place = np.cumsum(good) - 1  # of a file among those that can be used
+                chosen = [place[rows[good[rows]]] for rows in itertools.compress(known_by, good)]
+                encoded = without_chosen(encoded, self._typical, chosen)
+            probabilities[good], distances[good] = self._answers_to(*self._network.answer(encoded))
+        else:
+            probabilities[good], distances[good] = self.answers(inputs)
         table = self._table(
             clips["path"].tolist(),
             clips["start"].tolist(),
@@ -191,6 +224,7 @@ class Recognizer:
         sampling_rate: int | None = None,
         name: str | None = None,
         hop: float = HOP_SECONDS,
+        same_voice: bool = False,
         progress: Progress | None = None,
     ) -> pd.DataFrame:
         """Name the emotion of every 3 s window of a recording.
@@ -201,6 +235,9 @@ class Recognizer:
             See `predict`.
         hop : float
             Seconds from one window to the next; the last window ends with the recording.
+        same_voice : bool
+            Whether one person speaks throughout: then each window is heard against all of them,
+            see `ser.models.voice`.
         progress : callable, optional
             See `ser.utils.parallel.map_items`; called after every minute or so of the recording.
 
@@ -214,7 +251,11 @@ class Recognizer:
         ------
         AudioError
             If the recording cannot be used, or is silent throughout.
+        DataError
+            If the voice is to be listened to by a model that does not, see `listens`.
         """
+        if same_voice:
+            self._need_listening()
         samples = _samples(source, sampling_rate)
         audio.find_speech(samples)  # refuses silence
         last = max(len(samples) - audio.CLIP_SAMPLES, 0)
@@ -225,11 +266,22 @@ class Recognizer:
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         distances = np.full(len(windows), np.nan)
         spoken = np.flatnonzero(speaking)
+        found = []
         for some in np.split(spoken, range(_BATCH, len(spoken), _BATCH)):
             inputs = self.extractor.batch([self.extractor(windows[i]) for i in some])
-            probabilities[some], distances[some] = self.answers(inputs)
+            if same_voice:
+                found.append(self._network.encode(inputs))
+            else:
+                probabilities[some], distances[some] = self.answers(inputs)
             if progress is not None:
                 progress("Listening", int(some[-1]) + 1, len(windows))
+        if same_voice:
+            encoded = {name: np.concatenate([f[name] for f in found]) for name in found[0]}
+            voice = Voice().heard(encoded)
+            # Windows overlap: what counts is how many would stand side by side.
+            count = max(round(len(spoken) * min(hop / audio.CLIP_SECONDS, 1.0)), 1)
+            answers = self._network.answer(self._without(voice.counting(count), encoded))
+            probabilities[spoken], distances[spoken] = self._answers_to(*answers)
         begin = [s / audio.SAMPLING_RATE for s in starts]
         end = [b + len(w) / audio.SAMPLING_RATE for b, w in zip(begin, windows, strict=True)]
         files = [name or _name_of(source)] * len(windows)
@@ -278,6 +330,64 @@ class Recognizer:
         other.manifest = self.manifest.model_copy(
             update={"min_confidence": 1 / few + max(above, 0.0) * (1 - 1 / few)}
         )
+        return other
+
+    @property
+    def listens(self) -> bool:
+        """Whether it can get used to a voice by listening, see `listen`."""
+        return self._network.encodes
+
+    def listen(self, paths: Sequence[str | Path], *, n_jobs: int = -1) -> Voice:
+        """Get to know a voice from clips of it, whatever emotions they have.
+
+        Parameters
+        ----------
+        paths : sequence of str or Path
+            Audio files in which the same person speaks; ten of mixed emotions are enough.
+        n_jobs : int
+            See `ser.utils.parallel.map_items`.
+
+        Returns
+        -------
+        Voice
+            To be given to `knowing`.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be used, or this model does not listen, see `listens`.
+        """
+        self._need_listening()
+        clips, inputs = self.prepare(paths, n_jobs=n_jobs)
+        for path, reason in clips.loc[clips["reason"] != "", ["path", "reason"]].to_numpy():
+            raise DataError(f"{path}: {reason}")
+        return self.heard(Voice(), inputs)
+
+    def heard(self, voice: Voice, inputs: Inputs) -> Voice:
+        """Return what is known of a voice after further clips of it, as inputs."""
+        return voice.heard(self._network.encode(inputs))
+
+    def knowing(self, voice: Voice) -> Recognizer:
+        """Return the same model, expecting a voice that was listened to.
+
+        Parameters
+        ----------
+        voice : Voice
+            See `listen`.
+
+        Returns
+        -------
+        Recognizer
+            It shares the network with this one.
+
+        Raises
+        ------
+        DataError
+            If this model does not listen, see `listens`.
+        """
+        self._need_listening()
+        other = copy(self)
+        other.voice = voice
         return other
 
     def explain(self, source: Source, *, sampling_rate: int | None = None) -> Explanation:
@@ -373,20 +483,46 @@ class Recognizer:
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Return what the model itself says of inputs as they stand, shape (n, labels)."""
-        return self._network(inputs)[0][:, self._columns]
+        return self._ask(inputs)[0][:, self._columns]
 
     def logits_and_embeddings(
         self, inputs: Inputs
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return logits, shape (n, labels), and whitened embeddings, (n, dimensions), of clips."""
-        logits, activations = averaged(self._network, self.extractor, inputs)
+        logits, activations = averaged(self._ask, self.extractor, inputs)
         return logits[:, self._columns], self.embedding.transform(activations)
+
+    def _ask(self, inputs: Inputs) -> Answers:
+        return self._network.answer(self._without(self.voice, self._network.encode(inputs)))
+
+    def encode(self, inputs: Inputs) -> Inputs:
+        """Return what the encoder gives out for inputs, or these themselves if there is none."""
+        return self._network.encode(inputs)
+
+    def of_encoded(
+        self, encoded: Inputs
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return logits, shape (n, labels), and whitened embeddings of encoded clips."""
+        logits, activations = self._network.answer(self._without(self.voice, encoded))
+        return logits[:, self._columns], self.embedding.transform(activations)
+
+    def _without(self, voice: Voice, encoded: Inputs) -> Inputs:
+        """Take off what is known of a voice."""
+        if not voice.count:
+            return encoded
+        offset = voice.offset(self._typical)
+        return {name: values - offset[name] for name, values in encoded.items()}
 
     def answers(self, inputs: Inputs) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return calibrated probabilities, (n, labels), and out-of-distribution distances, (n,)."""
-        logits, embeddings = self.logits_and_embeddings(inputs)
-        distances = self.embedding.distances(embeddings)
-        return calibrated(logits, distances, self.manifest.temperature), distances
+        return self._answers_to(*averaged(self._ask, self.extractor, inputs))
+
+    def _answers_to(
+        self, logits: npt.NDArray[np.float32], activations: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        distances = self.embedding.distances(self.embedding.transform(activations))
+        temperature = self.manifest.temperature
+        return calibrated(logits[:, self._columns], distances, temperature), distances
 
     def probabilities(self, inputs: Inputs) -> npt.NDArray[np.float64]:
         """Return calibrated probabilities, shape (n, labels); each row sums to 1."""
@@ -435,6 +571,13 @@ class Recognizer:
             raise DataError(
                 f"The model has no label for: {', '.join(unknown)}. It knows: "
                 f"{', '.join(self.labels)}."
+            )
+
+    def _need_listening(self) -> None:
+        if not self.listens:
+            raise DataError(
+                f"{self.manifest.name} does not get used to a voice by listening; it answers each "
+                "clip by itself. Use a model with an encoder, such as everyday."
             )
 
     def _need_all_labels(self) -> None:

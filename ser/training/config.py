@@ -28,9 +28,29 @@ PRESETS: dict[str, dict[str, Any]] = {
         "refit": True,
         "model": ModelConfig(members=4, front=24, functionals=64),
     },
+    "everyday": {
+        "epochs": 5,
+        "warmup": 1,
+        "copies": 2,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-2,
+        "balanced": True,
+        "ema_decay": 0.99,
+        "fine_tuning": 3,
+        "model": ModelConfig(
+            members=3,
+            filters=(96, 96, 96),
+            lstm=48,
+            encoder=True,
+            dropout=0.2,
+            output_dropout=0.5,
+        ),
+    },
 }
-"""What the command line and the pages offer: a first look, the shipped model's recipe, and one for
-voices that are not in the corpus, which longer training only helps to know those that are."""
+"""What the command line and the pages offer: a first look, the recipe of the model `ravdess`, one
+for voices that are not in the corpus, which longer training only helps to know those that are, and
+that of the model `everyday`, for several corpora together."""
 
 if TYPE_CHECKING:
     _Preset = str
@@ -103,6 +123,20 @@ class TrainingConfig(Settings):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay per step of the running average of the weights, which is what is kept (Polyak &
     Juditsky 1992)."""
+
+    backgrounds: str = ""
+    """Folder of recordings of real backgrounds, such as traffic and kitchens, before which some
+    copies stand, if the network has an encoder."""
+
+    voices: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Part of the clips that are heard against others of their voice, so that the model can get
+    used to a voice by listening, if the network has an encoder."""
+
+    fine_tuning: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Further epochs in which the last blocks of the encoder learn as well, if there is one."""
+
+    encoder_rate: Annotated[float, Field(gt=0, le=1)] = 3e-5
+    """Highest learning rate of the encoder."""
 
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """Part of the training clips or speakers held out to watch and to calibrate."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ser.data.feature_cache import Features
 from ser.errors import RunError
 from ser.labels import EMOTIONS
 from ser.models.embedding import Embedding, fit_embedding
-from ser.models.inference import Network, averaged, network_function, softmax
+from ser.models.inference import Network, averaged, softmax
 from ser.models.networks import build_cnn_lstm, members_of, with_activations
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
@@ -26,13 +27,28 @@ from ser.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
 
+
+@dataclass(frozen=True)
+class Trained:
+    """A network and what else its bundle holds, with the records of every epoch it took."""
+
+    model: Any
+    embedding: Embedding
+    temperature: float
+    min_confidence: float
+    epochs: list[dict[str, Any]]
+
+
+Inputs = Mapping[str, Features]
+Arrays = dict[str, npt.NDArray[np.float32]]
+
 CHECKPOINT, REFIT_CHECKPOINT = "checkpoint.npz", "checkpoint-refit.npz"
 
 
 def fit(
-    training: Features,
+    training: Inputs,
     targets: npt.NDArray[np.float32],
-    validation: npt.NDArray[np.float32] | None = None,
+    validation: Arrays | None = None,
     y_validation: npt.NDArray[np.integer] | None = None,
     *,
     config: TrainingConfig,
@@ -45,11 +61,11 @@ def fit(
 
     Parameters
     ----------
-    training : Features
+    training : dict of str to Features
         Clean features and augmented copies of the training clips.
     targets : ndarray of float32, shape (clips, 8)
         The probability of each label: one of them 1, or all the same for what is no speech.
-    validation : ndarray of float32, shape (n, 32, 94, 2), optional
+    validation : dict of str to ndarray of float32, shape (n, 32, 94, 2), optional
         Features of the validation clips; without them nothing is watched and no epoch is put on
         record, since what a network says of clips it learns from is no news.
     y_validation : ndarray of int, shape (n,), optional
@@ -66,56 +82,124 @@ def fit(
     epochs : list of dict
         The record of every epoch.
     """
+    (features,) = training.values()
+    model, average = networks(config, training)
+    optimizer = adamw(config, model.trainable_variables, config.learning_rate, len(targets))
+    step = _training_step(config, model, average, optimizer, targets)
+    watched = validation is not None
+    epochs = run_epochs(
+        config,
+        run,
+        state=[*model.variables, *average.variables, *optimizer.variables],
+        train=lambda epoch: _train_epoch(config, step, features, targets, epoch),
+        validate=validation_of(average, validation, y_validation),
+        rate=lambda: optimizer.learning_rate,
+        words="Training" if watched else "Training again, on all clips",
+        stages=(1 if watched else 2, 2 if config.refit else 1),
+        checkpoint=CHECKPOINT if watched else REFIT_CHECKPOINT,
+    )
+    return average, epochs
+
+
+def run_epochs(
+    config: TrainingConfig,
+    run: Run,
+    *,
+    state: list[Any],
+    train: Callable[[int], dict[str, float]],
+    validate: Callable[[], dict[str, float]] | None,
+    rate: Callable[[], Any],
+    words: str,
+    stages: tuple[int, int],
+    checkpoint: str,
+    total: int | None = None,
+    before: Sequence[dict[str, Any]] = (),
+) -> list[dict[str, Any]]:
+    """Train epoch after epoch from where a checkpoint ends; returns the records of all of them.
+
+    Parameters
+    ----------
+    config, run
+        See `fit`.
+    state : list of variables
+        All that an epoch changes.
+    train : callable
+        Goes once through the clips, given the number of the epoch.
+    validate : callable or None
+        Returns what the network says of the validation clips; without it nothing is on record.
+    rate : callable
+        Returns the learning rate.
+    words, stages
+        What this is called, and which stage of how many.
+    checkpoint : str
+        Name of the file that it is gone on from.
+    total : int, optional
+        How many epochs, if not those of the configuration.
+    before : sequence of dict
+        Records of the epochs of an earlier stage.
+    """
+    import keras
+
+    total = config.epochs if total is None else total
+    file = run.folder / checkpoint
+    epochs = _restore(file, state)
+    if validate:
+        run.write_epochs([*before, *epochs])
+    done = len(epochs)
+    with tqdm(total=total, initial=done, desc=words, unit="epoch", disable=None) as bar:
+        for epoch in range(done, total):
+            run.write_status("training", words, epoch, total, stage=stages[0], stages=stages[1])
+            began = time.monotonic()
+            record = {"epoch": len(before) + epoch + 1, **train(epoch)}
+            if validate:
+                record |= validate()
+            record["learning_rate"] = float(keras.ops.convert_to_numpy(rate()))
+            record["seconds"] = time.monotonic() - began
+            epochs.append(record)
+            # The checkpoint holds the records too, so the two files can never disagree for long.
+            _save(file, state, epochs)
+            if validate:
+                run.write_epochs([*before, *epochs])
+            log.info("epoch %d of %d: %s", epoch + 1, total, _in_figures(record))
+            bar.set_postfix(_in_brief(record))
+            bar.update()
+    return epochs
+
+
+def validation_of(
+    model: Any, validation: Arrays | None, y_true: npt.NDArray[np.integer] | None
+) -> Callable[[], dict[str, float]] | None:
+    """Return what says how well a network does on the validation clips, if there are any."""
+    if validation is None or y_true is None:
+        return None
+    watch = Network(with_activations(model))
+
+    def validate() -> dict[str, float]:
+        return _validate(watch, validation, y_true)
+
+    return validate
+
+
+def networks(config: TrainingConfig, training: Inputs) -> tuple[Any, Any]:
+    """Return a network with its first weights, and the one that keeps their running average."""
     import keras
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
-    model, average = _networks(config, training)
-    optimizer = _optimizer(config, model, clips=len(targets))
-    step = _training_step(config, model, average, optimizer, targets)
-    watch = network_function(with_activations(average))
-
-    watched = validation is not None
-    checkpoint = run.folder / (CHECKPOINT if watched else REFIT_CHECKPOINT)
-    words = "Training" if watched else "Training again, on all clips"
-    stage, stages = 1 if watched else 2, 2 if config.refit else 1
-    state = [*model.variables, *average.variables, *optimizer.variables]
-    epochs = _restore(checkpoint, state)
-    if watched:
-        run.write_epochs(epochs)
-
-    done, total = len(epochs), config.epochs
-    with tqdm(total=total, initial=done, desc=words, unit="epoch", disable=None) as bar:
-        for epoch in range(done, total):
-            run.write_status("training", words, epoch, total, stage=stage, stages=stages)
-            began = time.monotonic()
-            record = {"epoch": epoch + 1, **_train_epoch(config, step, training, targets, epoch)}
-            if validation is not None and y_validation is not None:
-                record |= _validate(watch, validation, y_validation)
-            record["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-            record["seconds"] = time.monotonic() - began
-            epochs.append(record)
-            # The checkpoint holds the records too, so the two files can never disagree for long.
-            _save(checkpoint, state, epochs)
-            if watched:
-                run.write_epochs(epochs)
-            log.info("epoch %d of %d: %s", epoch + 1, total, _in_figures(record))
-            bar.set_postfix(_in_brief(record))
-            bar.update()
-    return average, epochs
-
-
-def _networks(config: TrainingConfig, training: Features) -> tuple[Any, Any]:
-    """Return a network with its first weights, and the one that keeps their running average."""
-    import keras
-
     model = build_cnn_lstm(config.model)
-    model.get_layer("rows").adapt(training.clean)
+    scales = [name for name in ("rows", "summary_rows") if _has(model, name)]
+    for name, features in zip(scales, training.values(), strict=False):
+        model.get_layer(name).adapt(features.clean)
     average = keras.models.clone_model(model)
     average.set_weights(model.get_weights())
-    average.get_layer("rows").finalize_state()  # set_weights alone leaves its mean at zero
+    for name in scales:
+        average.get_layer(name).finalize_state()  # set_weights alone leaves its mean at zero
     return model, average
+
+
+def _has(model: Any, name: str) -> bool:
+    return any(layer.name == name for layer in model.layers)
 
 
 def _batch_size(config: TrainingConfig, clips: int) -> tuple[int, int]:
@@ -124,20 +208,28 @@ def _batch_size(config: TrainingConfig, clips: int) -> tuple[int, int]:
     return size, clips // size
 
 
-def _optimizer(config: TrainingConfig, model: Any, *, clips: int) -> Any:
+def adamw(
+    config: TrainingConfig,
+    variables: list[Any],
+    learning_rate: float,
+    clips: int,
+    *,
+    epochs: int | None = None,
+) -> Any:
     """Return AdamW whose learning rate rises for some epochs and then falls along a cosine."""
     import keras
 
     _, steps = _batch_size(config, clips)
-    warmup = min(config.warmup, config.epochs - 1) * steps
+    epochs = config.epochs if epochs is None else epochs
+    warmup = min(config.warmup, epochs - 1) * steps
     rate = keras.optimizers.schedules.CosineDecay(
-        config.learning_rate if warmup == 0 else 0.0,
-        config.epochs * steps - warmup,
-        warmup_target=config.learning_rate if warmup else None,
+        learning_rate if warmup == 0 else 0.0,
+        epochs * steps - warmup,
+        warmup_target=learning_rate if warmup else None,
         warmup_steps=warmup,
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-    optimizer.build(model.trainable_variables)
+    optimizer.build(variables)
     return optimizer
 
 
@@ -239,10 +331,17 @@ def _train_epoch(
 
 
 def _validate(
-    network: Network, validation: npt.NDArray[np.float32], y_true: npt.NDArray[np.integer]
+    network: Network, validation: Arrays, y_true: npt.NDArray[np.integer]
 ) -> dict[str, float]:
     """Return loss and accuracy on the validation clips."""
-    probabilities = softmax(network({"features": validation})[0])
+    return figures_of(network.answer(validation)[0], y_true)
+
+
+def figures_of(
+    logits: npt.NDArray[np.float32], y_true: npt.NDArray[np.integer]
+) -> dict[str, float]:
+    """Return loss and accuracy of what a network says of validation clips."""
+    probabilities = softmax(logits)
     chosen = probabilities[np.arange(len(probabilities)), y_true]
     return {
         "val_loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
@@ -252,10 +351,10 @@ def _validate(
 
 def fit_model_embedding(
     model: Any,
-    training: Features,
+    training: Inputs,
     y_true: npt.NDArray[np.integer],
     speakers: npt.NDArray[np.str_],
-    validation: npt.NDArray[np.float32],
+    validation: Arrays,
     *,
     extractor: FeatureExtractor,
 ) -> tuple[Embedding, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
@@ -265,13 +364,13 @@ def fit_model_embedding(
     ----------
     model : keras.Model
         As `fit` returns it.
-    training : Features
+    training : dict of str to Features
         Clean features and augmented copies of the training clips.
     y_true : ndarray of int, shape (clips,)
         Index of their label.
     speakers : ndarray of str, shape (clips,)
         Who speaks in them.
-    validation : ndarray of float32, shape (n, 32, 94, 2)
+    validation : dict of str to ndarray of float32, shape (n, 32, 94, 2)
         Features of the validation clips.
     extractor : FeatureExtractor
         Of the model.
@@ -284,14 +383,20 @@ def fit_model_embedding(
     distances : ndarray of float64, shape (n,)
         Of the validation clips.
     """
-    network = network_function(with_activations(model))
-    logits, activations = averaged(network, extractor, {"features": validation})
-    copies = training.copies[:, :1].reshape(-1, *training.clean.shape[1:]).astype(np.float32)
+    network = Network(with_activations(model))
+    if "features" in validation:
+        logits, activations = averaged(network, extractor, validation)
+    else:  # what an encoder has made of them; they are not moved in time
+        logits, activations = network.answer(validation)
+    copies = {
+        name: each.copies[:, :1].reshape(-1, *each.clean.shape[1:]).astype(np.float32)
+        for name, each in training.items()
+    }
     embedding = fit_embedding(
-        network({"features": training.clean})[1],
+        network.answer({name: each.clean for name, each in training.items()})[1],
         y_true,
         speakers,
-        copies=network({"features": copies})[1],
+        copies=network.answer(copies)[1],
         validation=activations,
         count=len(EMOTIONS),
     )
@@ -344,7 +449,14 @@ def _draw(
     """
     which = rng.integers(0, training.copies.shape[1] + 1, len(rows))
     which[rng.random(len(rows)) < clean] = 0
-    inputs = training.clean[rows].copy()
+    return take(training, rows, which)
+
+
+def take(
+    training: Features, rows: npt.NDArray[np.int64], which: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Return for each row the clip itself, 0, or which of its copies, from 1."""
+    inputs = training.clean[rows].astype(np.float32)
     copied = which > 0
     inputs[copied] = training.copies[rows[copied], which[copied] - 1]
     return inputs

@@ -10,33 +10,30 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ser import __version__
 from ser.data import corpora, feature_cache, splits
-from ser.data.feature_cache import Features
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import Split
 from ser.errors import RunError
 from ser.evaluation import metrics, rendering
 from ser.evaluation.evaluate import evaluate_clips
 from ser.evaluation.report import Report
-from ser.labels import EMOTIONS
 from ser.models import bundle
-from ser.models.embedding import Embedding
 from ser.models.inference import calibrated
 from ser.models.manifest import TrainingClips
-from ser.models.networks import with_front
 from ser.models.recognizer import Recognizer
-from ser.training import encoding, fitting, runs
+from ser.training import fitting, runs
 from ser.training.config import TrainingConfig
+from ser.training.examples import Examples, joined
+from ser.training.fitting import Trained
 from ser.training.runs import Run
 from ser.utils.files import atomic_path, read_json, write_json
 from ser.utils.parallel import Progress
@@ -70,8 +67,8 @@ def train(run: Run, *, n_jobs: int = -1) -> Report:
         result = _train(run, config, n_jobs)
         run.write_status("finished", f"Accuracy {result.accuracy:.1%} on unseen clips")
         # Not before: until then it is all that a killed process leaves to go on with.
-        for name in (fitting.CHECKPOINT, fitting.REFIT_CHECKPOINT):
-            (run.folder / name).unlink(missing_ok=True)
+        for file in run.folder.glob("checkpoint*.npz"):
+            file.unlink()
         return result
 
 
@@ -180,63 +177,29 @@ def _split(run: Run, config: TrainingConfig, clips: pd.DataFrame) -> Split:
     return split
 
 
-@dataclass(frozen=True)
-class _Examples:
-    """What a network learns from."""
-
-    features: Features
-    y_true: npt.NDArray[np.integer]
-    speakers: npt.NDArray[np.str_]
-
-    def encoded(self, front: Any, progress: Progress) -> _Examples:
-        features = encoding.encode(front, self.features, progress=progress)
-        return replace(self, features=features)
-
-    def joined(self, other: _Examples) -> _Examples:
-        return _Examples(
-            self.features.joined(other.features),
-            np.concatenate([self.y_true, other.y_true]),
-            np.concatenate([self.speakers, other.speakers]),
-        )
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """A network and what else its bundle holds, with the records of every epoch it took."""
-
-    model: Any
-    embedding: Embedding
-    temperature: float
-    min_confidence: float
-    epochs: list[dict[str, Any]]
-
-
 def _fit(
     run: Run, config: TrainingConfig, clips: pd.DataFrame, split: Split, n_jobs: int
-) -> _Trained:
+) -> Trained:
     """Train a network, calibrate it, and train it again on all clips if that is wanted."""
+    if config.model.encoder:
+        from ser.training.encoder_recipe import fit_encoder_model
+
+        progress = _progress(run, "preparing")
+        return fit_encoder_model(run, config, clips, split, n_jobs=n_jobs, progress=progress)
     training = _examples(run, config, clips.iloc[split.train], config.copies, n_jobs)
     copies = config.copies if config.refit else 0
     held_out = _examples(run, config, clips.iloc[split.validation], copies, n_jobs)
-    (sounds,) = feature_cache.nonspeech_features(
+    sounds = feature_cache.nonspeech_features(
         round(config.nonspeech * len(split.train)),
-        extractor=config.model.extractor,
         copies=config.copies,
         seed=config.seed,
         n_jobs=n_jobs,
         progress=_progress(run, "preparing"),
-    ).values()
-    front = None
-    if config.model.encoder:
-        front = encoding.front_of(run.folder, training.features.clean, config.model.encoder)
-        progress = _progress(run, "preparing")
-        training = training.encoded(front, progress)
-        held_out = held_out.encoded(front, progress)
-        sounds = encoding.encode(front, sounds, progress=progress)
-    validation = held_out.features.clean
+    )
+    validation = {name: each.clean for name, each in held_out.features.items()}
     model, epochs = fitting.fit(
-        training.features.joined(sounds),
-        _targets(training.y_true, nonspeech=len(sounds.clean)),
+        joined(training.features, sounds),
+        training.targets(sounds),
         validation,
         held_out.y_true,
         config=config,
@@ -256,8 +219,8 @@ def _fit(
     if config.refit:
         everything = training.joined(held_out)
         model, more = fitting.fit(
-            everything.features.joined(sounds),
-            _targets(everything.y_true, nonspeech=len(sounds.clean)),
+            joined(everything.features, sounds),
+            everything.targets(sounds),
             config=config,
             run=run,
         )
@@ -272,40 +235,24 @@ def _fit(
         # How far an unseen clip lies is only known from before they were trained on.
         embedding = replace(again, threshold=embedding.threshold)
         epochs = epochs + more
-    if front is not None:
-        model = with_front(front, model)
-    return _Trained(model, embedding, temperature, min_confidence, epochs)
+    return Trained(model, embedding, temperature, min_confidence, epochs)
 
 
 def _examples(
     run: Run, config: TrainingConfig, clips: pd.DataFrame, copies: int, n_jobs: int
-) -> _Examples:
-    (features,) = feature_cache.compute_features(
+) -> Examples:
+    features = feature_cache.compute_features(
         clips["path"].tolist(),
-        extractor=config.model.extractor,
         copies=copies,
         seed=config.seed,
         n_jobs=n_jobs,
         progress=_progress(run, "preparing"),
-    ).values()
-    codes = {label: i for i, label in enumerate(EMOTIONS)}
-    return _Examples(
-        features, clips["emotion"].map(codes).to_numpy(int), clips["speaker"].to_numpy(str)
     )
-
-
-def _targets(y_true: npt.NDArray[np.integer], *, nonspeech: int) -> npt.NDArray[np.float32]:
-    """Return the probability of each label, of clips and after them of sounds that are no speech.
-
-    Where nobody speaks, no emotion is any likelier than the others.
-    """
-    labels = len(EMOTIONS)
-    nothing = np.full((nonspeech, labels), 1 / labels, np.float32)
-    return np.concatenate([np.eye(labels, dtype=np.float32)[y_true], nothing])
+    return Examples.of(clips, features)
 
 
 def _save(
-    run: Run, config: TrainingConfig, clips: pd.DataFrame, split: Split, trained: _Trained
+    run: Run, config: TrainingConfig, clips: pd.DataFrame, split: Split, trained: Trained
 ) -> None:
     """Make a model bundle of the run."""
     seen = clips.iloc[np.concatenate([split.train, split.validation])]

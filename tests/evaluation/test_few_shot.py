@@ -121,9 +121,7 @@ def test_manifest_and_card_name_the_parent_and_the_takes(recognizer, adapted, en
 
 
 def before_after(recognizer, enrolment):
-    return few_shot.before_after(
-        recognizer, enrolment, leave_one_out(recognizer.embedding, enrolment)[0]
-    )
+    return few_shot.before_after(recognizer, enrolment, leave_one_out(recognizer, enrolment)[0])
 
 
 def test_before_and_after_are_what_scikit_learn_says(recognizer, enrolment):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -140,7 +142,8 @@ def test_what_is_learned_is_added_to_what_was_known():
 
 def test_a_take_left_out_is_answered_by_the_others_alone(embedding):
     enrolment = voice(embedding, 3, 11, mixed_up=0.5)
-    logits, distances = leave_one_out(embedding, enrolment)
+    recognizer = SimpleNamespace(embedding=embedding)
+    logits, distances = leave_one_out(recognizer, enrolment)
     for i in (0, 5, 11):
         others = np.delete(np.arange(len(enrolment)), i)
         alone = enrolment[np.array([i])]

@@ -154,7 +154,7 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
         spoken = targets.max(axis=1) == 1
         assert 0 < (~spoken).sum() < len(spoken) / 5
         assert (targets[~spoken] == 1 / 8).all(), "what is no speech must not answer to a label"
-        seen.update(train=inputs.clean[spoken], validation=validation)
+        seen.update(train=inputs["features"].clean[spoken], validation=validation["features"])
         return real(inputs, targets, validation, y_validation, **rest)
 
     monkeypatch.setattr(fitting, "fit", watch)
@@ -174,7 +174,7 @@ def test_what_the_validation_clips_have_told_stays_when_they_are_learned_as_well
     real = fitting.fit
 
     def watch(inputs, targets, *rest, **options):
-        given.append(inputs.clean[targets.max(axis=1) == 1])
+        given.append(inputs["features"].clean[targets.max(axis=1) == 1])
         return real(inputs, targets, *rest, **options)
 
     monkeypatch.setattr(fitting, "fit", watch)
@@ -411,9 +411,9 @@ def test_balanced_training_prefers_no_emotion(tmp_path, balanced, expected):
     )
     run = pipeline.start(tmp_path / "run", config)
     model, _ = fitting.fit(
-        silent,
+        {"features": silent},
         np.eye(8, dtype=np.float32)[y_true],
-        silent.clean[:8],
+        {"features": silent.clean[:8]},
         y_true[:8],
         config=config,
         run=run,

@@ -1,0 +1,300 @@
+"""Training a model with an encoder: encode, train what reads it, fine-tune, calibrate.
+
+How sure such a model may be is found where speakers and corpora are unseen: each corpus in turn is
+left out of a training of what reads the encoder, and answered by it.  (One that is trained on a
+single corpus has only the validation clips to tell.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser.data import feature_cache
+from ser.data.feature_cache import Features
+from ser.data.splits import Split
+from ser.evaluation import metrics
+from ser.labels import EMOTIONS
+from ser.models.embedding import OOD_SHARE
+from ser.models.encoder import build_front
+from ser.models.inference import Network, calibrated
+from ser.models.networks import with_activations, with_front
+from ser.training.config import TrainingConfig
+from ser.training.encoding import Encoder, encode
+from ser.training.examples import Examples, Inputs, joined
+from ser.training.fitting import Trained, fit_model_embedding
+from ser.training.runs import Run
+from ser.training.voice_fitting import Voices, fine_tune, fit_head
+from ser.utils.files import read_json, write_json
+from ser.utils.parallel import Progress
+
+CALIBRATION = "calibration.json"
+_CHUNK = 512  # clips whose log-mels are in memory at once
+_POINTS = 4000  # clips that say where training lies; more would tell the same
+_LEAST_CORPORA = 3
+_SURE = 0.75  # of the sure answers are to be right on an unseen corpus
+
+
+def fit_encoder_model(
+    run: Run,
+    config: TrainingConfig,
+    clips: pd.DataFrame,
+    split: Split,
+    *,
+    n_jobs: int,
+    progress: Progress,
+) -> Trained:
+    """Train and calibrate a model with an encoder.
+
+    Parameters
+    ----------
+    run, config
+        See `ser.training.pipeline.train`.
+    clips : DataFrame
+        Table of clips.
+    split : Split
+        Which of them train, and which are held out.
+    n_jobs, progress
+        See `ser.utils.parallel.map_items`.
+    """
+    front = build_front()
+    encoder = Encoder(front)
+
+    def examples(rows: npt.NDArray[np.int64], copies: int) -> Examples:
+        chosen = clips.iloc[rows]
+        paths = chosen["path"].tolist()
+        features = encode(
+            encoder,
+            paths,
+            copies=copies,
+            seed=config.seed,
+            backgrounds=config.backgrounds,
+            n_jobs=n_jobs,
+            progress=progress,
+        )
+        return Examples.of(chosen, features)
+
+    training, held_out = examples(split.train, config.copies), examples(split.validation, 0)
+    (sounds,) = feature_cache.nonspeech_features(
+        round(config.nonspeech * len(split.train)),
+        extractor=config.model.extractor,
+        copies=config.copies,
+        seed=config.seed,
+        n_jobs=n_jobs,
+        progress=progress,
+    ).values()
+    noise = encoder(sounds)
+    calibration = _calibrate_on_corpora(run, config, training, held_out, noise)
+
+    voices = Voices.of(training.clips, sounds=len(sounds.clean), balanced=config.balanced)
+    targets = _partial(training, training.targets(noise))
+    everything = joined(training.features, noise)
+    validation = {name: held_out.features[name].clean for name in config.model.input_shapes}
+    head, epochs = fit_head(
+        everything, targets, voices, validation, held_out.y_true, config=config, run=run
+    )
+    if config.fine_tuning:
+        log_mels = _log_mels(config, training.clips, config.copies, n_jobs, progress)
+        held_out_log_mels = _log_mels(config, held_out.clips, 0, n_jobs, progress)
+        _, more = fine_tune(
+            front,
+            head,
+            {"log_mel": log_mels.joined(_halved(sounds))},
+            targets,
+            voices,
+            {"log_mel": held_out_log_mels.clean.astype(np.float32)},
+            held_out.y_true,
+            before=epochs,
+            config=config,
+            run=run,
+        )
+        epochs = epochs + more
+    _round(front)
+    _round(head)
+    run.write_status("evaluating", "Calibrating")
+    if config.fine_tuning:  # what the encoder gives out has changed
+        encoder = Encoder(front)
+        some = np.arange(len(training.clips)) % max(len(training.clips) // _POINTS, 1) == 0
+        again = Features(log_mels.clean[some], log_mels.copies[some, :1])
+        training = Examples.of(training.clips[some], encoder(again))
+        validation = {name: each.clean for name, each in encoder(held_out_log_mels).items()}
+    embedding, logits, distances = fit_model_embedding(
+        head,
+        {name: training.features[name] for name in validation},
+        training.y_true,
+        training.speakers,
+        validation,
+        extractor=config.model.extractor,
+    )
+    temperature = metrics.fit_temperature(logits, held_out.y_true)
+    min_confidence = metrics.fit_min_confidence(calibrated(logits, distances, temperature))
+    if calibration:
+        temperature *= calibration["temperature"]
+        min_confidence = calibration["min_confidence"]
+        embedding = replace(embedding, threshold=embedding.threshold * calibration["distance"])
+    return Trained(with_front(front, head), embedding, temperature, min_confidence, epochs)
+
+
+def _calibrate_on_corpora(
+    run: Run, config: TrainingConfig, training: Examples, held_out: Examples, noise: Inputs
+) -> dict[str, float] | None:
+    """Leave each corpus out once, and find what makes the answers about it as sure as right.
+
+    Returns
+    -------
+    dict or None
+        By how much the ``temperature`` of unseen corpora is above that of unseen speakers of known
+        ones, and the ``distance`` as well; and ``min_confidence``.  None if there are too few
+        corpora.
+    """
+    file = run.folder / CALIBRATION
+    corpora = training.clips["corpus"]
+    names = sorted(corpora.unique())
+    if len(names) < _LEAST_CORPORA:
+        return None
+    if file.exists():
+        return dict(read_json(file))
+    # One network in place of several: what is found are ratios, which hardly depend on that.
+    config = replace(config, model=replace(config.model, members=1))
+    found: list[_LeftOut] = []
+    for name in names:
+        inside = (corpora != name).to_numpy()
+        outside = training[~inside & (training.clips["channel"] != "song").to_numpy()]
+        learned = training[inside]
+        voices = Voices.of(
+            learned.clips, sounds=len(next(iter(noise.values())).clean), balanced=config.balanced
+        )
+        inputs = {k: v for k, v in learned.features.items() if k in config.model.input_shapes}
+        head, _ = fit_head(
+            joined(inputs, noise),
+            _partial(learned, learned.targets(noise)),
+            voices,
+            config=config,
+            run=run,
+            words=f"Training without {name}, to calibrate",
+            checkpoint=f"checkpoint-without-{len(found) + 1}.npz",
+        )
+        unseen = {k: outside.features[k].clean for k in inputs}
+        embedding, logits, distances = fit_model_embedding(
+            head,
+            inputs,
+            learned.y_true,
+            learned.speakers,
+            unseen,
+            extractor=config.model.extractor,
+        )
+        known = held_out[(held_out.clips["corpus"] != name).to_numpy()]
+        network = Network(with_activations(head))
+        of_known, activations = network.answer({k: known.features[k].clean for k in inputs})
+        nearer = embedding.distances(embedding.transform(activations))
+        found.append(
+            _LeftOut(
+                logits,
+                distances,
+                outside.y_true,
+                temperature=metrics.fit_temperature(of_known, known.y_true),
+                distance=float(np.quantile(nearer, 1 - OOD_SHARE)),
+            )
+        )
+    calibration = _calibration(found)
+    write_json(file, calibration)
+    return calibration
+
+
+@dataclass(frozen=True)
+class _LeftOut:
+    """What a network says of a corpus that it never heard.
+
+    Attributes
+    ----------
+    logits, distances, y_true
+        Of its clips.
+    temperature : float
+        That suits clips of unseen speakers of the other corpora.
+    distance : float
+        That so few of these exceed.
+    """
+
+    logits: npt.NDArray[np.floating]
+    distances: npt.NDArray[np.floating]
+    y_true: npt.NDArray[np.integer]
+    temperature: float
+    distance: float
+
+
+def _calibration(found: Sequence[_LeftOut]) -> dict[str, float]:
+    # Each in units of what suits speakers of known corpora, so that they can be put together.
+    logits = np.concatenate([f.logits / f.temperature for f in found])
+    distances = np.concatenate([f.distances for f in found])
+    y_true = np.concatenate([f.y_true for f in found])
+    weights = np.concatenate([np.full(len(f.y_true), 1 / len(f.y_true)) for f in found])
+    temperature = metrics.fit_temperature(logits, y_true, weights)
+    probabilities = calibrated(logits, distances, temperature)
+    return {
+        "temperature": temperature,
+        "min_confidence": metrics.confidence_for(probabilities, y_true, _SURE, weights),
+        "distance": float(np.median([1 / max(f.distance, 1e-6) for f in found])),
+    }
+
+
+def _partial(examples: Examples, targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Let calm clips of a corpus without neutral ones be called neutral as well.
+
+    Who was never asked for neutral speech calls it calm.
+    """
+    codes = {label: i for i, label in enumerate(EMOTIONS)}
+    for _, own in examples.clips.groupby("corpus"):
+        if "neutral" not in set(own["emotion"]):
+            calm = own.index[own["emotion"] == "calm"].to_numpy()
+            targets[calm, codes["neutral"]] = 1.0
+    return targets
+
+
+def _log_mels(
+    config: TrainingConfig, clips: pd.DataFrame, copies: int, n_jobs: int, progress: Progress
+) -> Features:
+    """Return the log-mels of clips and copies in half precision."""
+    paths = clips["path"].tolist()
+    shape = config.model.extractor.shapes["log_mel"]
+    clean = np.empty((len(paths), *shape), np.float16)
+    more = np.empty((len(paths), copies, *shape), np.float16)
+    for first in range(0, len(paths), _CHUNK):
+        some = slice(first, first + _CHUNK)
+
+        def within(what: str, done: int, total: int, first: int = first) -> None:
+            progress("Reading log-mels", first + done, len(paths))
+
+        (found,) = feature_cache.compute_features(
+            paths[some],
+            extractor=config.model.extractor,
+            copies=copies,
+            seed=config.seed,
+            backgrounds=config.backgrounds,
+            n_jobs=n_jobs,
+            progress=within,
+        ).values()
+        clean[some], more[some] = found.clean, found.copies
+    return _halved(Features(clean, more))  # type: ignore[arg-type]
+
+
+def _halved(features: Features) -> Features:
+    halved: Any = features.clean.astype(np.float16, copy=False)
+    return Features(halved, features.copies)
+
+
+def _round(model: Any) -> None:
+    """Round weights to half precision, so that a bundle keeps them exactly in half the space."""
+    for layer in model.layers:
+        for variable in layer.weights:
+            values = np.asarray(variable)
+            if values.dtype == np.float32:
+                halved = np.clip(values, -65504, 65504).astype(np.float16).astype(np.float32)
+                variable.assign(halved)
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
