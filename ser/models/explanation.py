@@ -2,8 +2,9 @@
 
 By occlusion (Zeiler & Fergus 2014, *Visualizing and understanding convolutional networks*): a part
 of the input is replaced by what is usual in training, and the network is asked again about the
-emotion that was answered.  (It is asked about the clip as it stands; the answer itself is a mean
-over the clip moved by a few frames.)
+emotion that was answered.  (It is asked about the clip as it stands; the answer itself may be a
+mean over the clip moved by a few frames.)  Of a log-mel spectrogram, which an encoder reads, a part
+is hidden by what is quietest in the clip: a pause there, or a filter.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import pandas as pd
 from ser import audio
 from ser.audio import Samples
 from ser.audio.features import Matrix, SpectralFeatures
-from ser.errors import BundleError
 from ser.models.inference import softmax
 from ser.models.recognizer import Recognizer
 
 _WIDTH = 9  # frames hidden at once, about .3 s: a syllable
 _STEP = 3
+_BANDS = 4  # of a log-mel that are hidden at once
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Explanation:
         ``start`` and ``end`` (seconds within the 3 s clip) and ``effect``.
     rows : DataFrame
         ``channel`` (0 or 1), ``row`` (0 to 31), ``name``, and ``effect``.  A mel band is hidden
-        together with its two neighbours, which overlap it.
+        together with its two neighbours, which overlap it; of a log-mel's 80 bands four are hidden
+        at once, and ``row`` counts these groups.
 
     Notes
     -----
@@ -71,47 +73,82 @@ def explain(recognizer: Recognizer, samples: Samples) -> Explanation:
     ------
     AudioError
         If the recording is silent.
-    BundleError
-        If the model has no spectral features that could be hidden.
     """
     extractor = recognizer.extractor
-    if not isinstance(extractor, SpectralFeatures):
-        raise BundleError(
-            f"What a model with the feature extractor {extractor.name} looks at cannot be "
-            "explained yet."
-        )
-    inputs = extractor(samples)["features"]
-    starts, hidden_times = _hide_times(inputs, recognizer.feature_means)
-    rows, hidden_rows = _hide_rows(inputs, recognizer.feature_means)
+    inputs = extractor(samples)
+    (name,) = inputs
+    if isinstance(extractor, SpectralFeatures):
+        parts = _spectral_parts(inputs[name], extractor, recognizer.feature_means)
+    else:
+        parts = _log_mel_parts(inputs[name])
 
-    answer = recognizer.probabilities({"features": inputs[None]})[0]
+    answer = recognizer.probabilities({name: inputs[name][None]})[0]
     best = int(answer.argmax())
-    hidden = np.array([inputs, *hidden_times, *hidden_rows])
-    scaled = recognizer.logits({"features": hidden}) / recognizer.manifest.temperature
+    hidden = np.array([inputs[name], *parts.hidden])
+    scaled = recognizer.logits({name: hidden}) / recognizer.manifest.temperature
     effects = _log_odds(softmax(scaled), best)
     effects = effects[0] - effects[1:]
-
-    seconds = extractor.frame_seconds
-    names = [f"mel band {row + 1}" for row in range(extractor.n_mels)] + extractor.row_names
     return Explanation(
         emotion=recognizer.labels[best],
         probability=float(answer[best]),
-        time=pd.DataFrame(
-            {
-                "start": starts * seconds,
-                "end": np.minimum((starts + _WIDTH) * seconds, audio.CLIP_SECONDS),
-                "effect": effects[: len(starts)],
-            }
-        ),
-        rows=pd.DataFrame(
+        time=parts.time.assign(effect=effects[: len(parts.time)]),
+        rows=parts.rows.assign(effect=effects[len(parts.time) :]),
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is hidden: first each part of the time, then each group of rows."""
+
+    time: pd.DataFrame
+    rows: pd.DataFrame
+    hidden: list[Matrix]
+
+
+def _spectral_parts(inputs: Matrix, extractor: SpectralFeatures, means: Matrix) -> _Parts:
+    starts, hidden_times = _hide_times(inputs, means)
+    rows, hidden_rows = _hide_rows(inputs, means)
+    seconds = extractor.frame_seconds
+    names = [f"mel band {row + 1}" for row in range(extractor.n_mels)] + extractor.row_names
+    return _Parts(
+        _spans(starts * seconds, _WIDTH * seconds),
+        pd.DataFrame(
             {
                 "channel": [channel for channel, _ in rows],
                 "row": [row for _, row in rows],
                 "name": names,
-                "effect": effects[len(starts) :],
             }
         ),
+        hidden_times + hidden_rows,
     )
+
+
+def _log_mel_parts(inputs: Matrix) -> _Parts:
+    """Hide .3 s at a time, and four bands at a time, of a log-mel spectrogram, (300, 80)."""
+    import librosa
+
+    seconds = audio.CLIP_SECONDS / len(inputs)
+    width, step = round(0.3 / seconds), round(0.1 / seconds)
+    starts = np.arange(0, len(inputs) - width + step, step)
+    hidden = []
+    for start in starts:
+        varied = inputs.copy()
+        varied[start : start + width] = inputs.min()
+        hidden.append(varied)
+    edges = librosa.mel_frequencies(inputs.shape[1] + 2, fmax=audio.SAMPLING_RATE / 2)
+    names = []
+    for first in range(0, inputs.shape[1], _BANDS):
+        varied = inputs.copy()
+        varied[:, first : first + _BANDS] = inputs.min()
+        hidden.append(varied)
+        low, high = edges[first + 1], edges[first + _BANDS]
+        names.append(f"{round(low, -1):.0f} to {round(high, -1):.0f} Hz")
+    rows = pd.DataFrame({"channel": 0, "row": np.arange(len(names)), "name": names})
+    return _Parts(_spans(starts * seconds, width * seconds), rows, hidden)
+
+
+def _spans(starts: npt.NDArray[np.floating], length: float) -> pd.DataFrame:
+    return pd.DataFrame({"start": starts, "end": np.minimum(starts + length, audio.CLIP_SECONDS)})
 
 
 def _hide_times(inputs: Matrix, means: Matrix) -> tuple[npt.NDArray[np.int64], list[Matrix]]:

@@ -22,6 +22,7 @@ from ser import audio
 from ser.audio import Samples
 from ser.errors import DataError
 from ser.models.recognizer import NO_SPEECH, Recognizer
+from ser.models.voice import Voice
 
 if TYPE_CHECKING:
     import av
@@ -225,6 +226,8 @@ class StreamingRecognizer(Recorder):
         self._loudest = -np.inf
         self._lag: float | None = None
         self._error = ""
+        self._voice = Voice()
+        self._listened = 0  # sample at which the last clip of the voice ended
         self._thread = Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
 
@@ -232,6 +235,21 @@ class StreamingRecognizer(Recorder):
     def labels(self) -> tuple[str, ...]:
         """What it can answer."""
         return self._recognizer.labels
+
+    @property
+    def listens(self) -> bool:
+        """Whether it gets used to the voice."""
+        return self._recognizer.listens
+
+    @property
+    def listened(self) -> int:
+        """How many clips of the voice it has listened to, see `ser.models.voice`."""
+        return self._voice.count
+
+    def forget(self) -> None:
+        """Forget the voice: somebody else speaks."""
+        with self._changed:
+            self._voice = Voice()
 
     def finish(self) -> None:
         """Wait until all sound received so far is answered, then stop."""
@@ -303,13 +321,30 @@ class StreamingRecognizer(Recorder):
         pause = {"emotion": None, "verdict": NO_SPEECH, "reason": "Nobody speaks here."}
         if level > self._loudest - _PAUSE_DB:
             try:
-                found = self._recognizer.predict(
-                    window, sampling_rate=self._rate, name="microphone"
-                ).iloc[0]
+                known = self._recognizer
+                with self._changed:
+                    voice = self._voice
+                if known.listens:
+                    known = known.knowing(voice)
+                found = known.predict(window, sampling_rate=self._rate, name="microphone").iloc[0]
+                if found["verdict"] != NO_SPEECH:
+                    self._listen(window, end, voice)
                 return {str(k): v for k, v in found.items()} | self._span(window, end)
             except (audio.SilentAudioError, audio.TooShortAudioError):
                 pass
         return {"file": "microphone"} | self._span(window, end) | pause | row
+
+    def _listen(self, window: Samples, end: int, voice: Voice) -> None:
+        """Get used to the voice, clip by clip: those that overlap would tell little more."""
+        if not self._recognizer.listens or end - self._listened < self._window:
+            return
+        clip = audio.prepare_clip(window)
+        extractor = self._recognizer.extractor
+        heard = self._recognizer.heard(voice, extractor.batch([extractor.extract(clip.samples)]))
+        with self._changed:
+            if self._voice is voice:  # nobody has had it forgotten meanwhile
+                self._voice = heard
+                self._listened = end
 
     def _span(self, window: Samples, end: int) -> dict[str, float]:
         return {"start": (end - len(window)) / self._rate, "end": end / self._rate}

@@ -77,10 +77,15 @@ class Voice:
         encoded : dict of str to ndarray of float32
             See `means_of`.
         """
-        found = {name: values.sum(axis=0) for name, values in means_of(encoded).items()}
-        if self.sums is not None:
-            found = {name: values + self.sums[name] for name, values in found.items()}
-        return Voice(self.count + len(next(iter(encoded.values()))), found)
+        sums = {name: values.sum(axis=0) for name, values in means_of(encoded).items()}
+        return self.joined(Voice(len(next(iter(encoded.values()))), sums))
+
+    def joined(self, other: Voice) -> Voice:
+        """Return what is known by the clips of both."""
+        if self.sums is None or other.sums is None:
+            return other if self.sums is None else self
+        sums = {name: values + other.sums[name] for name, values in self.sums.items()}
+        return Voice(self.count + other.count, sums)
 
     def to_arrays(self) -> dict[str, npt.NDArray]:
         """Return what NumPy can store; `from_arrays` reads it back."""

@@ -6,12 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser import audio
+from ser.assets import SHIPPED_MODEL as RAVDESS_MODEL
 from ser.audio.log_mel import LogMelFeatures
 from ser.data.feature_cache import compute_features
+from ser.data.inspection import inspect_corpus
+from ser.errors import DataError
+from ser.evaluation.evaluate import draw_others, evaluate_corpus
+from ser.labels import EMOTIONS
 from ser.models.bundle import load_bundle
 from ser.models.encoder import build_encoder, build_front
 from ser.models.networks import ModelConfig
 from ser.models.recognizer import Recognizer
+from ser.models.streaming import StreamingRecognizer
+from ser.models.voice import Voice
 from ser.training import encoding, pipeline
 from ser.training.encoding import Encoder, encode
 from ser.training.voice_fitting import Voices, known_by
@@ -127,6 +135,117 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(run, tmp_path, corpus, mon
     # Not to the last bit: sums are taken in another order where other threads are busy.
     for ours, theirs in zip(again.read_epochs(), run.read_epochs(), strict=True):
         assert {**ours, "seconds": 0} == pytest.approx({**theirs, "seconds": 0}, rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def recognizer(run):
+    return Recognizer.load(run.folder)
+
+
+def probabilities_of(table):
+    return table[list(EMOTIONS)].to_numpy(float)
+
+
+def test_files_of_one_voice_are_each_heard_against_the_others(recognizer, corpus):
+    clips = sorted(corpus.iterdir())[:4]
+    together = recognizer.predict_files(clips, same_voice=True, n_jobs=1)
+    for i, clip in enumerate(clips):
+        others = recognizer.listen([c for c in clips if c != clip], n_jobs=1)
+        assert others.count == 3
+        alone = recognizer.knowing(others).predict(clip)
+        np.testing.assert_allclose(
+            probabilities_of(alone)[0], probabilities_of(together)[i], atol=1e-4
+        )
+    plain = recognizer.predict_files(clips, n_jobs=1)
+    assert np.abs(probabilities_of(plain) - probabilities_of(together)).max() > 1e-3
+    chosen = [np.array([1, 2]), np.array([0]), np.array([], int), np.array([3])]
+    bad = corpus.parent / "bad.wav"
+    bad.write_bytes(b"no sound")
+    mixed = recognizer.predict_files(
+        [clips[0], clips[1], clips[2], bad], known_by=[*chosen[:2], np.array([3]), chosen[3]],
+        n_jobs=1,
+    )  # fmt: skip
+    np.testing.assert_allclose(  # a file that cannot be used tells nothing of a voice
+        probabilities_of(mixed)[2], probabilities_of(plain)[2], atol=1e-5
+    )
+    assert mixed["verdict"].iloc[3] == "refused"
+
+
+def test_a_recording_of_one_voice_is_heard_against_itself(recognizer, corpus):
+    clips = [audio.load_audio(clip) for clip in sorted(corpus.iterdir())[:6]]
+    samples = np.concatenate(clips)
+    plain = recognizer.timeline(samples, sampling_rate=16_000)
+    used = recognizer.timeline(samples, sampling_rate=16_000, same_voice=True)
+    assert used[["start", "end"]].equals(plain[["start", "end"]])
+    assert np.abs(probabilities_of(used) - probabilities_of(plain)).max() > 1e-3
+
+
+def test_a_listener_gets_used_to_a_voice_and_forgets_it(recognizer, corpus):
+    stream = StreamingRecognizer(recognizer)
+    assert stream.listens and stream.listened == 0
+    for clip in sorted(corpus.iterdir())[:6]:
+        stream.push(audio.load_audio(clip)[None], 16_000)
+    stream.finish()
+    assert 1 <= stream.listened <= 6
+    stream.forget()
+    assert stream.listened == 0
+
+
+def test_an_adapted_model_keeps_the_voice(recognizer, corpus, tmp_path):
+    labels = {
+        str(clip): EMOTIONS[int(clip.stem.split("-")[2]) - 1] for clip in sorted(corpus.iterdir())
+    }
+    adapted = recognizer.adapt(labels, n_jobs=1)
+    assert adapted.voice.count == len(labels)
+    adapted.save(tmp_path / "mine")
+    again = Recognizer.load(tmp_path / "mine")
+    clip = next(iter(labels))
+    np.testing.assert_allclose(
+        probabilities_of(again.predict(clip)), probabilities_of(adapted.predict(clip)), atol=1e-5
+    )
+    found = again.predict_files(list(labels), n_jobs=1)
+    assert (found["emotion"] == list(labels.values())).mean() > 0.8
+    nobody = again.knowing(Voice()).predict(clip)
+    assert np.abs(probabilities_of(nobody) - probabilities_of(again.predict(clip))).max() > 1e-4
+
+
+def test_what_an_encoder_hears_is_explained(recognizer, corpus):
+    clip = sorted(corpus.iterdir())[0]
+    samples = audio.load_audio(clip)
+    why = recognizer.explain(clip)
+    assert why.emotion in EMOTIONS and 0 < why.probability <= 1
+    assert len(why.rows) == 20 and why.rows["name"].iloc[-1].endswith("7700 Hz")
+    assert why.time["end"].iloc[-1] == 3.0
+    # Where the clip is padded nothing can be hidden, so nothing there moves the answer.
+    speech = audio.prepare_clip(samples)
+    outside = (3.0 - (speech.end - speech.start)) / 2 - 0.05
+    padded = why.time["end"] < outside
+    assert padded.any()
+    heard = why.time["effect"].abs()
+    assert heard[padded].max() < 0.2 * heard.max()
+
+
+def test_evaluation_can_listen_first(recognizer, corpus):
+    report = evaluate_corpus(recognizer, corpus, protocol="all", listen=3, n_jobs=1)
+    assert "after 3 unlabelled clips of each voice" in report.title
+    plain = evaluate_corpus(recognizer, corpus, protocol="all", n_jobs=1)
+    assert not np.allclose(
+        probabilities_of(report.predictions), probabilities_of(plain.predictions), atol=1e-3
+    )
+    clips = inspect_corpus(corpus, n_jobs=1).clips
+    chosen = draw_others(clips, 3, seed=0)
+    for row, others in enumerate(chosen):
+        assert len(others) == 3 and row not in others
+        assert set(clips["speaker"].iloc[others]) == {clips["speaker"].iloc[row]}
+    with pytest.raises(DataError, match="Add a column speaker"):
+        draw_others(clips.assign(speaker=""), 3, seed=0)
+
+
+def test_a_model_without_an_encoder_does_not_listen(corpus):
+    model = Recognizer.load(RAVDESS_MODEL)
+    assert not model.listens
+    with pytest.raises(DataError, match="by itself"):
+        model.predict_files(sorted(corpus.iterdir())[:2], same_voice=True, n_jobs=1)
 
 
 def clips_of(*speakers):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ser import audio
 from ser.app import workspace
-from ser.app.widgets import answer, layout, live, microphone, resources
+from ser.app.widgets import answer, layout, live, microphone, resources, voice
 from ser.models import bundle
 
 if TYPE_CHECKING:
@@ -77,7 +77,14 @@ def show() -> None:
                 st.audio(data)
                 answer.show_answer(data, uploads[0].name, model())
             else:
-                answer.show_files([(u.name, u.getvalue()) for u in uploads], model())
+                asked = model()
+                same = asked.listens and st.checkbox(
+                    "The same person speaks in all of them",
+                    help="Then the model gets used to the voice and hears each recording against "
+                    "the others.",
+                )
+                files = [(u.name, u.getvalue()) for u in uploads]
+                answer.show_files(files, asked, same_voice=same)
         elif source == "Record":
             microphone.show_problem()
             recording = st.audio_input(
@@ -90,7 +97,9 @@ def show() -> None:
                     icon=":material/mic:",
                 )
             else:
-                answer.show_answer(recording.getvalue(), "recording", model())
+                data = recording.getvalue()
+                answer.show_answer(data, "recording", voice.used_to(model(), data))
+                voice.show_known()
         else:
             live.show_live(model())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
@@ -11,7 +12,7 @@ import streamlit as st
 from ser import plots
 from ser.app import catalogue
 from ser.app.glossary import TERMS
-from ser.app.widgets import layout
+from ser.app.widgets import layout, voice
 from ser.audio import CLIP_SECONDS, SAMPLING_RATE, Samples, level_dbfs, load_audio
 from ser.errors import SerError
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ser.models.recognizer import Recognizer
+    from ser.models.voice import Voice
 
 Result = TypeVar("Result")
+
+_ENOUGH_SECONDS = 15.0  # of a recording to get used to a voice
 
 
 def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -> None:
@@ -37,7 +41,8 @@ def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -
     truth : str
         The emotion that was meant, if that is known.
     """
-    what = (hashlib.sha256(data).hexdigest(), model.manifest.model_sha256, model.labels)
+    digest = hashlib.sha256(data).hexdigest()
+    what = (digest, model.manifest.model_sha256, model.labels, model.voice.count)
     with st.spinner("Listening …"):
         recording = _kept("recording", what, lambda: load_audio(data))
         row = _kept(
@@ -59,14 +64,27 @@ def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -
             _heard(recording, model)
 
 
-def show_files(files: list[tuple[str, bytes]], model: Recognizer) -> None:
-    """Show the answers for several recordings as a table, to look into and to take along."""
+def show_files(
+    files: list[tuple[str, bytes]], model: Recognizer, *, same_voice: bool = False
+) -> None:
+    """Show the answers for several recordings as a table, to look into and to take along.
+
+    Parameters
+    ----------
+    files : list of (str, bytes)
+        Name and content of each.
+    model : Recognizer
+        Who answers.
+    same_voice : bool
+        Whether one person speaks in all of them, see `ser.models.voice`.
+    """
     what = (
+        same_voice,
         [(name, hashlib.sha256(data).hexdigest()) for name, data in files],
         model.manifest.model_sha256,
         model.labels,
     )
-    table = _kept("files", what, lambda: _predict_all(files, model))
+    table = _kept("files", what, lambda: _predict_all(files, model, same_voice))
     refused = table["verdict"].eq("refused").sum()
     st.write(
         f"**{len(table)} recordings**, {int(table['verdict'].eq('sure').sum())} with a sure answer"
@@ -105,14 +123,23 @@ def show_files(files: list[tuple[str, bytes]], model: Recognizer) -> None:
         show_answer(data, name, model)
 
 
-def _predict_all(files: list[tuple[str, bytes]], model: Recognizer) -> pd.DataFrame:
+def _predict_all(
+    files: list[tuple[str, bytes]], model: Recognizer, same_voice: bool
+) -> pd.DataFrame:
     import pandas as pd
 
     bar = st.progress(0.0, "Listening …")
+    voices: dict[int, Voice] = {}
+    for i, (_, data) in enumerate(files if same_voice else []):
+        with suppress(SerError):  # said below
+            voices[i] = voice.voice_in(model, data)
+        bar.progress((i + 1) / len(files), f"Getting used to the voice: {i + 1} of {len(files)}")
     rows = []
     for i, (name, data) in enumerate(files):
+        others = voice.joined(each for j, each in voices.items() if j != i)
+        known = model.knowing(others) if same_voice else model
         try:
-            rows.append(model.predict(data, name=name).iloc[0].to_dict())
+            rows.append(known.predict(data, name=name).iloc[0].to_dict())
         except SerError as error:
             rows.append({"file": name, "verdict": "refused", "reason": str(error)})
         bar.progress((i + 1) / len(files), f"{i + 1} of {len(files)} recordings")
@@ -160,6 +187,11 @@ def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, wh
         "uncertain. Click on a bar to hear those 3 s."
     )
     seconds = len(recording) / SAMPLING_RATE
+    same_voice = model.listens and st.toggle(
+        "One person speaks throughout",
+        value=seconds >= _ENOUGH_SECONDS,
+        help="Then the model gets used to the voice and hears every part against all of them.",
+    )
 
     def ask() -> pd.DataFrame:
         bar = st.progress(0.0, f"Listening to all {seconds:.0f} s …")
@@ -167,11 +199,17 @@ def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, wh
         def progress(_: str, done: int, total: int) -> None:
             bar.progress(done / total, f"{done} of {total} seconds heard")
 
-        table = model.timeline(recording, sampling_rate=SAMPLING_RATE, name=name, progress=progress)
+        table = model.timeline(
+            recording,
+            sampling_rate=SAMPLING_RATE,
+            name=name,
+            same_voice=same_voice,
+            progress=progress,
+        )
         bar.empty()
         return table
 
-    table = _kept("timeline", what, ask)
+    table = _kept("timeline", (what, same_voice), ask)
     layout.show(plots.waveform(recording), alt="Waveform of the recording")
     event = layout.show(
         plots.timeline(table, model.labels, hop=HOP_SECONDS, seconds=seconds),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import streamlit as st
 
 from ser import plots
-from ser.app.widgets import layout, microphone
+from ser.app.widgets import layout, microphone, voice
 from ser.labels import COLORS
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def _moving(stream: StreamingRecognizer, labels: tuple[str, ...]) -> None:
             shown = str(current.probabilities.idxmax())
         st.metric("Emotion", shown, border=True)
         microphone.show_sound(stream.signal())
+        if stream.listens:
+            voice.show_progress(stream.listened, stream.forget, key="live-voice")
     with right:
         st.html(_bars(current, labels), width="stretch")
         if current.lag is not None:
