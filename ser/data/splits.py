@@ -364,6 +364,40 @@ def check_split(clips: pd.DataFrame, split: Split, *, speakers_apart: bool) -> N
                     )
 
 
+def draw_others(clips: pd.DataFrame, count: int, *, seed: int) -> list[Rows]:
+    """Draw for each clip the rows of so many others of its speaker, or of all if there are fewer.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With the columns ``corpus``, ``channel`` and ``speaker``; clips without a speaker have no
+        others.
+    count : int
+        How many.
+    seed : int
+        Of the draws.
+
+    Raises
+    ------
+    DataError
+        If no speaker is known to have two clips.
+    """
+    chosen = [np.zeros(0, np.int64)] * len(clips)
+    named = clips.reset_index(drop=True)[clips["speaker"].to_numpy(str) != ""]
+    for _, own in named.groupby(["corpus", "channel", "speaker"]):
+        rows = own.index.to_numpy(np.int64)
+        for row in rows:
+            others = rows[rows != row]
+            rng = np.random.default_rng([seed, row])
+            chosen[row] = rng.choice(others, min(count, len(others)), replace=False)
+    if not any(len(rows) for rows in chosen):
+        raise DataError(
+            "No speaker is known to have two clips here, so there is no voice to get used to. Add "
+            "a column speaker."
+        )
+    return chosen
+
+
 def _random_part(
     clips: pd.DataFrame, rows: Rows, size: float | int, seed: int
 ) -> tuple[Rows, Rows]:

@@ -57,7 +57,7 @@ class Enrolment:
     logits : ndarray of float32, shape (n, labels)
         What the recogniser says of them.
     embeddings : ndarray of float32, shape (n, coordinates)
-        Where they lie, see `ser.models.embedding`.
+        Where they lie, see `ser.models.embedding`, whatever is known of their voice.
     encoded : dict of str to ndarray of float32, optional
         What the encoder gives out for them, if the recogniser has one: what is known of a voice is
         taken off that, and the rest follows from it.
@@ -149,11 +149,7 @@ def enrol(
     for path, reason in found.loc[found["reason"] != "", ["path", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")
     encoded = recognizer.encode(inputs) if recognizer.listens else None
-    logits, embeddings = (
-        recognizer.logits_and_embeddings(inputs)
-        if encoded is None
-        else recognizer.of_encoded(encoded)
-    )
+    logits, embeddings = recognizer.logits_and_embeddings(inputs)
     y_true = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     return Enrolment(
         clips.assign(start=found["start"], end=found["end"]), y_true, logits, embeddings, encoded
@@ -247,6 +243,7 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment) -> Adaptation:
     manifest = parent.model_copy(
         update={
             "temperature": fit_temperature(logits, distances, enrolment.y_true, parent.temperature),
+            "voice_temperature": 1.0,  # the voice is always known now
             "training": parent.training | {"adapted": _record(recognizer, enrolment)},
             "training_clips": _with_clips(parent.training_clips, enrolment.clips),
         }
@@ -254,8 +251,7 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment) -> Adaptation:
     model = with_adaptation_layer(
         recognizer.model_with_activations, kernel.astype(np.float32), bias.astype(np.float32)
     )
-    enrolled = enrolment.heard_by(learned.recognizer)
-    known = replace(embedding.with_clips(enrolled.embeddings), voice=learned.recognizer.voice)
+    known = replace(embedding.with_clips(enrolment.embeddings), voice=learned.recognizer.voice)
     adapted = type(recognizer)(model, manifest, known)
     return Adaptation(adapted, logits, distances)
 
@@ -338,9 +334,8 @@ def leave_one_out(recognizer: Recognizer, enrolment: Enrolment) -> tuple[Array, 
     distances = np.zeros(len(enrolment))
     for rows in _folds(enrolment.y_true):
         others = np.setdiff1d(np.arange(len(enrolment)), rows)
-        learned = learn(recognizer, enrolment[others])
-        kept, known = (enrolment[r].heard_by(learned.recognizer) for r in (rows, others))
-        logits[rows] = learned.layer.logits(kept)
+        kept, known = enrolment[rows], enrolment[others]
+        logits[rows] = learn(recognizer, known).logits(kept)
         embedding = recognizer.embedding.with_clips(known.embeddings)
         distances[rows] = embedding.distances(kept.embeddings)
     return logits, distances

@@ -105,6 +105,7 @@ def save_bundle(
     name: str,
     temperature: float,
     min_confidence: float,
+    voice_temperature: float = 1.0,
     extractor: FeatureExtractor = SPECTRAL,
     labels: Sequence[str] = EMOTIONS,
     training: dict[str, Any] | None = None,
@@ -121,7 +122,7 @@ def save_bundle(
         Maps the extractor's inputs to logits.
     embedding : Embedding
         Of the clips it was trained on.
-    name, temperature, min_confidence, labels, training, training_clips, versions
+    name, temperature, voice_temperature, min_confidence, labels, training, training_clips, versions
         See `ser.models.manifest.Manifest`.
     extractor : FeatureExtractor
         Makes its inputs.
@@ -145,6 +146,7 @@ def save_bundle(
         name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         temperature=temperature,
+        voice_temperature=voice_temperature,
         min_confidence=min_confidence,
         model=ModelFile(
             file=MODEL_FILE,

@@ -99,6 +99,9 @@ class Manifest(_Part):
         Logits are divided by it before the softmax (Guo et al. 2017, *On calibration of modern
         neural networks*); fitted on validation clips.  In [.05, 20], which is what fitting can
         give.
+    voice_temperature : float
+        What the temperature is multiplied by where the voice is known by ten clips, see
+        `ser.models.voice`: without it the logits are smaller, and more often right.
     min_confidence : float
         Answers whose largest probability is below it are called uncertain; set on validation
         clips (`ser.evaluation.metrics.fit_min_confidence`).
@@ -125,6 +128,7 @@ class Manifest(_Part):
     name: str
     created: str
     temperature: float = Field(ge=0.05, le=20)
+    voice_temperature: float = Field(default=1.0, ge=0.05, le=20)
     min_confidence: float = Field(ge=0, le=1)
     model: ModelFile
     embedding: File

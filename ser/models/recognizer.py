@@ -27,7 +27,7 @@ from ser.models.embedding import Embedding
 from ser.models.inference import Answers, Network, averaged, calibrated
 from ser.models.manifest import Manifest
 from ser.models.networks import with_activations
-from ser.models.voice import Voice, without_chosen, without_each_other
+from ser.models.voice import Voice, temperature_factor, without_chosen, without_each_other
 from ser.utils.parallel import Progress, map_items
 
 if TYPE_CHECKING:
@@ -197,13 +197,15 @@ class Recognizer:
         if same_voice or known_by is not None:
             self._need_listening()
             encoded = self._network.encode(inputs)
+            counts = np.full(good.sum(), good.sum() - 1)
             if known_by is None:
-                encoded = without_each_other(encoded, self._typical)
+                expecting = without_each_other(encoded, self._typical)
             else:
                 place = np.cumsum(good) - 1  # of a file among those that can be used
                 chosen = [place[rows[good[rows]]] for rows in itertools.compress(known_by, good)]
-                encoded = without_chosen(encoded, self._typical, chosen)
-            probabilities[good], distances[good] = self._answers_to(*self._network.answer(encoded))
+                counts = np.array([len(rows) for rows in chosen])
+                expecting = without_chosen(encoded, self._typical, chosen)
+            probabilities[good], distances[good] = self._answers_to(encoded, expecting, counts)
         else:
             probabilities[good], distances[good] = self.answers(inputs)
         table = self._table(
@@ -280,8 +282,8 @@ class Recognizer:
             voice = Voice().heard(encoded)
             # Windows overlap: what counts is how many would stand side by side.
             count = max(round(len(spoken) * min(hop / audio.CLIP_SECONDS, 1.0)), 1)
-            answers = self._network.answer(self._without(voice.counting(count), encoded))
-            probabilities[spoken], distances[spoken] = self._answers_to(*answers)
+            expecting = self._without(voice.counting(count), encoded)
+            probabilities[spoken], distances[spoken] = self._answers_to(encoded, expecting, count)
         begin = [s / audio.SAMPLING_RATE for s in starts]
         end = [b + len(w) / audio.SAMPLING_RATE for b, w in zip(begin, windows, strict=True)]
         files = [name or _name_of(source)] * len(windows)
@@ -473,6 +475,7 @@ class Recognizer:
             self.embedding,
             name=Path(folder).resolve().name,
             temperature=manifest.temperature,
+            voice_temperature=manifest.voice_temperature,
             min_confidence=manifest.min_confidence,
             extractor=self.extractor,
             labels=self.labels,
@@ -488,8 +491,13 @@ class Recognizer:
     def logits_and_embeddings(
         self, inputs: Inputs
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return logits, shape (n, labels), and whitened embeddings, (n, dimensions), of clips."""
-        logits, activations = averaged(self._ask, self.extractor, inputs)
+        """Return logits, (n, labels), and whitened embeddings, (n, dimensions), of clips.
+
+        The embeddings are those of clips by themselves, whatever is known of their voice.
+        """
+        logits, activations = averaged(self._network, self.extractor, inputs)
+        if self.voice.count:
+            logits, _ = self._ask(inputs)
         return logits[:, self._columns], self.embedding.transform(activations)
 
     def _ask(self, inputs: Inputs) -> Answers:
@@ -502,7 +510,7 @@ class Recognizer:
     def of_encoded(
         self, encoded: Inputs
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return logits, shape (n, labels), and whitened embeddings of encoded clips."""
+        """Return logits, (n, labels), and whitened embeddings of encoded clips of its voice."""
         logits, activations = self._network.answer(self._without(self.voice, encoded))
         return logits[:, self._columns], self.embedding.transform(activations)
 
@@ -515,10 +523,28 @@ class Recognizer:
 
     def answers(self, inputs: Inputs) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return calibrated probabilities, (n, labels), and out-of-distribution distances, (n,)."""
-        return self._answers_to(*averaged(self._ask, self.extractor, inputs))
+        if self.listens:
+            encoded = self._network.encode(inputs)
+            expecting = self._without(self.voice, encoded)
+            return self._answers_to(encoded, expecting, self.voice.count)
+        return self._calibrated(*averaged(self._network, self.extractor, inputs))
 
     def _answers_to(
-        self, logits: npt.NDArray[np.float32], activations: npt.NDArray[np.float32]
+        self, encoded: Inputs, expecting: Inputs, counts: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the answers to encoded clips once what is known of their voices is taken off.
+
+        `counts` are the clips that they are known by.  How unlike training a clip is does not
+        change by knowing its voice.
+        """
+        logits, activations = self._network.answer(expecting)
+        if expecting is not encoded:
+            _, activations = self._network.answer(encoded)
+        factor = temperature_factor(self.manifest.voice_temperature, counts).reshape(-1, 1)
+        return self._calibrated(logits / factor, activations)
+
+    def _calibrated(
+        self, logits: npt.NDArray[np.floating], activations: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         distances = self.embedding.distances(self.embedding.transform(activations))
         temperature = self.manifest.temperature

@@ -54,6 +54,24 @@ def trust(count: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return counts / (counts + PRIOR)
 
 
+def temperature_factor(voice_temperature: float, count: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return what the temperature is multiplied by where a voice is known by so many clips.
+
+    Parameters
+    ----------
+    voice_temperature : float
+        See `ser.models.manifest.Manifest`.
+    count : int or array of int
+        Clips.
+
+    Examples
+    --------
+    >>> temperature_factor(0.5, [0, ENOUGH]).tolist()
+    [1.0, 0.5]
+    """
+    return voice_temperature ** (trust(count) / trust(ENOUGH))
+
+
 @dataclass(frozen=True)
 class Voice:
     """A voice that was listened to.

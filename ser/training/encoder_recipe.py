@@ -17,13 +17,15 @@ import pandas as pd
 
 from ser.data import feature_cache
 from ser.data.feature_cache import Features
-from ser.data.splits import Split
+from ser.data.splits import Split, draw_others
+from ser.errors import DataError
 from ser.evaluation import metrics
 from ser.labels import EMOTIONS
 from ser.models.embedding import OOD_SHARE
 from ser.models.encoder import build_front
 from ser.models.inference import Network, calibrated
 from ser.models.networks import with_activations, with_front
+from ser.models.voice import ENOUGH, without_chosen
 from ser.training.config import TrainingConfig
 from ser.training.encoding import Encoder, encode
 from ser.training.examples import Examples, Inputs, joined
@@ -133,11 +135,20 @@ def fit_encoder_model(
     )
     temperature = metrics.fit_temperature(logits, held_out.y_true)
     min_confidence = metrics.fit_min_confidence(calibrated(logits, distances, temperature))
+    voice_temperature = 1.0
     if calibration:
         temperature *= calibration["temperature"]
+        voice_temperature = calibration["voice_temperature"]
         min_confidence = calibration["min_confidence"]
         embedding = replace(embedding, threshold=embedding.threshold * calibration["distance"])
-    return Trained(with_front(front, head), embedding, temperature, min_confidence, epochs)
+    return Trained(
+        with_front(front, head),
+        embedding,
+        temperature,
+        min_confidence,
+        epochs,
+        voice_temperature=voice_temperature,
+    )
 
 
 def _calibrate_on_corpora(
@@ -149,8 +160,8 @@ def _calibrate_on_corpora(
     -------
     dict or None
         By how much the ``temperature`` of unseen corpora is above that of unseen speakers of known
-        ones, and the ``distance`` as well; and ``min_confidence``.  None if there are too few
-        corpora.
+        ones, and the ``distance`` as well; ``voice_temperature``; and ``min_confidence``.  None if
+        there are too few corpora.
     """
     file = run.folder / CALIBRATION
     corpora = training.clips["corpus"]
@@ -195,6 +206,7 @@ def _calibrate_on_corpora(
         found.append(
             _LeftOut(
                 logits,
+                _used_to_voices(head, unseen, outside.clips),
                 distances,
                 outside.y_true,
                 temperature=metrics.fit_temperature(of_known, known.y_true),
@@ -214,6 +226,8 @@ class _LeftOut:
     ----------
     logits, distances, y_true
         Of its clips.
+    of_known : ndarray of float, shape (n, labels)
+        Logits of them when ten others of their voice are known.
     temperature : float
         That suits clips of unseen speakers of the other corpora.
     distance : float
@@ -221,6 +235,7 @@ class _LeftOut:
     """
 
     logits: npt.NDArray[np.floating]
+    of_known: npt.NDArray[np.floating]
     distances: npt.NDArray[np.floating]
     y_true: npt.NDArray[np.integer]
     temperature: float
@@ -235,11 +250,29 @@ def _calibration(found: Sequence[_LeftOut]) -> dict[str, float]:
     weights = np.concatenate([np.full(len(f.y_true), 1 / len(f.y_true)) for f in found])
     temperature = metrics.fit_temperature(logits, y_true, weights)
     probabilities = calibrated(logits, distances, temperature)
+    of_known = np.concatenate([f.of_known / f.temperature for f in found])
     return {
         "temperature": temperature,
+        "voice_temperature": metrics.fit_temperature(of_known / temperature, y_true, weights),
         "min_confidence": metrics.confidence_for(probabilities, y_true, _SURE, weights),
         "distance": float(np.median([1 / max(f.distance, 1e-6) for f in found])),
     }
+
+
+def _used_to_voices(
+    head: Any, encoded: dict[str, npt.NDArray[np.float32]], clips: pd.DataFrame
+) -> npt.NDArray[np.float32]:
+    """Return the logits of clips when ten others of the voice of each are known."""
+    typical = {
+        name: np.asarray(head.get_layer(scale).mean, np.float32)[0]
+        for name, scale in (("frames", "rows"), ("summary", "summary_rows"))
+    }
+    try:
+        others = draw_others(clips, ENOUGH, seed=0)
+    except DataError:  # nobody is known to speak twice
+        others = [np.zeros(0, np.int64)] * len(clips)
+    network = Network(with_activations(head))
+    return network.answer(without_chosen(encoded, typical, others))[0]
 
 
 def _partial(examples: Examples, targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -37,6 +37,7 @@ class Trained:
     temperature: float
     min_confidence: float
     epochs: list[dict[str, Any]]
+    voice_temperature: float = 1.0
 
 
 Inputs = Mapping[str, Features]

@@ -264,6 +264,7 @@ def _save(
         extractor=config.model.extractor,
         temperature=trained.temperature,
         min_confidence=trained.min_confidence,
+        voice_temperature=trained.voice_temperature,
         training={
             "config": config.to_json(),
             "corpora": sorted(clips["corpus"].unique()),

@@ -11,8 +11,9 @@ from ser.assets import SHIPPED_MODEL as RAVDESS_MODEL
 from ser.audio.log_mel import LogMelFeatures
 from ser.data.feature_cache import compute_features
 from ser.data.inspection import inspect_corpus
+from ser.data.splits import draw_others
 from ser.errors import DataError
-from ser.evaluation.evaluate import draw_others, evaluate_corpus
+from ser.evaluation.evaluate import evaluate_corpus
 from ser.labels import EMOTIONS
 from ser.models.bundle import load_bundle
 from ser.models.encoder import build_encoder, build_front
