@@ -129,6 +129,9 @@ def seconds_left(training: Training) -> float | None:
     """Return how long the epochs, or what else is being done, will still take; None if unknown."""
     status = training.status
     if training.state == "training" and not training.epochs.empty:
+        encoded = training.config is not None and training.config.model.encoder
+        if encoded and status.stage < status.stages:  # epochs of fine-tuning take far longer
+            return None
         left = status.total - status.done
         left += (status.stages - status.stage) * status.total  # the refit has as many
         return float(left * training.epochs["seconds"].tail(5).mean())

@@ -94,7 +94,8 @@ def working_on(run: Run) -> Iterator[TrainingConfig]:
     config = TrainingConfig.from_json(run.read_config())
 
     def how_far() -> str:
-        words = f"Stopped after {len(run.read_epochs())} of {config.epochs} epochs"
+        total = config.epochs + (config.fine_tuning if config.model.encoder else 0)
+        words = f"Stopped after {len(run.read_epochs())} of {total} epochs"
         again = (run.folder / fitting.REFIT_CHECKPOINT).exists()
         return f"{words}, while training again on all clips" if again else words
 

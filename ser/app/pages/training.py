@@ -45,6 +45,12 @@ PRESETS_IN_WORDS = {
         "For voices that are not in the corpus: {epochs} epochs, {members} networks, trained "
         "again with the speakers they were calibrated on.",
     ),
+    "everyday": (
+        "Everyday",
+        "On top of Whisper's encoder, which has heard all kinds of speech: {epochs} epochs, "
+        "{members} networks, then {fine_tuning} slow epochs in which the encoder learns as well. "
+        "It gets used to a voice by listening.",
+    ),
 }
 
 

@@ -91,4 +91,9 @@ def show_known() -> None:
     """Say how far this visitor's voice is known by what was recorded, if anything was."""
     if _KEY in st.session_state:
         _, heard = st.session_state[_KEY]
-        show_progress(len(heard), lambda: st.session_state.pop(_KEY, None), key="forget-voice")
+
+        def forget() -> None:
+            # The recording that is still on the page must not be learned again.
+            heard.update(dict.fromkeys(heard, Voice()))
+
+        show_progress(joined(heard.values()).count, forget, key="forget-voice")

@@ -114,6 +114,60 @@ def test_several_uploads_become_a_table_in_which_bad_ones_say_why(page):
     assert "no audio this program can decode" in prediction.error[0].value
 
 
+@pytest.fixture
+def listening(listening_run):
+    workspace.set_active_model(listening_run.folder)
+    yield Recognizer.load(listening_run.folder)
+    workspace.set_active_model(assets.SHIPPED_MODEL)
+
+
+def test_uploads_of_one_person_are_heard_against_each_other(page, listening):
+    clips = sorted(SAMPLES.rglob("*.flac"))[:3]
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].set_value(
+        [(clip.name, clip.read_bytes(), "audio/flac") for clip in clips]
+    ).run()
+    labels = list(listening.labels)
+    apart = listening.predict_files(clips, n_jobs=1)[labels]
+    np.testing.assert_allclose(prediction.dataframe[0].value[labels], apart, atol=1e-4)
+    prediction.checkbox[0].check().run()
+    assert not prediction.exception and not prediction.error
+    together = listening.predict_files(clips, same_voice=True, n_jobs=1)[labels]
+    np.testing.assert_allclose(prediction.dataframe[0].value[labels], together, atol=1e-4)
+    assert np.abs((together - apart).to_numpy()).max() > 1e-3
+
+
+def test_recordings_get_the_model_used_to_a_voice_until_it_is_forgotten(page, listening):
+    clips = sorted(SAMPLES.rglob("*.flac"))[:2]
+    prediction = page("pages/4_Prediction.py")
+    prediction.segmented_control[0].set_value("Record").run()
+    for number, clip in enumerate(clips, 1):
+        prediction.audio_input[0].set_value(("said.wav", clip.read_bytes(), "audio/wav")).run()
+        assert not prediction.exception and not prediction.error
+        assert f"{number} of 10" in prediction.main.get("progress")[-1].proto.text
+    row = listening.knowing(listening.listen(clips[:1], n_jobs=1)).predict(clips[1]).iloc[0]
+    shown = {metric.label: metric.value for metric in prediction.metric}
+    assert shown["Probability"] == f"{row[row['emotion']]:.0%}"
+    prediction.button(key="forget-voice").click().run()
+    assert not prediction.exception
+    assert "0 of 10" in prediction.main.get("progress")[-1].proto.text
+    assert prediction.button(key="forget-voice").disabled
+
+
+def test_a_long_recording_of_one_person_is_heard_against_itself(page, listening):
+    clips = sorted(SAMPLES.rglob("*.flac"))[:8]
+    long = wav(np.concatenate([soundfile.read(clip)[0] for clip in clips]))
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].set_value(("long.wav", long, "audio/wav")).run()
+    assert not prediction.exception and not prediction.error
+    labels = list(listening.labels)
+    used = listening.timeline(long, same_voice=True)[labels]
+    np.testing.assert_allclose(prediction.dataframe[0].value[labels], used, atol=1e-4)
+    prediction.toggle[0].set_value(False).run()
+    plain = listening.timeline(long)[labels]
+    np.testing.assert_allclose(prediction.dataframe[0].value[labels], plain, atol=1e-4)
+
+
 def test_a_recording_is_awaited_with_a_word(page):
     prediction = page("pages/4_Prediction.py")
     prediction.segmented_control[0].set_value("Record").run()
