@@ -25,10 +25,10 @@ def tiny_corpus(folder: Path, emotions: tuple[str, ...] = ("01", "04", "05")) ->
     return folder
 
 
-def tiny_config(data: Path, **changes: object) -> TrainingConfig:
+def tiny_config(data: Path | tuple[str, ...], **changes: object) -> TrainingConfig:
     """Describe a training of a second or two."""
     values: dict[str, object] = {
-        "data": str(data),
+        "data": data if isinstance(data, tuple) else str(data),
         "epochs": 3,
         "copies": 1,
         "warmup": 1,
@@ -38,7 +38,7 @@ def tiny_config(data: Path, **changes: object) -> TrainingConfig:
     return TrainingConfig(**(values | changes))  # type: ignore[arg-type]
 
 
-def tiny_run(folder: Path, data: Path, **changes: object) -> Run:
+def tiny_run(folder: Path, data: Path | tuple[str, ...], **changes: object) -> Run:
     """Train the smallest of models and return its finished run."""
     run = pipeline.start(folder, tiny_config(data, **changes))
     pipeline.train(run, n_jobs=1)

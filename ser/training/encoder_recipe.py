@@ -94,7 +94,7 @@ def fit_encoder_model(
     calibration = _calibrate_on_corpora(run, config, training, held_out, noise)
 
     voices = Voices.of(training.clips, sounds=len(sounds.clean), balanced=config.balanced)
-    targets = _partial(training, training.targets(noise))
+    targets = partial_targets(training, training.targets(noise))
     everything = joined(training.features, noise)
     validation = {name: held_out.features[name].clean for name in config.model.input_shapes}
     head, epochs = fit_head(
@@ -183,7 +183,7 @@ def _calibrate_on_corpora(
         inputs = {k: v for k, v in learned.features.items() if k in config.model.input_shapes}
         head, _ = fit_head(
             joined(inputs, noise),
-            _partial(learned, learned.targets(noise)),
+            partial_targets(learned, learned.targets(noise)),
             voices,
             config=config,
             run=run,
@@ -275,10 +275,19 @@ def _used_to_voices(
     return network.answer(without_chosen(encoded, typical, others))[0]
 
 
-def _partial(examples: Examples, targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def partial_targets(
+    examples: Examples, targets: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
     """Let calm clips of a corpus without neutral ones be called neutral as well.
 
     Who was never asked for neutral speech calls it calm.
+
+    Parameters
+    ----------
+    examples : Examples
+        Training clips.
+    targets : ndarray of float32, shape (clips or more, 8)
+        1 for the label of each clip; changed in place.
     """
     codes = {label: i for i, label in enumerate(EMOTIONS)}
     for _, own in examples.clips.groupby("corpus"):

@@ -22,9 +22,11 @@ from ser.models.recognizer import Recognizer
 from ser.models.streaming import StreamingRecognizer
 from ser.models.voice import Voice
 from ser.training import encoding, pipeline
+from ser.training.encoder_recipe import partial_targets
 from ser.training.encoding import Encoder, encode
+from ser.training.examples import Examples
 from ser.training.voice_fitting import Voices, known_by
-from tests.tiny import tiny_config, tiny_corpus, tiny_run
+from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
 
 ENCODED = ModelConfig(encoder=True, filters=(8, 8), lstm=4, summary=16)
 LEARNING = {"model": ENCODED, "epochs": 4, "learning_rate": 0.01, "batch_size": 16}
@@ -247,6 +249,48 @@ def test_a_model_without_an_encoder_does_not_listen(corpus):
     assert not model.listens
     with pytest.raises(DataError, match="by itself"):
         model.predict_files(sorted(corpus.iterdir())[:2], same_voice=True, n_jobs=1)
+
+
+@pytest.fixture(scope="module")
+def three_corpora(tmp_path_factory):
+    """Return three CSV files, each a corpus of a third of the speakers of the samples."""
+    folder = tmp_path_factory.mktemp("corpora")
+    rows = [
+        {"path": str(clip), "emotion": EMOTIONS[int(clip.stem.split("-")[2]) - 1], "speaker": actor}
+        for clip in sorted(SAMPLES.rglob("*.flac"))
+        if (actor := clip.parent.name) and int(clip.stem.split("-")[2]) in (1, 2, 5)
+    ]
+    clips = pd.DataFrame(rows)
+    speakers = sorted(clips["speaker"].unique())
+    files = []
+    for i, name in enumerate(("one", "two", "three")):
+        own = clips[clips["speaker"].isin(speakers[i::3])]
+        if name == "three":
+            own = own[own["emotion"] != "neutral"]
+        own.to_csv(folder / f"{name}.csv", index=False)
+        files.append(str(folder / f"{name}.csv"))
+    return tuple(files)
+
+
+def test_how_sure_answers_may_be_is_found_on_corpora_left_out(three_corpora, tmp_path):
+    run = tiny_run(tmp_path / "run", three_corpora, **LEARNING)
+    found = json.loads((run.folder / "calibration.json").read_text())
+    assert set(found) == {"temperature", "voice_temperature", "min_confidence", "distance"}
+    assert all(0 < value < 20 for value in found.values())
+    manifest = Recognizer.load(run.folder).manifest
+    assert manifest.voice_temperature == found["voice_temperature"]
+    assert manifest.min_confidence == found["min_confidence"]
+    assert not list(run.folder.glob("checkpoint*")), "nothing is left once it is finished"
+
+
+def test_who_was_never_asked_for_neutral_speech_may_call_it_calm(three_corpora):
+    clips = inspect_corpus(three_corpora, n_jobs=1).clips
+    examples = Examples.of(clips, {})
+    targets = partial_targets(examples, np.eye(8, dtype=np.float32)[examples.y_true])
+    calm = (clips["emotion"] == "calm").to_numpy()
+    either = targets[:, EMOTIONS.index("neutral")] + targets[:, EMOTIONS.index("calm")] == 2
+    assert (either == calm & (clips["corpus"] == "three").to_numpy()).all() and either.any()
+    assert (targets.argmax(axis=1)[~either] == examples.y_true[~either]).all()
 
 
 def clips_of(*speakers):
