@@ -37,7 +37,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weight_decay": 1e-2,
         "balanced": True,
         "ema_decay": 0.99,
-        "fine_tuning": 3,
         "model": ModelConfig(
             members=3,
             filters=(96, 96, 96),

@@ -48,8 +48,7 @@ PRESETS_IN_WORDS = {
     "everyday": (
         "Everyday",
         "On top of Whisper's encoder, which has heard all kinds of speech: {epochs} epochs, "
-        "{members} networks, then {fine_tuning} slow epochs in which the encoder learns as well. "
-        "It gets used to a voice by listening.",
+        "{members} networks. It gets used to a voice by listening.",
     ),
 }
 
