@@ -295,7 +295,7 @@ def derived_features(
                 progress=within,
             )
             made = derive(features)
-            for i, row in zip(missing, range(len(missing)), strict=True):
+            for row, i in enumerate(missing):
                 clean = {name: each.clean[row].astype(np.float16) for name, each in made.items()}
                 more = {name: each.copies[row] for name, each in made.items()}
                 _write_entry(found[i][0], clean, more)

@@ -380,8 +380,10 @@ def draw_others(clips: pd.DataFrame, count: int, *, seed: int) -> list[Rows]:
     Raises
     ------
     DataError
-        If no speaker is known to have two clips.
+        If no speaker is known to have two clips, or the number makes no sense.
     """
+    if count < 1:
+        raise DataError(f"{count} clips of a voice tell nothing of it. Listen to 1 or more.")
     chosen = [np.zeros(0, np.int64)] * len(clips)
     named = clips.reset_index(drop=True)[clips["speaker"].to_numpy(str) != ""]
     for _, own in named.groupby(["corpus", "channel", "speaker"]):

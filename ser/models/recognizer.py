@@ -114,6 +114,13 @@ class Recognizer:
         """
         model, manifest = load_bundle(folder)
         recognizer = cls(model, manifest, load_embedding(folder, manifest))
+        voice = recognizer.voice.sums
+        expected = {name: values.shape for name, values in recognizer._typical.items()}
+        if voice is not None and {n: v.shape for n, v in voice.items()} != expected:
+            raise BundleError(
+                f"The voice that the embedding in {folder} holds is not one that its model can "
+                "know. Copy the bundle again, or train again."
+            )
         activations = recognizer._network(recognizer.extractor.batch([]))[1]
         if activations.shape[1] != len(recognizer.embedding.mean):
             raise BundleError(

@@ -103,7 +103,7 @@ def fit_encoder_model(
     if config.fine_tuning:
         log_mels = _log_mels(config, training.clips, config.copies, n_jobs, progress)
         held_out_log_mels = _log_mels(config, held_out.clips, 0, n_jobs, progress)
-        _, more = fine_tune(
+        epochs = epochs + fine_tune(
             front,
             head,
             {"log_mel": log_mels.joined(_halved(sounds))},
@@ -115,7 +115,6 @@ def fit_encoder_model(
             config=config,
             run=run,
         )
-        epochs = epochs + more
     _round(front)
     _round(head)
     run.write_status("evaluating", "Calibrating")
@@ -206,7 +205,7 @@ def _calibrate_on_corpora(
         found.append(
             _LeftOut(
                 logits,
-                _used_to_voices(head, unseen, outside.clips),
+                _used_to_voices(network, head, unseen, outside.clips),
                 distances,
                 outside.y_true,
                 temperature=metrics.fit_temperature(of_known, known.y_true),
@@ -260,7 +259,7 @@ def _calibration(found: Sequence[_LeftOut]) -> dict[str, float]:
 
 
 def _used_to_voices(
-    head: Any, encoded: dict[str, npt.NDArray[np.float32]], clips: pd.DataFrame
+    network: Network, head: Any, encoded: dict[str, npt.NDArray[np.float32]], clips: pd.DataFrame
 ) -> npt.NDArray[np.float32]:
     """Return the logits of clips when ten others of the voice of each are known."""
     typical = {
@@ -271,7 +270,6 @@ def _used_to_voices(
         others = draw_others(clips, ENOUGH, seed=0)
     except DataError:  # nobody is known to speak twice
         others = [np.zeros(0, np.int64)] * len(clips)
-    network = Network(with_activations(head))
     return network.answer(without_chosen(encoded, typical, others))[0]
 
 

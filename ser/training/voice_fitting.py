@@ -7,7 +7,6 @@ of one alone, as a voice will be met; the rest as a voice that is new.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,13 +213,13 @@ def fine_tune(
     before: list[dict[str, Any]],
     config: TrainingConfig,
     run: Run,
-) -> tuple[Any, list[dict[str, Any]]]:
+) -> list[dict[str, Any]]:
     """Train the last blocks of the encoder at a small rate, and what reads it, end to end.
 
     Parameters
     ----------
     front : keras.Model
-        See `ser.training.encoding.front_of`; its weights change.
+        See `ser.models.encoder.build_front`; its weights change.
     head : keras.Model
         As `fit_head` returns it; its weights change.
     log_mels : dict of str to Features
@@ -238,9 +237,7 @@ def fine_tune(
 
     Returns
     -------
-    model : keras.Model
-        Reads log-mels.
-    epochs : list of dict
+    list of dict
         The record of every epoch of this stage.
     """
     front.trainable = True
@@ -255,16 +252,15 @@ def fine_tune(
     ]
     learners = list(zip(optimizers, parts, strict=True))
     step = _training_step(config, head, [], learners, front=front)
-    model = with_front(front, head)
-    checked = _encoding_first(model, validation)
-    epochs = run_epochs(
+    network = Network(with_activations(with_front(front, head)))
+    return run_epochs(
         config,
         run,
         state=[*front.variables, *head.variables, *(v for o in optimizers for v in o.variables)],
         train=lambda epoch: _train_epoch(
             config, step, log_mels, targets, voices, config.epochs + epoch
         ),
-        validate=lambda: checked(y_validation),
+        validate=lambda: figures_of(network(validation)[0], y_validation),
         rate=lambda: optimizers[0].learning_rate,
         words="Fine-tuning the encoder",
         stages=(2, 2),
@@ -272,13 +268,6 @@ def fine_tune(
         total=total,
         before=before,
     )
-    return model, epochs
-
-
-def _encoding_first(model: Any, validation: Arrays) -> Callable[[Any], dict[str, float]]:
-    """Return what says how well a network does that reads the inputs themselves."""
-    network = Network(with_activations(model))
-    return lambda y_true: figures_of(network(validation)[0], y_true)
 
 
 def _training_step(
@@ -296,10 +285,8 @@ def _training_step(
     """
     import tensorflow as tf
 
-    scales, members = (
-        [model.get_layer(name) for name in ("rows", "summary_rows")],
-        members_of(model),
-    )
+    scales = [model.get_layer(name) for name in ("rows", "summary_rows")]
+    members = members_of(model)
     smoothing = config.label_smoothing
 
     def without_voices(values: Any, weights: Any) -> Any:

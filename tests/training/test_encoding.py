@@ -1,5 +1,6 @@
 import json
 import zipfile
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -12,10 +13,11 @@ from ser.audio.log_mel import LogMelFeatures
 from ser.data.feature_cache import compute_features
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import draw_others
-from ser.errors import DataError
+from ser.errors import BundleError, DataError
 from ser.evaluation.evaluate import evaluate_corpus
 from ser.labels import EMOTIONS
 from ser.models.bundle import load_bundle
+from ser.models.embedding import write_embedding
 from ser.models.encoder import build_encoder, build_front
 from ser.models.networks import ModelConfig
 from ser.models.recognizer import Recognizer
@@ -26,6 +28,7 @@ from ser.training.encoder_recipe import partial_targets
 from ser.training.encoding import Encoder, encode
 from ser.training.examples import Examples
 from ser.training.voice_fitting import Voices, known_by
+from ser.utils.files import sha256_of
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus, tiny_run
 
 ENCODED = ModelConfig(encoder=True, filters=(8, 8), lstm=4, summary=16)
@@ -213,6 +216,20 @@ def test_an_adapted_model_keeps_the_voice(recognizer, corpus, tmp_path):
     assert np.abs(probabilities_of(nobody) - probabilities_of(again.predict(clip))).max() > 1e-4
 
 
+def test_a_voice_that_is_not_the_models_is_refused(run, recognizer, tmp_path):
+    strange = Voice(2, {"frames": np.zeros((5, 1, 1), np.float32)})
+    recognizer.save(tmp_path / "strange")
+    write_embedding(
+        tmp_path / "strange" / "embedding.npz", replace(recognizer.embedding, voice=strange)
+    )
+    file = tmp_path / "strange" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["embedding"]["sha256"] = sha256_of(tmp_path / "strange" / "embedding.npz")
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="not one that its model can know"):
+        Recognizer.load(tmp_path / "strange")
+
+
 def test_what_an_encoder_hears_is_explained(recognizer, corpus):
     clip = sorted(corpus.iterdir())[0]
     samples = audio.load_audio(clip)
@@ -241,6 +258,8 @@ def test_evaluation_can_listen_first(recognizer, corpus):
     for row, others in enumerate(chosen):
         assert len(others) == 3 and row not in others
         assert set(clips["speaker"].iloc[others]) == {clips["speaker"].iloc[row]}
+    with pytest.raises(DataError, match="1 or more"):
+        draw_others(clips, -3, seed=0)
     with pytest.raises(DataError, match="Add a column speaker"):
         draw_others(clips.assign(speaker=""), 3, seed=0)
 

@@ -34,7 +34,7 @@ def show_progress(count: int, forget: Callable[[], None], *, key: str) -> None:
     words = (
         f"Used to this voice, by {count} sentences"
         if count >= ENOUGH
-        else f"Getting used to this voice: {count} of {ENOUGH}"
+        else f"Getting used to this voice: {count} of {ENOUGH} sentences"
     )
     st.progress(done / ENOUGH, words)
     st.button(
