@@ -84,7 +84,13 @@ def show_files(
         model.manifest.model_sha256,
         model.labels,
     )
-    table = _kept("files", what, lambda: _predict_all(files, model, same_voice))
+    voices = _kept("voices", what, lambda: _voices(files, model)) if same_voice else {}
+
+    def asked(number: int) -> Recognizer:
+        others = voice.joined(each for other, each in voices.items() if other != number)
+        return model.knowing(others) if same_voice else model
+
+    table = _kept("files", what, lambda: _predict_all(files, asked, model.labels))
     refused = table["verdict"].eq("refused").sum()
     st.write(
         f"**{len(table)} recordings**, {int(table['verdict'].eq('sure').sum())} with a sure answer"
@@ -120,31 +126,38 @@ def show_files(
     with layout.errors_for_people():
         load_audio(data)  # a player for what is no audio would be an empty box
         st.audio(data)
-        show_answer(data, name, model)
+        show_answer(data, name, asked(number))
+
+
+def _voices(files: list[tuple[str, bytes]], model: Recognizer) -> dict[int, Voice]:
+    """Return what each recording that can be used tells of the voice in it."""
+    bar = st.progress(0.0, "Getting used to the voice …")
+    voices = {}
+    for i, (_, data) in enumerate(files):
+        with suppress(SerError):  # said where it is asked about
+            voices[i] = voice.voice_in(model, data)
+        bar.progress((i + 1) / len(files), f"Getting used to the voice: {i + 1} of {len(files)}")
+    bar.empty()
+    return voices
 
 
 def _predict_all(
-    files: list[tuple[str, bytes]], model: Recognizer, same_voice: bool
+    files: list[tuple[str, bytes]],
+    asked: Callable[[int], Recognizer],
+    labels: tuple[str, ...],
 ) -> pd.DataFrame:
     import pandas as pd
 
     bar = st.progress(0.0, "Listening …")
-    voices: dict[int, Voice] = {}
-    for i, (_, data) in enumerate(files if same_voice else []):
-        with suppress(SerError):  # said below
-            voices[i] = voice.voice_in(model, data)
-        bar.progress((i + 1) / len(files), f"Getting used to the voice: {i + 1} of {len(files)}")
     rows = []
     for i, (name, data) in enumerate(files):
-        others = voice.joined(each for j, each in voices.items() if j != i)
-        known = model.knowing(others) if same_voice else model
         try:
-            rows.append(known.predict(data, name=name).iloc[0].to_dict())
+            rows.append(asked(i).predict(data, name=name).iloc[0].to_dict())
         except SerError as error:
             rows.append({"file": name, "verdict": "refused", "reason": str(error)})
         bar.progress((i + 1) / len(files), f"{i + 1} of {len(files)} recordings")
     bar.empty()
-    columns = ["file", "emotion", "verdict", "reason", "start", "end", *model.labels]
+    columns = ["file", "emotion", "verdict", "reason", "start", "end", *labels]
     return pd.DataFrame(rows).reindex(columns=columns)
 
 

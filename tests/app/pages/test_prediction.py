@@ -135,6 +135,8 @@ def test_uploads_of_one_person_are_heard_against_each_other(page, listening):
     together = listening.predict_files(clips, same_voice=True, n_jobs=1)[labels]
     np.testing.assert_allclose(prediction.dataframe[0].value[labels], together, atol=1e-4)
     assert np.abs((together - apart).to_numpy()).max() > 1e-3
+    shown = {metric.label: metric.value for metric in prediction.metric}
+    assert shown["Probability"] == f"{together.iloc[0].max():.0%}", "the one looked into as well"
 
 
 def test_recordings_get_the_model_used_to_a_voice_until_it_is_forgotten(page, listening):
