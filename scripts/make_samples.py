@@ -103,7 +103,8 @@ class Voice:
 
 
 # As in RAVDESS, odd actors are male and even ones female.  Flite has one natural female voice, and
-# the voices that espeak-ng makes by rules buzz too much to portray anything, so the second woman has a man's voice, higher and of a shorter tract.
+# the voices that espeak-ng makes by rules buzz too much to portray anything, so the second woman
+# has a man's voice, higher and of a shorter tract.
 VOICES = {
     25: Voice("rms", 65.0, 200.0),
     26: Voice("slt", 110.0, 300.0),
