@@ -301,14 +301,18 @@ def crossval(options: argparse.Namespace) -> None:
     config = replace(_config(options, protocol=next(iter(FOLDS))), fold=0)
     warm_up_tensorflow(members=config.model.members)
     report = cross_validation.cross_validate(
-        options.out, config, resume=options.resume, n_jobs=options.n_jobs
+        options.out,
+        config,
+        resume=options.resume,
+        listen=options.listen,
+        n_jobs=options.n_jobs,
     )
     for fold in report.folds:
         print(f"fold {fold.label}: accuracy {fold.accuracy:.1%}, UAR {fold.uar:.1%}")
     print_figures(report)
     if options.json:
         report.save(options.json)
-    print(f"\nreport.json and one run per fold are in {options.out}")
+    print(f"\nThe report and one run per fold are in {options.out}")
 
 
 def predict(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
 
 import ser
-from ser.assets import SHIPPED_MODEL
+from ser.assets import DEFAULT_MODEL
 from ser.cli import commands
 from ser.data.known_corpora import TITLES
 
@@ -119,14 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
         "rest",
     )
     _emotions(sub)
-    sub.add_argument(
-        "--listen",
-        type=int,
-        default=0,
-        metavar="N",
-        help="get used to each voice first, by N other clips of it drawn at random, without their "
-        "labels (0)",
-    )
+    _listen(sub)
     sub.add_argument("--seed", type=_seed, default=42, help="of the split or the draws (42)")
     sub.add_argument("--shots", type=int, metavar="N", help="of few-shot (5)", default=5)
     sub.add_argument("--repeats", type=int, metavar="N", help="draws of few-shot (10)", default=10)
@@ -159,13 +152,14 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
     sub.add_argument("--resume", action="store_true", help="keep the folds already finished")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here as well")
+    _listen(sub)
     _jobs(sub)
     _training_options(sub, without=["fold"], protocol=next(iter(FOLDS)))
 
     sub = command("predict", commands.predict, "name the emotion in audio files")
     sub.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files or folders")
     sub.add_argument(
-        "--model", type=Path, default=SHIPPED_MODEL, metavar="BUNDLE", help="the shipped model"
+        "--model", type=Path, default=DEFAULT_MODEL, metavar="BUNDLE", help="the model (everyday)"
     )
     _emotions(sub)
     sub.add_argument("--format", choices=["table", "json", "csv"], default="table")
@@ -180,6 +174,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _jobs(sub)
     return parser
+
+
+def _listen(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen",
+        type=int,
+        default=0,
+        metavar="N",
+        help="get used to each voice first, by N other clips of it drawn at random, without their "
+        "labels (0)",
+    )
 
 
 def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
@@ -252,8 +257,8 @@ def _training_options(
     group.add_argument(
         "--preset",
         choices=list(PRESETS),
-        help="full is the shipped model's (default), unseen-speakers is for voices that are not "
-        f"in the corpus; {sizes}",
+        help="full is that of the model ravdess (default), everyday that of everyday; "
+        f"unseen-speakers is for voices that are not in the corpus; {sizes}",
     )
     group.add_argument(
         "--config", type=Path, metavar="FILE", help="a TOML file, or a run or its config.json"

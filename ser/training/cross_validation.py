@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.data.splits import FOLDS, folds_of
-from ser.errors import RunError, Stopped
+from ser.data.inspection import inspect_corpus
+from ser.data.splits import FOLDS, folds_of, make_split
+from ser.errors import DataError, RunError, Stopped
 from ser.evaluation import metrics
+from ser.evaluation.evaluate import evaluate_clips
 from ser.evaluation.figures import Fold, FoldAverages, Transfer
 from ser.evaluation.report import Predictions, Report, speakers_of
 from ser.labels import EMOTIONS
-from ser.models.recognizer import SURE
+from ser.models.recognizer import SURE, Recognizer
 from ser.training import pipeline
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
@@ -26,18 +28,26 @@ _FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")
 
 
 def cross_validate(
-    folder: str | Path, config: TrainingConfig, *, resume: bool = False, n_jobs: int = -1
+    folder: str | Path,
+    config: TrainingConfig,
+    *,
+    resume: bool = False,
+    listen: int = 0,
+    n_jobs: int = -1,
 ) -> Report:
     """Train and test once per fold.
 
     Parameters
     ----------
     folder : str or Path
-        Gets one run per fold and ``report.json``.
+        Gets one run per fold and ``report.json``; ``report-after-10.json`` with `listen` 10.
     config : TrainingConfig
         Of every fold; its ``fold`` is ignored.
     resume : bool
         Go on where an earlier call was stopped: finished folds are kept.
+    listen : int
+        In each fold, listen to so many other clips of each voice before a clip is answered, see
+        `ser.evaluation.evaluate.evaluate_clips`.
     n_jobs : int
         See `ser.training.pipeline.train`.
 
@@ -53,12 +63,15 @@ def cross_validate(
         If the protocol has no folds, or the folder is not empty and `resume` is false, or holds
         another configuration or corpus.
     DataError
-        See `ser.training.pipeline.train`.
+        See `ser.training.pipeline.train`; or if there is to be listened and the network has no
+        encoder.
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
     if config.protocol not in FOLDS:
         raise RunError(f"The {config.protocol} protocol has no folds; use {' or '.join(FOLDS)}.")
+    if listen and not config.model.encoder:
+        raise DataError("Only a network with an encoder gets used to voices. Add --encoder.")
     folder = Path(folder)
     study = Run(folder)
     if not resume:
@@ -73,6 +86,15 @@ def cross_validate(
         run = pipeline.start_or_resume(folder / f"fold-{fold + 1}", replace(config, fold=fold))
         results.append(_result(run, f"fold {fold + 1} of {count}", n_jobs))
         _check_same_corpus(folder, fold)
+    if listen:
+        heard = [
+            _after_listening(folder / f"fold-{fold + 1}", config, fold, listen, n_jobs)
+            for fold in range(config.folds)
+        ]
+        name = f"{folder.resolve().name} after {listen} unlabelled clips of each voice,"
+        summary = _summary(name, config, heard)
+        summary.save(folder / f"report-after-{listen}.json")
+        return summary
     # The protocol corpora trains once more on each corpus alone, for the table.
     summary = _summary(folder.resolve().name, config, results[: config.folds])
     if config.protocol == "corpora":
@@ -87,9 +109,33 @@ def _result(run: Run, which: str, n_jobs: int) -> Report:
     if result is not None:
         return result
     try:
-        return pipeline.train(run, n_jobs=n_jobs)
+        return pipeline.train(run, robustness=False, n_jobs=n_jobs)
     except Stopped:  # it names the command for one run, which would leave the study undone
         raise Stopped(f"Stopped in {which}. Go on with the same command and --resume.") from None
+
+
+def _after_listening(
+    run: Path, config: TrainingConfig, fold: int, listen: int, n_jobs: int
+) -> Report:
+    """Answer the test clips of a fold again, getting used to each voice before."""
+    clips = inspect_corpus(config.data, n_jobs=n_jobs).clips
+    split = make_split(
+        clips,
+        config.protocol,
+        seed=config.seed,
+        folds=config.folds,
+        fold=fold,
+        validation=config.validation,
+    )
+    return evaluate_clips(
+        Recognizer.load(run),
+        clips.iloc[split.test].reset_index(drop=True),
+        location=config.data,
+        protocol=config.protocol,
+        seed=config.seed,
+        listen=listen,
+        n_jobs=n_jobs,
+    )
 
 
 def _check_same_corpus(folder: Path, fold: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from ser.data import corpora
-from ser.errors import RunError, Stopped
+from ser.errors import DataError, RunError, Stopped
 from ser.evaluation.rendering import to_html
 from ser.evaluation.report import Report, Speakers
 from ser.training import cross_validation, pipeline
@@ -109,6 +109,12 @@ def test_every_corpus_is_tested_by_a_model_of_the_others(tmp_path, corpus):
     assert Report.load(tmp_path / "study" / "report.json").transfer == report.transfer
     page = to_html(report, [])
     assert "Which corpus teaches what" in page and ">all others<" in page
+
+
+def test_only_a_network_with_an_encoder_listens(tmp_path, config):
+    with pytest.raises(DataError, match="--encoder"):
+        cross_validation.cross_validate(tmp_path / "study", config, listen=3, n_jobs=1)
+    assert not (tmp_path / "study").exists()
 
 
 def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):

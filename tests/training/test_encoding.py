@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from ser import audio
-from ser.assets import SHIPPED_MODEL as RAVDESS_MODEL
+from ser.assets import RAVDESS_MODEL
 from ser.audio.log_mel import LogMelFeatures
 from ser.data.feature_cache import compute_features
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import draw_others
 from ser.errors import BundleError, DataError
 from ser.evaluation.evaluate import evaluate_corpus
+from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
 from ser.models.bundle import load_bundle
 from ser.models.embedding import write_embedding
@@ -24,6 +25,7 @@ from ser.models.recognizer import Recognizer
 from ser.models.streaming import StreamingRecognizer
 from ser.models.voice import Voice
 from ser.training import encoding, pipeline
+from ser.training.cross_validation import cross_validate
 from ser.training.encoder_recipe import partial_targets
 from ser.training.encoding import Encoder, encode
 from ser.training.examples import Examples
@@ -262,6 +264,21 @@ def test_evaluation_can_listen_first(recognizer, corpus):
         draw_others(clips, -3, seed=0)
     with pytest.raises(DataError, match="Add a column speaker"):
         draw_others(clips.assign(speaker=""), 3, seed=0)
+
+
+def test_a_cross_validation_can_listen_first(corpus, tmp_path):
+    shorter = LEARNING | {"epochs": 1}
+    config = tiny_config(corpus, protocol="unseen-speakers", folds=2, **shorter)
+    study = tmp_path / "study"
+    plain = cross_validate(study, config, n_jobs=1)
+    heard = cross_validate(study, config, resume=True, listen=3, n_jobs=1)
+    assert "after 3 unlabelled clips of each voice" in heard.title
+    assert heard.predictions["file"].tolist() == plain.predictions["file"].tolist()
+    assert not np.allclose(
+        probabilities_of(heard.predictions), probabilities_of(plain.predictions), atol=1e-3
+    )
+    assert Report.load(study / "report.json") == plain
+    assert Report.load(study / "report-after-3.json") == heard
 
 
 def test_a_model_without_an_encoder_does_not_listen(corpus):
