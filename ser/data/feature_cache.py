@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -264,44 +265,102 @@ def derived_features(
     """
     cache = cache_folder("features")
     behind = _find_backgrounds(backgrounds) if backgrounds and copies else ()
+
+    entry_of = partial(
+        _entry_of_file, extractor=extractor, copies=copies, seed=seed, backgrounds=behind
+    )
+
+    def compute(some: Sequence[str], within: Progress) -> dict[str, Features]:
+        return compute_features(
+            some,
+            extractor=extractor,
+            copies=copies,
+            seed=seed,
+            backgrounds=backgrounds,
+            n_jobs=n_jobs,
+            progress=within,
+        )
+
+    look_up = partial(_look_up, entry_of=entry_of, names=tuple(shapes), key=key, cache=cache)
+    return _derived(
+        paths, look_up, compute, derive, shapes, copies, n_jobs, progress, "Encoding clips"
+    )
+
+
+def derived_nonspeech(
+    count: int,
+    derive: Callable[[dict[str, Features]], dict[str, Features]],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    key: str,
+    extractor: FeatureExtractor,
+    copies: int = 0,
+    seed: int = 0,
+    n_jobs: int = -1,
+    progress: Progress | None = None,
+) -> dict[str, Features]:
+    """Return what a function makes of sounds that are no speech, from the cache where it has that.
+
+    Parameters
+    ----------
+    count, extractor, copies, seed
+        See `nonspeech_features`.
+    derive, shapes, key, n_jobs, progress
+        See `derived_features`.
+    """
+    cache = cache_folder("features")
+    recipe = json.dumps([_RECIPE, extractor.model_dump(), copies, seed], sort_keys=True)
+
+    def compute(some: Sequence[int], within: Progress) -> dict[str, Features]:
+        one = partial(_nonspeech, extractor=extractor, copies=copies, seed=seed)
+        found = map_items(one, some, "Making non-speech", n_jobs=n_jobs, progress=within)
+        return _stacked(found, extractor.shapes, copies)
+
     look_up = partial(
         _look_up,
+        entry_of=partial("non-speech {1} by {0}".format, recipe),
         names=tuple(shapes),
         key=key,
-        extractor=extractor,
-        copies=copies,
-        seed=seed,
-        backgrounds=behind,
         cache=cache,
     )
+    return _derived(
+        range(count), look_up, compute, derive, shapes, copies, n_jobs, progress, "Encoding sounds"
+    )
+
+
+def _derived(
+    items: Sequence[Any],
+    look_up: Callable[[Any], tuple[Path, tuple[Inputs, Inputs] | None]],
+    compute: Callable[[Sequence[Any], Progress], dict[str, Features]],
+    derive: Callable[[dict[str, Features]], dict[str, Features]],
+    shapes: Mapping[str, tuple[int, ...]],
+    copies: int,
+    n_jobs: int,
+    progress: Progress | None,
+    words: str,
+) -> dict[str, Features]:
+    """Look everything up, and derive what is missing chunk by chunk from what is computed."""
     parts = []
-    for first in range(0, len(paths), _CHUNK):
-        some = paths[first : first + _CHUNK]
+    for first in range(0, len(items), _CHUNK):
+        some = items[first : first + _CHUNK]
 
         def within(what: str, done: int, total: int, first: int = first) -> None:
             if progress is not None:
-                progress("Encoding clips", first + done, len(paths))
+                progress(words, first + done, len(items))
 
-        found = map_items(look_up, some, "Encoding clips", n_jobs=n_jobs, progress=within)
+        found = map_items(look_up, some, words, n_jobs=n_jobs, progress=within)
         missing = [i for i, (_, arrays) in enumerate(found) if arrays is None]
         if missing:
-            features = compute_features(
-                [some[i] for i in missing],
-                extractor=extractor,
-                copies=copies,
-                seed=seed,
-                backgrounds=backgrounds,
-                n_jobs=n_jobs,
-                progress=within,
-            )
-            made = derive(features)
+            made = derive(compute([some[i] for i in missing], within))
             for row, i in enumerate(missing):
                 clean = {name: each.clean[row].astype(np.float16) for name, each in made.items()}
                 more = {name: each.copies[row] for name, each in made.items()}
                 _write_entry(found[i][0], clean, more)
                 found[i] = found[i][0], (clean, more)
         parts.append(_stacked([arrays for _, arrays in found if arrays], shapes, copies))
-    prune(cache)
+    prune(cache_folder("features"))
+    if not parts:
+        parts.append(_stacked([], shapes, copies))
     return {
         name: Features(
             np.concatenate([part[name].clean for part in parts]),
@@ -311,19 +370,20 @@ def derived_features(
     }
 
 
+def _entry_of_file(path: str, **parameters: Any) -> str:
+    return _entry_name(audio.read_bytes(path), **parameters)
+
+
 def _look_up(
-    path: str,
+    item: Any,
     *,
+    entry_of: Callable[[Any], str],
     names: tuple[str, ...],
     key: str,
-    extractor: FeatureExtractor,
-    copies: int,
-    seed: int,
-    backgrounds: tuple[str, ...],
     cache: Path,
 ) -> tuple[Path, tuple[Inputs, Inputs] | None]:
-    """Return where what is derived of a clip is kept, and that if it is there."""
-    name = _entry_name(audio.read_bytes(path), extractor, copies, seed, backgrounds)
+    """Return where what is derived of a clip or sound is kept, and that if it is there."""
+    name = entry_of(item)
     name = hashlib.sha256(f"{key} of {name}".encode()).hexdigest()
     entry = cache / name[:2] / f"{name}.npz"
     return entry, _read_entry(entry, names)

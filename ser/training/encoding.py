@@ -9,7 +9,7 @@ import numpy as np
 
 from ser.assets import ENCODER_WEIGHTS
 from ser.audio.log_mel import LogMelFeatures
-from ser.data.feature_cache import Features, derived_features
+from ser.data.feature_cache import Features, derived_features, derived_nonspeech
 from ser.utils.files import sha256_of
 from ser.utils.parallel import Progress
 
@@ -94,7 +94,7 @@ def encode(
         paths,
         lambda features: encoder(features["log_mel"]),
         encoder.shapes,
-        key=f"front 1 of {sha256_of(ENCODER_WEIGHTS)}",
+        key=_key(),
         extractor=LogMelFeatures(),
         copies=copies,
         seed=seed,
@@ -102,3 +102,32 @@ def encode(
         n_jobs=n_jobs,
         progress=progress,
     )
+
+
+def encode_nonspeech(
+    encoder: Encoder, count: int, *, copies: int, seed: int, n_jobs: int, progress: Progress
+) -> dict[str, Features]:
+    """Return what the encoder as it ships makes of sounds that are no speech.
+
+    Parameters
+    ----------
+    encoder
+        See `encode`.
+    count, copies, seed, n_jobs, progress
+        See `ser.data.feature_cache.nonspeech_features`.
+    """
+    return derived_nonspeech(
+        count,
+        lambda features: encoder(features["log_mel"]),
+        encoder.shapes,
+        key=_key(),
+        extractor=LogMelFeatures(),
+        copies=copies,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
+
+
+def _key() -> str:
+    return f"front 1 of {sha256_of(ENCODER_WEIGHTS)}"
