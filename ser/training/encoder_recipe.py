@@ -21,13 +21,13 @@ from ser.data.splits import Split, draw_others
 from ser.errors import DataError
 from ser.evaluation import metrics
 from ser.labels import EMOTIONS
-from ser.models.embedding import OOD_SHARE
+from ser.models.embedding import OOD_SHARE, ood_temperature
 from ser.models.encoder import build_front
-from ser.models.inference import Network, calibrated
+from ser.models.inference import Network, calibrated, softmax
 from ser.models.networks import with_activations, with_front
 from ser.models.voice import ENOUGH, without_chosen
 from ser.training.config import TrainingConfig
-from ser.training.encoding import Encoder, encode
+from ser.training.encoding import Encoder, encode, encode_nonspeech
 from ser.training.examples import Examples, Inputs, joined
 from ser.training.fitting import Trained, fit_model_embedding
 from ser.training.runs import Run
@@ -39,7 +39,7 @@ CALIBRATION = "calibration.json"
 _CHUNK = 512  # clips whose log-mels are in memory at once
 _POINTS = 4000  # clips that say where training lies; more would tell the same
 _LEAST_CORPORA = 3
-_SURE = 0.75  # of the sure answers are to be right on an unseen corpus
+_SURE = 0.7  # of the sure answers are to be right on an unseen corpus
 
 
 def fit_encoder_model(
@@ -82,18 +82,13 @@ def fit_encoder_model(
         return Examples.of(chosen, features)
 
     training, held_out = examples(split.train, config.copies), examples(split.validation, 0)
-    (sounds,) = feature_cache.nonspeech_features(
-        round(config.nonspeech * len(split.train)),
-        extractor=config.model.extractor,
-        copies=config.copies,
-        seed=config.seed,
-        n_jobs=n_jobs,
-        progress=progress,
-    ).values()
-    noise = encoder(sounds)
+    count = round(config.nonspeech * len(split.train))
+    noise = encode_nonspeech(
+        encoder, count, copies=config.copies, seed=config.seed, n_jobs=n_jobs, progress=progress
+    )
     calibration = _calibrate_on_corpora(run, config, training, held_out, noise)
 
-    voices = Voices.of(training.clips, sounds=len(sounds.clean), balanced=config.balanced)
+    voices = Voices.of(training.clips, sounds=count, balanced=config.balanced)
     targets = partial_targets(training, training.targets(noise))
     everything = joined(training.features, noise)
     validation = {name: held_out.features[name].clean for name in config.model.input_shapes}
@@ -102,6 +97,14 @@ def fit_encoder_model(
     )
     if config.fine_tuning:
         log_mels = _log_mels(config, training.clips, config.copies, n_jobs, progress)
+        (sounds,) = feature_cache.nonspeech_features(
+            count,
+            extractor=config.model.extractor,
+            copies=config.copies,
+            seed=config.seed,
+            n_jobs=n_jobs,
+            progress=progress,
+        ).values()
         held_out_log_mels = _log_mels(config, held_out.clips, 0, n_jobs, progress)
         epochs = epochs + fine_tune(
             front,
@@ -147,6 +150,7 @@ def fit_encoder_model(
         min_confidence,
         epochs,
         voice_temperature=voice_temperature,
+        calibrated_on="unseen corpora" if calibration else Trained.calibrated_on,
     )
 
 
@@ -243,16 +247,21 @@ class _LeftOut:
 
 def _calibration(found: Sequence[_LeftOut]) -> dict[str, float]:
     # Each in units of what suits speakers of known corpora, so that they can be put together.
-    logits = np.concatenate([f.logits / f.temperature for f in found])
-    distances = np.concatenate([f.distances for f in found])
+    doubts = [f.temperature * ood_temperature(f.distances)[:, None] for f in found]
+    logits = [f.logits / doubt for f, doubt in zip(found, doubts, strict=True)]
+    of_known = [f.of_known / doubt for f, doubt in zip(found, doubts, strict=True)]
+    # What suits the typical corpus: all of them together would be calibrated for the hardest, where
+    # a few answers that are wrong for sure weigh most.
+    temperature, of_voices = (
+        float(np.median([metrics.fit_temperature(each, f.y_true) for each, f in pairs]))
+        for pairs in (zip(logits, found, strict=True), zip(of_known, found, strict=True))
+    )
     y_true = np.concatenate([f.y_true for f in found])
     weights = np.concatenate([np.full(len(f.y_true), 1 / len(f.y_true)) for f in found])
-    temperature = metrics.fit_temperature(logits, y_true, weights)
-    probabilities = calibrated(logits, distances, temperature)
-    of_known = np.concatenate([f.of_known / f.temperature for f in found])
+    probabilities = softmax(np.concatenate(logits) / temperature)
     return {
         "temperature": temperature,
-        "voice_temperature": metrics.fit_temperature(of_known / temperature, y_true, weights),
+        "voice_temperature": of_voices / temperature,
         "min_confidence": metrics.confidence_for(probabilities, y_true, _SURE, weights),
         "distance": float(np.median([1 / max(f.distance, 1e-6) for f in found])),
     }

@@ -30,7 +30,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A network and what else its bundle holds, with the records of every epoch it took."""
+    """A network and what else its bundle holds, with the records of every epoch it took.
+
+    ``calibrated_on`` says in words on which clips temperature and bounds were found.
+    """
 
     model: Any
     embedding: Embedding
@@ -38,6 +41,7 @@ class Trained:
     min_confidence: float
     epochs: list[dict[str, Any]]
     voice_temperature: float = 1.0
+    calibrated_on: str = "validation clips"
 
 
 Inputs = Mapping[str, Features]
