@@ -6,7 +6,8 @@ Download ``model.safetensors`` of ``openai/whisper-tiny.en`` from the Hugging Fa
 
 Kept are the convolutions, the positions of one clip and the first three blocks, in half precision.
 Added are principal components of what the blocks give out for the project's own samples, which
-turn 1152 values of a frame into 96 whitened ones.
+turn 1152 values of a frame into 96 whitened ones.  Those that ship were fitted on the samples of
+version 0.1.0, which have been made anew since; a model that was trained needs the ones it knows.
 """
 
 import sys

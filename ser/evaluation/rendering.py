@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ser import plots
 from ser.evaluation.figures import as_table
@@ -12,6 +12,50 @@ from ser.evaluation.report import Report, on_unseen_speakers
 from ser.models import bundle
 from ser.models.bundle import Manifest
 from ser.utils.files import write_text
+
+
+class _Source(NamedTuple):
+    """Where a corpus comes from, whom it lets be heard, and its licence."""
+
+    source: str
+    people: str
+    licence: str
+
+
+_SOURCES = {
+    "ravdess": _Source(
+        "Livingstone & Russo 2018, https://doi.org/10.5281/zenodo.1188976",
+        "RAVDESS: 24 professional actors, 12 women and 12 men, who speak and sing two sentences of "
+        "North American English in one studio",
+        "CC BY-NC-SA 4.0",
+    ),
+    "crema-d": _Source(
+        "Cao et al. 2014, https://doi.org/10.1109/TAFFC.2014.2336244",
+        "CREMA-D: 91 actors of 20 to 74 years, twelve English sentences",
+        "Open Database License 1.0",
+    ),
+    "emodb": _Source(
+        "Burkhardt et al. 2005, http://emodb.bilderbar.info",
+        "EMO-DB: 10 actors, ten German sentences",
+        "free use with citation",
+    ),
+    "emovo": _Source(
+        "Costantini et al. 2014, LREC, 3501-3504",
+        "EMOVO: 6 actors, 14 Italian sentences",
+        "free for research",
+    ),
+    "ased": _Source(
+        "Retta et al. 2022, https://doi.org/10.1145/3529759",
+        "ASED: 65 lay people who read Amharic sentences where they liked",
+        "none stated; published by its authors for research",
+    ),
+    "emospeech": _Source(
+        "Banga et al. 2019, https://arxiv.org/abs/1910.13801",
+        "Indian EmoSpeech Command Dataset, a part: 42 lay people, six words, on their own phones "
+        "and computers",
+        "CC BY-NC-SA 4.0",
+    ),
+}
 
 
 def write_all(folder: str | Path, report: Report, epochs: Sequence[dict[str, Any]]) -> None:
@@ -88,6 +132,9 @@ def model_card(manifest: Manifest, report: Report, others: Iterable[Report] = ()
         r=report,
         others=others,
         unseen=on_unseen_speakers(others),
+        elsewhere=next((other for other in others if other.protocol == "corpora"), None),
+        sources=[_SOURCES[c] for c in manifest.training.get("corpora", ()) if c in _SOURCES],
+        on_corpora=manifest.training.get("calibrated_on") == "unseen corpora",
         half=report.surer_half,
         unlike={key: sum(getattr(row, key) for row in foreign) for key in ("n", "sure")},
     )

@@ -279,6 +279,11 @@ class Report(Figures, Origin):
         stored = self.stored_predictions
         return pd.DataFrame(stored.rows, columns=stored.columns)
 
+    @property
+    def headline(self) -> float:
+        """The accuracy, of a cross-validation the mean over its folds, which count alike."""
+        return self.accuracy if self.mean is None else self.mean.accuracy
+
     def sure_answers(self) -> SureAnswers:
         """Return how many answers were sure, and how often these were right.
 

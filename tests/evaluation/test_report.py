@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import classification_report
 
-from ser.assets import REPORTS, SHIPPED_MODEL
+from ser.assets import RAVDESS_MODEL, REPORTS
 from ser.errors import ReportError
 from ser.evaluation.figures import Figures
 from ser.evaluation.report import Report, Speakers, on_unseen_speakers
 
-SHIPPED = SHIPPED_MODEL / "report.json"
+SHIPPED = RAVDESS_MODEL / "report.json"
 PUBLISHED = [SHIPPED, *sorted(REPORTS.glob("*.json"))]
 
 
