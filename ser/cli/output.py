@@ -18,8 +18,13 @@ def print_skipped(skipped: Any) -> None:
     """Print which files of a corpus were left out, and why."""
     if len(skipped):
         print(f"\n{len(skipped)} files left out:")
-        for reason, files in skipped.groupby("reason", sort=False):
-            print(f"  {len(files)} × {reason} (such as {Path(files['path'].iloc[0]).name})")
+        names = [Path(path).name for path in skipped["path"]]
+        kinds = [
+            reason.replace(name, "a file")  # else each would be a kind of its own
+            for name, reason in zip(names, skipped["reason"], strict=True)
+        ]
+        for kind, files in skipped.assign(name=names).groupby(kinds, sort=False):
+            print(f"  {len(files)} × {kind} (such as {files['name'].iloc[0]})")
 
 
 def print_figures(report: Report) -> None:
