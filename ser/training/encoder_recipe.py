@@ -139,7 +139,7 @@ def fit_encoder_model(
     min_confidence = metrics.fit_min_confidence(calibrated(logits, distances, temperature))
     voice_temperature = 1.0
     if calibration:
-        temperature *= calibration["temperature"]
+        temperature = calibration["temperature"]
         voice_temperature = calibration["voice_temperature"]
         min_confidence = calibration["min_confidence"]
         embedding = replace(embedding, threshold=embedding.threshold * calibration["distance"])
@@ -162,9 +162,9 @@ def _calibrate_on_corpora(
     Returns
     -------
     dict or None
-        By how much the ``temperature`` of unseen corpora is above that of unseen speakers of known
-        ones, and the ``distance`` as well; ``voice_temperature``; and ``min_confidence``.  None if
-        there are too few corpora.
+        The ``temperature`` that suits them, the ``voice_temperature`` and the ``min_confidence``;
+        and by how much the ``distance`` of unseen corpora is above that of unseen speakers of known
+        ones.  None if there are too few corpora.
     """
     file = run.folder / CALIBRATION
     corpora = training.clips["corpus"]
@@ -173,7 +173,7 @@ def _calibrate_on_corpora(
         return None
     if file.exists():
         return dict(read_json(file))
-    # One network in place of several: what is found are ratios, which hardly depend on that.
+    # One network in place of several, which need the same temperature, though they err more often.
     config = replace(config, model=replace(config.model, members=1))
     found: list[_LeftOut] = []
     for name in names:
@@ -204,7 +204,7 @@ def _calibrate_on_corpora(
         )
         known = held_out[(held_out.clips["corpus"] != name).to_numpy()]
         network = Network(with_activations(head))
-        of_known, activations = network.answer({k: known.features[k].clean for k in inputs})
+        _, activations = network.answer({k: known.features[k].clean for k in inputs})
         nearer = embedding.distances(embedding.transform(activations))
         found.append(
             _LeftOut(
@@ -212,7 +212,6 @@ def _calibrate_on_corpora(
                 _used_to_voices(network, head, unseen, outside.clips),
                 distances,
                 outside.y_true,
-                temperature=metrics.fit_temperature(of_known, known.y_true),
                 distance=float(np.quantile(nearer, 1 - OOD_SHARE)),
             )
         )
@@ -231,23 +230,19 @@ class _LeftOut:
         Of its clips.
     of_known : ndarray of float, shape (n, labels)
         Logits of them when ten others of their voice are known.
-    temperature : float
-        That suits clips of unseen speakers of the other corpora.
     distance : float
-        That so few of these exceed.
+        That few clips of unseen speakers of the other corpora exceed.
     """
 
     logits: npt.NDArray[np.floating]
     of_known: npt.NDArray[np.floating]
     distances: npt.NDArray[np.floating]
     y_true: npt.NDArray[np.integer]
-    temperature: float
     distance: float
 
 
 def _calibration(found: Sequence[_LeftOut]) -> dict[str, float]:
-    # Each in units of what suits speakers of known corpora, so that they can be put together.
-    doubts = [f.temperature * ood_temperature(f.distances)[:, None] for f in found]
+    doubts = [ood_temperature(f.distances)[:, None] for f in found]
     logits = [f.logits / doubt for f, doubt in zip(found, doubts, strict=True)]
     of_known = [f.of_known / doubt for f, doubt in zip(found, doubts, strict=True)]
     # What suits the typical corpus: all of them together would be calibrated for the hardest, where
