@@ -61,18 +61,6 @@ def clips(samples):
 
 
 @pytest.fixture(scope="session")
-def listening_run(tmp_path_factory):
-    """Train a tiny model on the encoder, which gets used to a voice by listening."""
-    from ser.models.networks import ModelConfig
-    from tests.tiny import tiny_corpus, tiny_run
-
-    folder = tmp_path_factory.mktemp("listening")
-    model = ModelConfig(encoder=True, filters=(8, 8), lstm=4, summary=16)
-    corpus = tiny_corpus(folder / "data")
-    return tiny_run(folder / "run", corpus, model=model, epochs=4, learning_rate=0.01)
-
-
-@pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """Train a tiny model on the samples of three emotions."""
     from tests.tiny import tiny_corpus, tiny_run

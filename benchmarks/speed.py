@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.timing import milliseconds
 from ser import audio
-from ser.assets import SAMPLES, SHIPPED_MODEL
+from ser.assets import DEFAULT_MODEL, RAVDESS_MODEL, SAMPLES
 from ser.audio.features import SPECTRAL
 from ser.data import corpora
 from ser.evaluation import few_shot
@@ -56,9 +56,10 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    model, _ = load_bundle(SHIPPED_MODEL)
-    recognizer = Recognizer.load(SHIPPED_MODEL)
-    clip = audio.prepare_clip(audio.load_audio(options.clip)).samples
+    model, _ = load_bundle(RAVDESS_MODEL)
+    ravdess = Recognizer.load(RAVDESS_MODEL)
+    samples = audio.load_audio(options.clip)
+    clip = audio.prepare_clip(samples).samples
     inputs = SPECTRAL.extract(clip)["features"][None]
     pairs = {
         "features": (
@@ -67,7 +68,7 @@ def main() -> None:
             lambda: librosa_alone(clip),
         ),
         "network": (
-            lambda: recognizer.logits({"features": inputs}),
+            lambda: ravdess.logits({"features": inputs}),
             "model.predict",
             lambda: model.predict(inputs, verbose=0),
         ),
@@ -78,14 +79,17 @@ def main() -> None:
         result[name] = {"ms": round(here, 2), other_name: round(there, 2)}
         result[name]["ratio"] = round(there / here, 2)
         print(f"{name}: {here:.1f} ms; {other_name}: {there:.1f} ms, {there / here:.1f} × as long")
-    samples = audio.load_audio(options.clip)
-    why = milliseconds(lambda: explain(recognizer, samples), calls=CALLS)
-    result["explanation"] = {"ms": round(why, 2)}
-    print(f"one explanation: {why:.0f} ms")
-    whole = milliseconds(lambda: recognizer.predict(options.clip), calls=CALLS)
-    result["one prediction from a file"] = {"ms": round(whole, 2)}
-    print(f"one prediction, from the file to the answer: {whole:.1f} ms")
-    learning = milliseconds(lambda: learn_a_voice(recognizer), calls=3)
+    everyday = Recognizer.load(DEFAULT_MODEL)
+    data = options.clip.read_bytes()
+    for recognizer in (ravdess, everyday):
+        name = recognizer.manifest.name
+        whole = milliseconds(lambda each=recognizer: each.predict(data), calls=CALLS)
+        result[f"{name}: one prediction from bytes"] = {"ms": round(whole, 2)}
+        print(f"{name}: one prediction, from bytes to the answer: {whole:.1f} ms")
+        why = milliseconds(lambda each=recognizer: explain(each, samples), calls=5)
+        result[f"{name}: explanation"] = {"ms": round(why, 2)}
+        print(f"{name}: one explanation: {why:.0f} ms")
+    learning = milliseconds(lambda: learn_a_voice(everyday), calls=3)
     result["learning 40 takes"] = {"ms": round(learning)}
     print(f"learning a voice from 40 takes: {learning / 1000:.1f} s")
     if options.json:

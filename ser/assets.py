@@ -15,7 +15,11 @@ ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 IS_CHECKOUT = ROOT != _INSTALLED
 """Whether the package runs from a checkout, whose folders are its user's to write in."""
 MODELS = ROOT / "models"
-SHIPPED_MODEL = MODELS / "ravdess"
+DEFAULT_MODEL = MODELS / "everyday"
+"""Answers wherever no other model is named: trained on several corpora, for people it has never
+heard."""
+RAVDESS_MODEL = MODELS / "ravdess"
+"""Knows the 24 actors of RAVDESS, and hardly anybody else."""
 ENCODER_WEIGHTS = MODELS / "whisper-tiny-en" / "encoder.npz"
 REPORTS = ROOT / "reports"
 SAMPLES = ROOT / "data" / "samples"

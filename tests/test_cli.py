@@ -87,7 +87,7 @@ def test_scan_counts_and_writes_the_table(ser, tmp_path):
     shutil.copy(next(data.iterdir()), tmp_path / "clips" / "03-01-04-01-01-02-25.flac")
     (data / "notes.txt").write_text("")
     (data / "03-01-09-01-01-01-01.wav").write_text("")
-    for damaged in ("03-01-04-01-01-03-25.flac", "03-01-04-01-01-04-25.flac"):
+    for damaged in ("03-01-05-01-01-02-25.flac", "03-01-05-01-02-02-25.flac"):
         (data / damaged).write_bytes(b"fLaC, and then nothing")
     code, output, _ = ser("scan", data, "--csv", tmp_path / "out" / "clips.csv", "--n-jobs", 1)
     assert code == 0

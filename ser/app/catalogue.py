@@ -1,4 +1,4 @@
-"""Every report at hand: of the shipped model, of the app's runs, made in the app, and published.
+"""Every report at hand: of the shipped models, of the app's runs, made in the app, and published.
 
 An `Entry` only says where a report is expected; `load_report` reads it.
 """
@@ -18,7 +18,7 @@ from ser import assets, audio
 from ser.app import evaluations, workspace
 from ser.errors import ReportError, RunError
 from ser.evaluation import metrics
-from ser.evaluation.report import Report, Speakers, on_unseen_speakers
+from ser.evaluation.report import Report, Speakers
 from ser.models import bundle
 from ser.training.runs import Run, Status
 from ser.utils.files import read_json
@@ -107,10 +107,13 @@ def find_report(file: Path) -> Report | None:
         return None
 
 
-def expected_for_unseen_speakers() -> Report | None:
-    """Return the published report that says what to expect for a voice that no model knows."""
-    found = [find_report(file) for file in sorted(REPORTS.glob("*.json"))]
-    return on_unseen_speakers(report for report in found if report is not None)
+def on_strangers(model: Path) -> Report | None:
+    """Return the published report of how a shipped model does with people it has never heard.
+
+    That is one on other corpora than it learned from; None for other models.
+    """
+    names = {assets.DEFAULT_MODEL: "corpora", assets.RAVDESS_MODEL: "emodb"}
+    return find_report(REPORTS / f"{names[model]}.json") if model in names else None
 
 
 def entries() -> list[Entry]:
@@ -175,7 +178,7 @@ def corpora_at_hand(entry: Entry | None = None) -> list[Path]:
             data = read_json(entry.folder / "config.json").get("data")
         except (OSError, ValueError):
             data = None
-        # The shipped model's is relative to the project.
+        # Those of shipped models are relative to the project.
         each = data if isinstance(data, list) else [data]
         named = [assets.ROOT / location for location in each if isinstance(location, str)]
     found = [*named, *workspace.corpora(), assets.SAMPLES]

@@ -48,7 +48,7 @@ SECTIONS = {
     "Network and training": {
         "epoch": "Epoch: one pass over all training clips.",
         "ensemble": "Ensemble: several networks of the same make, its members, whose answers are "
-        "averaged. The shipped model has five.",
+        "averaged. The model ravdess has five.",
         "logits": "Logits: what a network says of each emotion before it is turned into "
         "probabilities; a difference of 1 makes one emotion 2.7 times as likely as the other.",
         "log-odds": "Log-odds: the logarithm of how many times likelier something is than not. "

@@ -56,11 +56,11 @@ def models() -> list[Path]:
 
 
 def active_model() -> Path:
-    """Return the model that answers: the one chosen last, or the shipped one if that is gone."""
+    """Return the model that answers: the one chosen last, or ``everyday`` if that is gone."""
     chosen = _settings().get("active_model")
     if isinstance(chosen, str) and (Path(chosen) / bundle.MANIFEST_FILE).is_file():
         return Path(chosen)
-    return assets.SHIPPED_MODEL
+    return assets.DEFAULT_MODEL
 
 
 def set_active_model(model: str | Path) -> None:

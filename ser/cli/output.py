@@ -23,7 +23,7 @@ def print_skipped(skipped: Any) -> None:
             reason.replace(name, "a file")  # else each would be a kind of its own
             for name, reason in zip(names, skipped["reason"], strict=True)
         ]
-        for kind, files in skipped.assign(name=names).groupby(kinds, sort=False):
+        for kind, files in skipped.assign(name=names, kind=kinds).groupby("kind", sort=False):
             print(f"  {len(files)} × {kind} (such as {files['name'].iloc[0]})")
 
 

@@ -250,12 +250,12 @@ class Report(Figures, Origin):
     --------
     >>> from ser import assets
     >>> report = Report.load(assets.REPORTS / "samples.json")
-    >>> report.title, report.n_test, report.accuracy
-    ('Shipped model, synthetic samples', 120, 0.175)
-    >>> report.per_class()[["emotion", "recall", "clips", "answer"]].head(2)
-       emotion  recall  clips   answer
-    0  neutral  0.1250      8     calm
-    1     calm  0.3125     16  neutral
+    >>> report.title, report.n_test, round(report.accuracy, 3)
+    ('Model everyday, synthetic samples', 120, 0.833)
+    >>> report.per_class()[["emotion", "recall", "clips"]].head(2)
+       emotion  recall  clips
+    0  neutral   0.875      8
+    1     calm   1.000     16
     """
 
     n_uncertain: Count | None = None
@@ -291,7 +291,7 @@ class Report(Figures, Origin):
         --------
         >>> from ser import assets
         >>> print(Report.load(assets.REPORTS / "samples.json").sure_answers())
-        83 of 120 answers are sure; 18.1 % of these are right (11.3 % to 27.7 %)
+        11 of 120 answers are sure; 100.0 % of these are right (74.1 % to 100.0 %)
         """
         sure = self.predictions[self.predictions["verdict"] == SURE]
         right = int((sure["emotion"] == sure["truth"]).sum())

@@ -27,7 +27,13 @@ from ser.models.embedding import Embedding
 from ser.models.inference import Answers, Network, averaged, calibrated
 from ser.models.manifest import Manifest
 from ser.models.networks import with_activations
-from ser.models.voice import Voice, temperature_factor, without_chosen, without_each_other
+from ser.models.voice import (
+    ENOUGH,
+    Voice,
+    temperature_factor,
+    without_chosen,
+    without_each_other,
+)
 from ser.utils.parallel import Progress, map_items
 
 if TYPE_CHECKING:
@@ -81,10 +87,10 @@ class Recognizer:
     >>> import ser
     >>> from ser.assets import SAMPLES
     >>> model = ser.load()
-    >>> clip = SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac"
+    >>> clip = SAMPLES / "Actor_27" / "03-01-06-02-02-01-27.flac"
     >>> answer = model.predict(clip).iloc[0]
     >>> answer["emotion"], answer["verdict"], float(answer["fearful"].round(1))
-    ('fearful', 'sure', 0.9)
+    ('fearful', 'sure', 0.7)
     """
 
     def __init__(self, model: keras.Model, manifest: Manifest, embedding: Embedding) -> None:
@@ -159,7 +165,11 @@ class Recognizer:
         clip = audio.prepare_clip(samples)
         inputs = self.extractor.batch([self.extractor.extract(clip.samples)])
         return self._table(
-            [name or _name_of(source)], [clip.start], [clip.end], *self.answers(inputs)
+            [name or _name_of(source)],
+            [clip.start],
+            [clip.end],
+            *self.answers(inputs),
+            [self.voice.count],
         )
 
     def predict_files(
@@ -201,6 +211,7 @@ class Recognizer:
         good = (clips["reason"] == "").to_numpy()
         probabilities = np.full((len(clips), len(self.labels)), np.nan)
         distances = np.full(len(clips), np.nan)
+        known = np.full(len(clips), self.voice.count)
         if same_voice or known_by is not None:
             self._need_listening()
             encoded = self._network.encode(inputs)
@@ -213,6 +224,7 @@ class Recognizer:
                 counts = np.array([len(rows) for rows in chosen])
                 expecting = without_chosen(encoded, self._typical, chosen)
             probabilities[good], distances[good] = self._answers_to(encoded, expecting, counts)
+            known[good] = counts
         else:
             probabilities[good], distances[good] = self.answers(inputs)
         table = self._table(
@@ -221,6 +233,7 @@ class Recognizer:
             clips["end"].tolist(),
             probabilities,
             distances,
+            known,
         )
         table.loc[~good, "verdict"] = REFUSED
         table.loc[~good, "reason"] = clips.loc[~good, "reason"]
@@ -275,6 +288,7 @@ class Recognizer:
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         distances = np.full(len(windows), np.nan)
         spoken = np.flatnonzero(speaking)
+        known = self.voice.count
         found = []
         for some in np.split(spoken, range(_BATCH, len(spoken), _BATCH)):
             inputs = self.extractor.batch([self.extractor(windows[i]) for i in some])
@@ -291,10 +305,11 @@ class Recognizer:
             count = max(round(len(spoken) * min(hop / audio.CLIP_SECONDS, 1.0)), 1)
             expecting = self._without(voice.counting(count), encoded)
             probabilities[spoken], distances[spoken] = self._answers_to(encoded, expecting, count)
+            known = count
         begin = [s / audio.SAMPLING_RATE for s in starts]
         end = [b + len(w) / audio.SAMPLING_RATE for b, w in zip(begin, windows, strict=True)]
         files = [name or _name_of(source)] * len(windows)
-        return self._table(files, begin, end, probabilities, distances)
+        return self._table(files, begin, end, probabilities, distances, [known] * len(windows))
 
     def among(self, emotions: Sequence[str]) -> Recognizer:
         """Return the same model, asked which of some emotions it is.
@@ -322,7 +337,7 @@ class Recognizer:
         --------
         >>> import ser
         >>> from ser.assets import SAMPLES
-        >>> clip = SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac"
+        >>> clip = SAMPLES / "Actor_27" / "03-01-06-02-02-01-27.flac"
         >>> answer = ser.load().among(["happy", "fearful"]).predict(clip).iloc[0]
         >>> answer["emotion"], float(answer[["happy", "fearful"]].sum().round(6))
         ('fearful', 1.0)
@@ -627,22 +642,26 @@ class Recognizer:
         ends: list[float],
         probabilities: npt.NDArray[np.float64],
         distances: npt.NDArray[np.float64],
+        known: Iterable[int],
     ) -> pd.DataFrame:
+        """Return one row per clip; `known` says by how many clips its voice is."""
         verdicts = self.verdicts(probabilities)
-        rows = list(zip(verdicts, probabilities, distances, strict=True))
+        rows = list(zip(verdicts, probabilities, distances, known, strict=True))
         table: dict[str, Any] = {"file": files, "start": starts, "end": ends}
         table["emotion"] = pd.Series(
-            [None if v == NO_SPEECH else self.labels[int(p.argmax())] for v, p, _ in rows],
+            [None if v == NO_SPEECH else self.labels[int(p.argmax())] for v, p, *_ in rows],
             dtype=object,
         )
         table["verdict"] = verdicts
-        table["reason"] = [self._reason(v, p, d) for v, p, d in rows]
+        table["reason"] = [self._reason(*row) for row in rows]
         table["distance"] = distances
         return pd.DataFrame(
             table | {label: probabilities[:, i] for i, label in enumerate(self.labels)}
         )
 
-    def _reason(self, verdict: str, probabilities: npt.NDArray[np.float64], distance: float) -> str:
+    def _reason(
+        self, verdict: str, probabilities: npt.NDArray[np.float64], distance: float, known: int
+    ) -> str:
         if verdict == NO_SPEECH:
             return "Nobody speaks here."
         if verdict == SURE:
@@ -655,6 +674,9 @@ class Recognizer:
         )
         if distance > 1 or confidence < _LIKE_NOTHING / len(self.labels):
             reason += " It is unlike anything this model was trained on."
+        if known < ENOUGH and "adapted" not in self.manifest.training:
+            listen = "let it listen to a few sentences, or " if self.listens else ""
+            reason += f" New voice: {listen}teach it."
         return reason
 
 

@@ -207,9 +207,9 @@ class StreamingRecognizer(Recorder):
 
     Examples
     --------
-    >>> from ser.assets import SAMPLES, SHIPPED_MODEL
+    >>> from ser.assets import SAMPLES, DEFAULT_MODEL
     >>> clip = sorted(SAMPLES.rglob("*.flac"))[0]
-    >>> listener = StreamingRecognizer(Recognizer.load(SHIPPED_MODEL))
+    >>> listener = StreamingRecognizer(Recognizer.load(DEFAULT_MODEL))
     >>> listener.push(audio.load_audio(clip)[None], 16_000)
     >>> listener.finish()
     >>> len(listener.answers())

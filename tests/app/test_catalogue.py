@@ -28,8 +28,13 @@ def test_shipped_runs_evaluations_and_published_reports_are_at_hand(home):
         Run(home / name).create({})
         shutil.copy(catalogue.REPORTS / "samples.json", home / name / "report.json")
     keys = [e.key for e in catalogue.entries()]
-    assert keys[:3] == ["model/ravdess", "run/first", "evaluation/second"]
-    assert {f"published/{file.stem}" for file in catalogue.REPORTS.glob("*.json")} == set(keys[3:])
+    assert keys[:4] == [
+        "model/everyday",
+        "model/ravdess",
+        "run/first",
+        "evaluation/second",
+    ]
+    assert {f"published/{file.stem}" for file in catalogue.REPORTS.glob("*.json")} == set(keys[4:])
     assert all(e.file.is_file() for e in catalogue.entries())
 
 
@@ -39,7 +44,7 @@ def test_an_evaluation_that_has_not_finished_has_no_report_to_choose(home):
 
 
 def test_the_day_is_known_where_a_status_says_it(home):
-    status = json.loads((assets.SHIPPED_MODEL / "status.json").read_text())
+    status = json.loads((assets.RAVDESS_MODEL / "status.json").read_text())
     assert catalogue.finished_on(entry("model/ravdess")) == status["updated"][:10]
     assert catalogue.finished_on(entry("published/samples")) == ""
     Run(home / "odd").create({})

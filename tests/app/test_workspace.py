@@ -12,8 +12,8 @@ def home(tmp_path, monkeypatch):
 
 
 def test_a_new_app_answers_with_the_shipped_model(home):
-    assert workspace.active_model() == assets.SHIPPED_MODEL
-    assert workspace.models()[0] == assets.SHIPPED_MODEL
+    assert workspace.active_model() == assets.DEFAULT_MODEL
+    assert workspace.models()[0] == assets.DEFAULT_MODEL
     assert workspace.runs() == [] and workspace.recent_corpora() == []
     assert not home.exists()  # looking leaves nothing behind
 
@@ -33,13 +33,13 @@ def test_the_chosen_model_is_kept_until_it_is_gone(home, finished_run, tmp_path)
         assert workspace.active_model() == moved
     finally:
         moved.rename(finished_run.folder)
-    assert workspace.active_model() == assets.SHIPPED_MODEL
+    assert workspace.active_model() == assets.DEFAULT_MODEL
 
 
 def test_what_is_no_model_is_not_made_active(home, tmp_path):
     with pytest.raises(BundleError, match=r"no manifest\.json"):
         workspace.set_active_model(tmp_path)
-    assert workspace.active_model() == assets.SHIPPED_MODEL
+    assert workspace.active_model() == assets.DEFAULT_MODEL
 
 
 def test_corpora_are_remembered_the_last_one_first(home, tmp_path):
@@ -57,7 +57,7 @@ def test_corpora_are_remembered_the_last_one_first(home, tmp_path):
 def test_damaged_settings_are_forgotten(home, text, tmp_path):
     home.mkdir()
     (home / "settings.json").write_text(text)
-    assert workspace.active_model() == assets.SHIPPED_MODEL
+    assert workspace.active_model() == assets.DEFAULT_MODEL
     assert workspace.recent_corpora() == []
     workspace.remember_corpus(tmp_path)
     assert workspace.recent_corpora() == [tmp_path]

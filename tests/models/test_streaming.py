@@ -8,7 +8,7 @@ import soundfile
 import soxr
 
 from ser import audio
-from ser.assets import SHIPPED_MODEL
+from ser.assets import DEFAULT_MODEL
 from ser.errors import DataError
 from ser.models.recognizer import NO_SPEECH, Recognizer
 from ser.models.streaming import (
@@ -27,7 +27,7 @@ CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer.load(SHIPPED_MODEL)
+    return Recognizer.load(DEFAULT_MODEL)
 
 
 def as_webrtc(samples):

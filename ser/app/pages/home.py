@@ -12,15 +12,41 @@ from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
 
 
-def show_figures(heading: str, report: Report, words: str) -> None:
-    """Show an accuracy with its interval, and what it is about."""
+def show_figures(heading: str, report: Report) -> None:
+    """Show how much of a test was right, and what was tested."""
+    st.metric(heading, f"{report.headline:.1%}", border=True, help=TERMS["accuracy"])
     low, high = report.accuracy_interval
-    st.metric(heading, f"{report.accuracy:.1%}", border=True, help=TERMS["accuracy"])
+    words = f"right, 95 % interval {low:.1%} to {high:.1%}"
+    if report.folds:
+        each = [fold.accuracy for fold in report.folds]
+        words = f"right on average over {len(each)} folds, {min(each):.0%} to {max(each):.0%}"
+    if report.protocol == "corpora":
+        words = words.replace("folds", "corpora")
+    sure = report.sure_answers()
     st.caption(
-        f"right, 95 % interval {low:.1%} to {high:.1%}; weighted F1 {report.weighted_f1:.3f}, "
-        f"UAR {report.uar:.1%}, on {report.n_test} clips: {words}.",
-        help=f"{TERMS['F1']} {TERMS['UAR']}",
+        f"{words}; of {report.n_test} clips: {report.protocol_in_words}."
+        + (f" Sure answers: {sure.accuracy:.0%} right." if sure.accuracy is not None else "")
     )
+
+
+def show_model() -> None:
+    """Say which model answers, and how good it is with whom."""
+    folder = workspace.active_model()
+    st.write(f"**{layout.model_label(folder)}** answers in this app.")
+    figures = []
+    if elsewhere := catalogue.on_strangers(folder):
+        figures.append(("With people it has never heard", elsewhere))
+    if folder == assets.DEFAULT_MODEL and (
+        listened := catalogue.find_report(catalogue.REPORTS / "corpora-after-10.json")
+    ):
+        figures.append(("After ten sentences of each", listened))
+    elif own := catalogue.find_report(folder / "report.json"):
+        figures.append(("On its own test clips", own))
+    if not figures:
+        st.warning("It has no report, so nothing can be said about its accuracy.")
+    for column, (heading, report) in zip(st.columns(2), figures, strict=False):
+        with column:
+            show_figures(heading, report)
 
 
 def show() -> None:
@@ -38,7 +64,7 @@ def show() -> None:
     name = st.selectbox(
         "A sample",
         clips.index,
-        index=clips.index.tolist().index("03-01-05-01-01-01-28.flac"),
+        index=clips.index.tolist().index(resources.FIRST_SAMPLE),
         format_func=layout.sample_label,
         help="Synthetic speech made by a script, not recordings of people.",
     )
@@ -50,28 +76,23 @@ def show() -> None:
         st.session_state["home"] = name
     if st.session_state.get("home") == name:  # the answer of another sample is never shown for this
         with layout.errors_for_people():
-            answer.show_answer(data, name, resources.recognizer(), truth=clip["emotion"])
+            answer.show_answer(
+                data,
+                name,
+                resources.recognizer(),
+                folder=workspace.active_model(),
+                truth=clip["emotion"],
+            )
 
     st.subheader("The model")
-    folder = workspace.active_model()
-    st.write(f"**{layout.model_label(folder)}** answers in this app.")
-
-    own = catalogue.find_report(folder / "report.json")
-    unseen = catalogue.expected_for_unseen_speakers()
-    left, right = st.columns(2)
-    with left:
-        if own is None:
-            st.warning("It has no report, so nothing can be said about its accuracy.")
-        else:
-            show_figures("On its own test clips", own, own.protocol_in_words)
-    with right:
-        if folder == assets.SHIPPED_MODEL and unseen is not None:
-            show_figures(
-                "On unseen speakers",
-                unseen,
-                f"{unseen.protocol_in_words} ({unseen.title}). Expect this, or less, for your own "
-                "voice",
-            )
+    show_model()
+    known = catalogue.find_report(assets.RAVDESS_MODEL / "report.json")
+    if known is not None and workspace.active_model() != assets.RAVDESS_MODEL:
+        st.caption(
+            f"The second model, **{assets.RAVDESS_MODEL.name}**, is right on {known.accuracy:.0%} "
+            "of other clips of the 24 actors it learned from, and guesses with everybody else. The "
+            "Evaluation page has every report."
+        )
 
     st.subheader("Where to go")
     for page, label, icon, what in (

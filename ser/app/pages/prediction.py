@@ -52,12 +52,17 @@ def show() -> None:
 
         if source == "Sample":
             clips = resources.samples().set_index("name")
-            name = st.selectbox("Sample", clips.index, format_func=layout.sample_label)
+            name = st.selectbox(
+                "Sample",
+                clips.index,
+                index=clips.index.tolist().index(resources.FIRST_SAMPLE),
+                format_func=layout.sample_label,
+            )
             st.caption("Samples are synthetic speech made by a script, not recordings of people.")
             with open(clips.loc[name, "path"], "rb") as file:
                 data = file.read()
             st.audio(data, format="audio/flac")
-            answer.show_answer(data, name, model(), truth=clips.loc[name, "emotion"])
+            answer.show_answer(data, name, model(), folder=folder, truth=clips.loc[name, "emotion"])
         elif source == "Upload":
             uploads = st.file_uploader(
                 "Audio files",
@@ -75,7 +80,7 @@ def show() -> None:
             elif len(uploads) == 1:
                 data = uploads[0].getvalue()
                 st.audio(data)
-                answer.show_answer(data, uploads[0].name, model())
+                answer.show_answer(data, uploads[0].name, model(), folder=folder)
             else:
                 asked = model()
                 same = asked.listens and st.checkbox(
@@ -84,7 +89,7 @@ def show() -> None:
                     "the others.",
                 )
                 files = [(u.name, u.getvalue()) for u in uploads]
-                answer.show_files(files, asked, same_voice=same)
+                answer.show_files(files, asked, folder=folder, same_voice=same)
         elif source == "Record":
             microphone.show_problem()
             recording = st.audio_input(
@@ -98,7 +103,8 @@ def show() -> None:
                 )
             else:
                 data = recording.getvalue()
-                answer.show_answer(data, "recording", voice.used_to(model(), data))
+                asked = voice.used_to(model(), data)
+                answer.show_answer(data, "recording", asked, folder=folder)
                 voice.show_known()
         else:
             live.show_live(model())

@@ -38,7 +38,7 @@ PRESETS_IN_WORDS = {
     ),
     "full": (
         "Full",
-        "As the shipped model: {epochs} epochs, {copies} copies, {members} networks.",
+        "As the model ravdess: {epochs} epochs, {copies} copies, {members} networks.",
     ),
     "unseen-speakers": (
         "For unseen speakers",

@@ -131,9 +131,9 @@ def _show(folder: Path, result: Adaptation) -> None:
         workspace.set_active_model(folder)
         st.rerun()
     if back.button(
-        "Back to the shipped model", icon=":material/undo:", disabled=not active, width="stretch"
+        "Back to everyday", icon=":material/undo:", disabled=not active, width="stretch"
     ):
-        workspace.set_active_model(assets.SHIPPED_MODEL)
+        workspace.set_active_model(assets.DEFAULT_MODEL)
         st.rerun()
     st.page_link(
         "pages/4_Prediction.py", label="Try it on the Prediction page", icon=":material/mic:"

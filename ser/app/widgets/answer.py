@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
-from ser import plots
+from ser import assets, plots
 from ser.app import catalogue
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, voice
 from ser.audio import CLIP_SECONDS, SAMPLING_RATE, Samples, level_dbfs, load_audio
+from ser.audio.features import SPECTRAL
 from ser.errors import SerError
 
 if TYPE_CHECKING:
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _ENOUGH_SECONDS = 15.0  # of a recording to get used to a voice
+_OF_ANY_MODEL = ("waveform", "pitch", "spectrogram", "mel")
 
 
-def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -> None:
+def show_answer(
+    data: bytes, name: str, model: Recognizer, *, folder: Path, truth: str = ""
+) -> None:
     """Show the answer for one recording.
 
     Parameters
@@ -38,6 +43,8 @@ def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -
         Of the recording.
     model : Recognizer
         Who answers.
+    folder : Path
+        Where that model lies.
     truth : str
         The emotion that was meant, if that is known.
     """
@@ -50,6 +57,7 @@ def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -
         ).iloc[0]
     seconds = len(recording) / SAMPLING_RATE
     _verdict(row, model, truth, seconds)
+    _measured(folder, truth)
     if seconds > CLIP_SECONDS + 1:
         _over_time(data, name, recording, model, what)
     why = st.expander("Why", icon=":material/lightbulb:", key="why", on_change="rerun")
@@ -65,7 +73,7 @@ def show_answer(data: bytes, name: str, model: Recognizer, *, truth: str = "") -
 
 
 def show_files(
-    files: list[tuple[str, bytes]], model: Recognizer, *, same_voice: bool = False
+    files: list[tuple[str, bytes]], model: Recognizer, *, folder: Path, same_voice: bool = False
 ) -> None:
     """Show the answers for several recordings as a table, to look into and to take along.
 
@@ -75,6 +83,8 @@ def show_files(
         Name and content of each.
     model : Recognizer
         Who answers.
+    folder : Path
+        Where that model lies.
     same_voice : bool
         Whether one person speaks in all of them, see `ser.models.voice`.
     """
@@ -126,7 +136,7 @@ def show_files(
     with layout.errors_for_people():
         load_audio(data)  # a player for what is no audio would be an empty box
         st.audio(data)
-        show_answer(data, name, asked(number))
+        show_answer(data, name, asked(number), folder=folder)
 
 
 def _voices(files: list[tuple[str, bytes]], model: Recognizer) -> dict[int, Voice]:
@@ -184,10 +194,24 @@ def _verdict(row: pd.Series, model: Recognizer, truth: str, seconds: float) -> N
     with chart:
         shares = ", ".join(f"{label} {row[label]:.0%}" for label in model.labels)
         layout.show(plots.probabilities(row, model.labels), alt=f"Probabilities: {shares}")
-    if truth and (measured := catalogue.find_report(catalogue.REPORTS / "samples.json")):
+
+
+def _measured(folder: Path, truth: str) -> None:
+    """Say how often a shipped model was right about such recordings."""
+    samples = catalogue.find_report(catalogue.REPORTS / "samples.json")
+    strangers = catalogue.on_strangers(folder)
+    if truth and samples and folder == assets.DEFAULT_MODEL:
         st.caption(
-            "The samples are synthetic voices that imitate each emotion. The shipped model learned "
-            f"from people and is right on only {measured.accuracy:.0%} of the samples."
+            "The samples are synthetic voices, bent until they sound like an emotion. The model, "
+            f"which learned from people alone, names {samples.accuracy:.0%} of them as they were "
+            "meant; that says little about people."
+        )
+    elif not truth and strangers:
+        sure = strangers.sure_answers()
+        believed = f", and {sure.accuracy:.0%} of its sure answers" if sure.accuracy else ""
+        st.caption(
+            f"Of what people said whom it had never heard, {strangers.headline:.0%} of its answers "
+            f"were right{believed}."
         )
 
 
@@ -263,12 +287,19 @@ def _heard(recording: Samples, model: Recognizer) -> None:
     st.write(
         "Silence at both ends is cut off; of what is longer than 3 s, the 3 s of most energy are "
         "kept; the rest is brought to one level and centred in 3 s. "
-        f"The recording's own level was {level_dbfs(recording):.0f} dBFS. "
-        f"{TERMS['mel']} {TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']} The "
-        "model gets two inputs of 32 rows and 94 frames; the rows of the second have many units, "
-        "so each is shown relative to its own mean and spread."
+        f"The recording's own level was {level_dbfs(recording):.0f} dBFS."
     )
-    for figure in plots.clip_charts(recording).values():
+    if model.extractor == SPECTRAL:
+        st.write(
+            f"{TERMS['mel']} {TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']} The model gets "
+            "two inputs of 32 rows and 94 frames; the rows of the second have many units, so each "
+            "is shown relative to its own mean and spread."
+        )
+        figures = plots.clip_charts(recording)
+    else:
+        st.write(f"The model gets this: {model.extractor.description}.")
+        figures = plots.clip_charts(recording, names=_OF_ANY_MODEL)
+    for figure in figures.values():
         layout.show(figure)
 
 

@@ -100,7 +100,7 @@ def _type_a_folder() -> None:
 
 def _offer_ravdess() -> None:
     st.write(
-        "The corpus the shipped model learned from: 2452 clips of 24 actors who speak and sing two "
+        "The corpus the model ravdess learned from: 2452 clips of 24 actors who speak and sing two "
         "sentences in eight emotions. 434 MB are fetched, 1 GB is needed in the end."
     )
     st.caption(download.LICENCE)

@@ -61,7 +61,7 @@ def _form() -> None:
             0,
             2**32 - 1,
             42,
-            help="Of the random split; the shipped model was trained on 42.",
+            help="Of the random split; the model ravdess was trained on 42.",
         )
         robustness = st.checkbox(
             "Also in noise, rooms and codecs, and on sounds that are no speech",

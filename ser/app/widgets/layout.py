@@ -91,7 +91,7 @@ def display_path(path: Path) -> str:
 
 def model_label(folder: Path) -> str:
     """Say which model a folder holds."""
-    return f"{folder.name} (shipped)" if folder == assets.SHIPPED_MODEL else folder.name
+    return f"{folder.name} (shipped)" if folder.parent == assets.MODELS else folder.name
 
 
 def in_words(duration: float) -> str:

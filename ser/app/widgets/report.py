@@ -40,7 +40,7 @@ def choose(entries: list[Entry]) -> Entry:
         # A new box for every report that is asked for: its first choice is the one the browser
         # shows even if it is busy, which a change of the session's state is not.
         key=f"report {st.session_state['times asked']}",
-        help="Of the shipped model, of a run of yours, made on this page, or published with this "
+        help="Of a shipped model, of a run of yours, made on this page, or published with this "
         "project.",
     )
     # Leaving the page forgets the box, not what was chosen in it.

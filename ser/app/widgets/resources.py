@@ -53,8 +53,8 @@ def warm_up() -> Future[None]:
     def load() -> None:
         tools.result()
         _recognizer(
-            assets.SHIPPED_MODEL,
-            bundle.read_manifest(assets.SHIPPED_MODEL).model_sha256,
+            assets.DEFAULT_MODEL,
+            bundle.read_manifest(assets.DEFAULT_MODEL).model_sha256,
         )
 
     return _in_background(load)
@@ -111,6 +111,10 @@ def _load(folder: Path) -> Recognizer:
     # The first answer compiles the graph and librosa; nobody should have to wait for that.
     model.predict(samples()["path"].iloc[0])
     return model
+
+
+FIRST_SAMPLE = "03-01-06-02-02-01-27.flac"
+"""Name of the sample that is shown first: one that the default model is sure of, and right."""
 
 
 @st.cache_data(show_spinner=False)

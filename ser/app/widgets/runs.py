@@ -308,7 +308,7 @@ def _show_delete(training: Training, *, active: bool) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.write(
             f"**{name}** and everything in its folder is deleted for good."
-            + (" It is the active model; the shipped one will answer again." if active else "")
+            + (" It is the active model; everyday will answer again." if active else "")
         )
         if st.button("Delete it", key=f"delete-{name}", icon=":material/delete_forever:"):
             with layout.errors_for_people():
@@ -317,15 +317,13 @@ def _show_delete(training: Training, *, active: bool) -> None:
 
 
 def show_active() -> None:
-    """Say which model answers, and offer the way back to the shipped one."""
+    """Say which model answers, and offer the way back to the default."""
     active = workspace.active_model()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/hearing: The active model is **{layout.model_label(active)}**.")
-        if active != assets.SHIPPED_MODEL and st.button(
-            "Back to the shipped model", icon=":material/undo:"
-        ):
+        if active != assets.DEFAULT_MODEL and st.button("Back to everyday", icon=":material/undo:"):
             with layout.errors_for_people():
-                workspace.set_active_model(assets.SHIPPED_MODEL)
+                workspace.set_active_model(assets.DEFAULT_MODEL)
                 st.rerun()
 
 

@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import expect
 from sklearn.metrics import f1_score, recall_score
 
-from ser.assets import SHIPPED_MODEL
+from ser.assets import DEFAULT_MODEL
 from tests.app.browser.app import PROJECT
 from tests.tiny import tiny_corpus
 
-REPORT = json.loads((SHIPPED_MODEL / "report.json").read_text())
+REPORT = json.loads((DEFAULT_MODEL / "report.json").read_text())
 light = pytest.mark.parametrize("tab", ["light 1280"], indirect=True)
 
 
@@ -114,11 +114,11 @@ def test_the_shipped_model_is_evaluated_on_a_few_samples(tab, keep, tmp_path):
     keep(tab, "evaluation-going-on")
     expect(tab.get_by_text("16 clips of ravdess-style")).to_be_visible()
     report = tab.get_by_role("combobox", name="Report")
-    expect(report).to_have_value("Evaluation: ravdess-on-few-all")
+    expect(report).to_have_value("Evaluation: everyday-on-few-all")
     samples = json.loads((PROJECT / "reports" / "samples.json").read_text())
     recall = samples["per_class"]["angry"]["recall"]
     expect(metric(tab, "Accuracy")).to_contain_text(f"{recall:.1%}")
     keep(tab, "evaluation-made-here")
     tab.get_by_role("button", name="Remove this evaluation").click()
     tab.get_by_role("button", name="Remove", exact=True).click()
-    expect(report).to_have_value("Shipped model: ravdess")
+    expect(report).to_have_value("Shipped model: everyday")

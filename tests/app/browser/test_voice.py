@@ -88,5 +88,5 @@ def test_a_voice_is_imported_learned_and_answers(page):
 def workspace_back(page):
     """Let the shipped model answer again, for the tests that follow."""
     page.goto("/Training")
-    page.get_by_role("button", name="Back to the shipped model").click()
-    expect(page.get_by_role("button", name="Back to the shipped model")).to_have_count(0)
+    page.get_by_role("button", name="Back to everyday").click()
+    expect(page.get_by_role("button", name="Back to everyday")).to_have_count(0)

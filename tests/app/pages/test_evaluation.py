@@ -6,12 +6,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ser.app import evaluations, workspace
-from ser.assets import SHIPPED_MODEL
+from ser.assets import DEFAULT_MODEL, RAVDESS_MODEL
 from ser.evaluation.report import Report
 from ser.training.runs import Run
 from tests.app.pages.conftest import PROJECT
 
-SHIPPED = SHIPPED_MODEL / "report.json"
+RAVDESS = RAVDESS_MODEL / "report.json"
 PUBLISHED = sorted((PROJECT / "reports").glob("*.json"))
 PARTS = (
     *("Emotions", "Confusions", "Groups", "Confidence", "Conditions", "Training", "Protocols"),
@@ -72,12 +72,14 @@ def find(elements, label):
     return next(element for element in elements if element.label == label)
 
 
-def test_the_shipped_model_is_shown_first(open_report):
-    app = open_report()
-    figures = json.loads(SHIPPED.read_text())
+@pytest.mark.parametrize("model", [DEFAULT_MODEL, RAVDESS_MODEL])
+def test_shipped_models_are_shown_the_default_first(open_report, model):
+    app = open_report(None if model == DEFAULT_MODEL else f"model/{model.name}")
+    figures = json.loads((model / "report.json").read_text())
     assert metrics(app) == shown(figures)
-    assert "491 clips" in words(app) and "seed 42" in words(app)
-    assert Report.load(SHIPPED).protocol_in_words in words(app)
+    report = Report.load(model / "report.json")
+    assert f"{report.n_test} clips" in words(app) and "seed 42" in words(app)
+    assert report.protocol_in_words in words(app)
     table = app.dataframe[0].value.set_index("emotion")
     for emotion, row in figures["per_class"].items():
         assert table["recall"][emotion] == pytest.approx(100 * row["recall"])
@@ -125,7 +127,7 @@ def test_a_damaged_report_gets_a_sentence(open_report, page, home, text):
 def test_an_address_that_leads_nowhere_is_said_to(open_report):
     app = open_report("run/../../etc")
     assert "no report called run/../../etc" in app.warning[0].value
-    assert find(app.selectbox, "Report").value == "model/ravdess"
+    assert find(app.selectbox, "Report").value == "model/everyday"
 
 
 def test_another_page_can_ask_for_a_report(open_report):
@@ -141,8 +143,8 @@ def test_another_page_can_ask_for_a_report(open_report):
 
 
 def test_the_boxes_list_the_clips_of_a_cell(open_report):
-    app = open_report(part="Confusions")
-    predictions = Report.load(SHIPPED).predictions
+    app = open_report("model/ravdess", "Confusions")
+    predictions = Report.load(RAVDESS).predictions
     for truth, answer in [("sad", "fearful"), ("happy", "happy"), ("calm", "disgust")]:
         find(app.selectbox, "Truth").select(truth)
         find(app.selectbox, "Answer").select(answer)
@@ -192,8 +194,8 @@ def test_a_clip_that_is_not_at_hand_asks_for_its_folder(open_report, home, tmp_p
 
 
 def test_groups_say_what_chance_explains(open_report):
-    app = open_report(part="Groups")
-    table = Report.load(SHIPPED).predictions
+    app = open_report("model/ravdess", "Groups")
+    table = Report.load(RAVDESS).predictions
     right = (table["truth"] == table["emotion"]).groupby(table["channel"]).mean()
     assert f"from {right['speech']:.0%} (speech) to {right['song']:.0%} (song)" in words(app)
     numbers = pd.concat([frame.value for frame in app.dataframe])
@@ -251,7 +253,7 @@ def test_only_who_started_an_evaluation_is_taken_to_its_result(open_report, home
     shutil.copy(PROJECT / "reports" / "samples.json", evaluation.folder / "report.json")
     mine.session_state["my evaluation"] = "mine"
     assert find(well(mine.run()).selectbox, "Report").value == "evaluation/mine"
-    assert find(well(other.run()).selectbox, "Report").value == "model/ravdess"
+    assert find(well(other.run()).selectbox, "Report").value == "model/everyday"
 
 
 def test_an_evaluation_made_here_can_be_removed(open_report, home):
@@ -262,7 +264,7 @@ def test_an_evaluation_made_here_can_be_removed(open_report, home):
     app = open_report("evaluation/mine")
     assert "finished on" in words(app)
     find(app.button, "Remove").click().run()
-    assert find(well(app).selectbox, "Report").value == "model/ravdess"
+    assert find(well(app).selectbox, "Report").value == "model/everyday"
     assert not evaluation.folder.exists()
 
 

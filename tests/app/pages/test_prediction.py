@@ -49,7 +49,7 @@ def test_the_answer_of_another_model_is_not_that_of_the_first(page, finished_run
         prediction.segmented_control[0].set_value("Sample").run()
         shown = {metric.label: metric.value for metric in prediction.metric}
     finally:
-        workspace.set_active_model(assets.SHIPPED_MODEL)
+        workspace.set_active_model(assets.DEFAULT_MODEL)
     # By its label: with several models at hand the page also offers to choose one.
     name = next(box.value for box in prediction.selectbox if box.label == "Sample")
     row = Recognizer.load(finished_run.folder).predict(
@@ -89,7 +89,7 @@ def test_a_long_upload_gets_a_timeline_and_a_table(page):
     assert not prediction.exception and not prediction.error
     assert "Over time" in [heading.value for heading in prediction.subheader]
     (table,) = [frame.value for frame in prediction.dataframe]
-    expected = Recognizer.load(assets.SHIPPED_MODEL).timeline(long)
+    expected = Recognizer.load(assets.DEFAULT_MODEL).timeline(long)
     assert table["emotion"].tolist() == expected["emotion"].tolist()
     assert table["start"].tolist() == pytest.approx(expected["start"].tolist())
 
@@ -103,7 +103,7 @@ def test_several_uploads_become_a_table_in_which_bad_ones_say_why(page):
     assert not prediction.exception and not prediction.error
     table = prediction.dataframe[0].value
     assert table["file"].tolist() == [clips[0].name, clips[1].name, "notes.wav"]
-    expected = Recognizer.load(assets.SHIPPED_MODEL).predict_files(clips)
+    expected = Recognizer.load(assets.DEFAULT_MODEL).predict_files(clips)
     assert table["emotion"].tolist()[:2] == expected["emotion"].tolist()
     assert "no audio this program can decode" in table["reason"].iloc[2]
     assert table["verdict"].iloc[2] == "refused"
@@ -114,11 +114,9 @@ def test_several_uploads_become_a_table_in_which_bad_ones_say_why(page):
     assert "no audio this program can decode" in prediction.error[0].value
 
 
-@pytest.fixture
-def listening(listening_run):
-    workspace.set_active_model(listening_run.folder)
-    yield Recognizer.load(listening_run.folder)
-    workspace.set_active_model(assets.SHIPPED_MODEL)
+@pytest.fixture(scope="module")
+def listening():
+    return Recognizer.load(assets.DEFAULT_MODEL)
 
 
 def test_uploads_of_one_person_are_heard_against_each_other(page, listening):

@@ -74,10 +74,10 @@ def said(page):
 def test_an_empty_page_says_what_to_do(open_training):
     page = open_training()
     assert "Nothing was trained here yet" in said(page)
-    assert "ravdess (shipped)" in said(page)
+    assert "everyday (shipped)" in said(page)
     assert not button(page, "Start").disabled
     assert field(page, "Name").value == f"samples-quick-{date.today():%Y-%m-%d}"
-    assert not [b for b in page.button if "shipped model" in b.label]
+    assert not [b for b in page.button if "Back to" in b.label]
 
 
 def test_a_preset_fills_in_the_fields(open_training):
@@ -175,9 +175,9 @@ def test_a_finished_model_is_made_active_and_back(open_training, finished):
     assert not page.exception and not page.error
     assert workspace.active_model() == finished.folder
     assert "The active model is **finished**" in said(page)
-    button(page, "Back to the shipped model").click().run()
-    assert workspace.active_model() == assets.SHIPPED_MODEL
-    assert "ravdess (shipped)" in said(page)
+    button(page, "Back to everyday").click().run()
+    assert workspace.active_model() == assets.DEFAULT_MODEL
+    assert "everyday (shipped)" in said(page)
 
 
 def test_a_finished_training_shows_its_figures_and_epochs(open_training, finished):
@@ -205,11 +205,11 @@ def test_two_trainings_are_compared(open_training, finished, home):
 def test_a_run_is_deleted_after_a_second_click(open_training, finished, home):
     workspace.set_active_model(finished.folder)
     page = open_training()
-    assert "the shipped one will answer again" in said(page)
+    assert "everyday will answer again" in said(page)
     button(page, "Delete it").click().run()
     assert not page.exception and not page.error
     assert not finished.folder.exists()
-    assert workspace.active_model() == assets.SHIPPED_MODEL
+    assert workspace.active_model() == assets.DEFAULT_MODEL
     assert "Nothing was trained here yet" in said(page)
 
 

@@ -121,8 +121,8 @@ def test_a_copy_learns_and_answers_in_the_app_until_it_is_sent_back(open_part, m
     }
     button(app, "Make it the active model").click().run()
     assert workspace.active_model() == workspace.folder() / "my-voice"
-    button(app, "Back to the shipped model").click().run()
-    assert workspace.active_model() == assets.SHIPPED_MODEL
+    button(app, "Back to everyday").click().run()
+    assert workspace.active_model() == assets.DEFAULT_MODEL
 
 
 @pytest.mark.parametrize("name", ["../escape", "a b", ""])
