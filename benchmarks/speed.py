@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,10 @@ def main() -> None:
     data = options.clip.read_bytes()
     for recognizer in (ravdess, everyday):
         name = recognizer.manifest.name
-        whole = milliseconds(lambda each=recognizer: each.predict(data), calls=CALLS)
+        whole = milliseconds(partial(recognizer.predict, data), calls=CALLS)
         result[f"{name}: one prediction from bytes"] = {"ms": round(whole, 2)}
         print(f"{name}: one prediction, from bytes to the answer: {whole:.1f} ms")
-        why = milliseconds(lambda each=recognizer: explain(each, samples), calls=5)
+        why = milliseconds(partial(explain, recognizer, samples), calls=5)
         result[f"{name}: explanation"] = {"ms": round(why, 2)}
         print(f"{name}: one explanation: {why:.0f} ms")
     learning = milliseconds(lambda: learn_a_voice(everyday), calls=3)

@@ -429,7 +429,8 @@ def shape_timbre(
     envelope = np.stack([np.interp(hertz / warp, hertz, row) for row in envelope])
     # The vocal folds change their spectrum; hissing consonants, which do not need them, stay.
     octaves = np.log2(np.clip(hertz, *TILT_RANGE) / 1000)
-    source = prosody.tilt * octaves + prosody.effort * np.interp(hertz, *zip(*EFFORT, strict=True))
+    shares = np.interp(hertz, [at for at, _ in EFFORT], [share for _, share in EFFORT])
+    source = prosody.tilt * octaves + prosody.effort * shares
     source += 5 * max(prosody.breath, 0) * np.clip((hertz - 3500) / 1000, 0, 1)
     voicing = gaussian_filter1d(np.interp(positions, frames, speech.voiced), 2)
     envelope += voicing[:, None] * source
