@@ -130,10 +130,10 @@ def test_what_the_readme_says_of_people_it_never_heard_is_what_was_measured():
     )
     sure = plain.sure_answers()
     for claim in (
-        f"{round(10 * plain.headline)} of ten clips",
-        f"{round(10 * after.headline)} of ten once",
-        f"{sure.n / sure.of:.0%} of its answers",
-        f"{sure.accuracy:.0%} of these are right",
+        f"names {plain.headline:.0%} of the clips rightly",
+        f"{after.headline:.0%} once it has listened to ten sentences",
+        f"sure of {sure.n / sure.of:.0%} of them",
+        f"{sure.accuracy:.0%} of its sure answers are right",
     ):
         assert claim.replace("%", " %") in " ".join(README.split()), claim
 
