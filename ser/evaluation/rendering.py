@@ -132,7 +132,8 @@ def model_card(manifest: Manifest, report: Report, others: Iterable[Report] = ()
         r=report,
         others=others,
         unseen=on_unseen_speakers(others),
-        elsewhere=next((other for other in others if other.protocol == "corpora"), None),
+        # The least of them: others may have listened to the voices before.
+        elsewhere=next((each for each in others[::-1] if each.protocol == "corpora"), None),
         sources=[_SOURCES[c] for c in manifest.training.get("corpora", ()) if c in _SOURCES],
         on_corpora=manifest.training.get("calibrated_on") == "unseen corpora",
         half=report.surer_half,

@@ -89,7 +89,7 @@ def hearing(file: Path) -> tuple[str, ...]:
 
 def write_microphone(file: Path, *, pause: float = 1.0) -> None:
     """Write what the microphone hears, again and again: a sample the model is sure of, a pause."""
-    clip, rate = soundfile.read(SAMPLES / "Actor_27" / "03-01-06-01-02-01-27.flac")
+    clip, rate = soundfile.read(SAMPLES / "Actor_27" / "03-01-06-02-02-01-27.flac")
     sound = soxr.resample(np.concatenate([clip, np.zeros(round(pause * rate))]), rate, 48_000)
     soundfile.write(file, np.stack([sound, sound], axis=1), 48_000, subtype="PCM_16")
 

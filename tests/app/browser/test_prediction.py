@@ -21,7 +21,7 @@ def test_an_uploaded_file_is_predicted_and_shown(tab, keep):
     tab.get_by_text("Why", exact=True).click()
     expect(charts(tab)).to_have_count(3)
     tab.get_by_text("What the model heard").click()
-    expect(charts(tab)).to_have_count(8)
+    expect(charts(tab)).to_have_count(7)
     charts(tab).last.scroll_into_view_if_needed()
     expect(charts(tab).last.locator("canvas, svg.marks")).to_be_visible()
     keep(tab, "prediction")
