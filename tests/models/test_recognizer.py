@@ -88,7 +88,7 @@ def test_the_answer_is_that_of_the_model_at_its_temperature(recognizer, finished
     # The mean over the clip as it is and moved a little to both sides.
     logits = [np.asarray(model(np.roll(inputs, by, axis=1)[None])) for by in (-4, -2, 0, 2, 4)]
     far = max(recognizer.predict(CLIPS[3])["distance"].iloc[0], 1.0)
-    expected = softmax(np.mean(logits, axis=0) / manifest.temperature / far**3)[0]
+    expected = softmax(np.mean(logits, axis=0) / manifest.temperature / far**5)[0]
     answer = recognizer.predict(CLIPS[3]).iloc[0][list(EMOTIONS)].to_numpy(float)
     np.testing.assert_allclose(answer, expected, atol=1e-5)
 
