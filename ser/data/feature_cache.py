@@ -159,8 +159,27 @@ def nonspeech_features(
     dict of str to Features
         See `compute_features`.
     """
+    return _make_nonspeech(
+        range(count),
+        extractor=extractor,
+        copies=copies,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
+
+
+def _make_nonspeech(
+    numbers: Sequence[int],
+    *,
+    extractor: FeatureExtractor,
+    copies: int,
+    seed: int,
+    n_jobs: int,
+    progress: Progress | None,
+) -> dict[str, Features]:
     one = partial(_nonspeech, extractor=extractor, copies=copies, seed=seed)
-    found = map_items(one, range(count), "Making non-speech", n_jobs=n_jobs, progress=progress)
+    found = map_items(one, numbers, "Making non-speech", n_jobs=n_jobs, progress=progress)
     return _stacked(found, extractor.shapes, copies)
 
 
@@ -312,9 +331,9 @@ def derived_nonspeech(
     recipe = json.dumps([_RECIPE, extractor.model_dump(), copies, seed], sort_keys=True)
 
     def compute(some: Sequence[int], within: Progress) -> dict[str, Features]:
-        one = partial(_nonspeech, extractor=extractor, copies=copies, seed=seed)
-        found = map_items(one, some, "Making non-speech", n_jobs=n_jobs, progress=within)
-        return _stacked(found, extractor.shapes, copies)
+        return _make_nonspeech(
+            some, extractor=extractor, copies=copies, seed=seed, n_jobs=n_jobs, progress=within
+        )
 
     look_up = partial(
         _look_up,

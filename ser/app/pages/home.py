@@ -19,9 +19,8 @@ def show_figures(heading: str, report: Report) -> None:
     words = f"right, 95 % interval {low:.1%} to {high:.1%}"
     if report.folds:
         each = [fold.accuracy for fold in report.folds]
-        words = f"right on average over {len(each)} folds, {min(each):.0%} to {max(each):.0%}"
-    if report.protocol == "corpora":
-        words = words.replace("folds", "corpora")
+        parts = "corpora" if report.protocol == "corpora" else "folds"
+        words = f"right on average over {len(each)} {parts}, {min(each):.0%} to {max(each):.0%}"
     sure = report.sure_answers()
     st.caption(
         f"{words}; of {report.n_test} clips: {report.protocol_in_words}."
