@@ -89,7 +89,7 @@ def show() -> None:
     if known is not None and workspace.active_model() != assets.RAVDESS_MODEL:
         st.caption(
             f"The second model, **{assets.RAVDESS_MODEL.name}**, is right on {known.accuracy:.0%} "
-            "of other clips of the 24 actors it learned from, and guesses with everybody else. The "
+            "of other clips of the 24 actors it learned from, and is mostly wrong with others. The "
             "Evaluation page has every report."
         )
 

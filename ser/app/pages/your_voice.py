@@ -11,9 +11,9 @@ def show() -> None:
     """Show the page."""
     layout.page("Your voice", layout="centered")
     st.write(
-        "A model that learned from 24 actors in a studio is often wrong about a stranger at a "
-        "laptop's microphone. Two minutes of your own voice change that: act each emotion a few "
-        "times, and a copy of the model learns how *you* sound."
+        "A model that has never heard you is often wrong about you. Two minutes of your own voice "
+        "can change that: act each emotion a few times, and a copy of the model learns how *you* "
+        "sound."
     )
     with layout.errors_for_people():
         mine = recording.choose()
