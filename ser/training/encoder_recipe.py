@@ -7,8 +7,9 @@ single corpus has only the validation clips to tell.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import zipfile
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,10 @@ from ser.training.examples import Examples, Inputs, joined
 from ser.training.fitting import Trained, fit_model_embedding
 from ser.training.runs import Run
 from ser.training.voice_fitting import Voices, fine_tune, fit_head
-from ser.utils.files import read_json, write_json
+from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
 
-CALIBRATION = "calibration.json"
+CALIBRATION = "calibration.npz"
 _CHUNK = 512  # clips whose log-mels are in memory at once
 _POINTS = 4000  # clips that say where training lies; more would tell the same
 _LEAST_CORPORA = 3
@@ -162,20 +163,19 @@ def _calibrate_on_corpora(
     Returns
     -------
     dict or None
-        The ``temperature`` that suits them, the ``voice_temperature`` and the ``min_confidence``;
-        and by how much the ``distance`` of unseen corpora is above that of unseen speakers of known
-        ones.  None if there are too few corpora.
+        See `_calibration`; None if there are too few corpora.
     """
     file = run.folder / CALIBRATION
     corpora = training.clips["corpus"]
     names = sorted(corpora.unique())
     if len(names) < _LEAST_CORPORA:
         return None
-    if file.exists():
-        return dict(read_json(file))
+    kept = _read(file)
+    if kept is not None:
+        return _calibration(kept)
     # One network in place of several, which need the same temperature, though they err more often.
     config = replace(config, model=replace(config.model, members=1))
-    found: list[_LeftOut] = []
+    found: list[dict[str, npt.NDArray]] = []
     for name in names:
         inside = (corpora != name).to_numpy()
         outside = training[~inside & (training.clips["channel"] != "song").to_numpy()]
@@ -206,59 +206,67 @@ def _calibrate_on_corpora(
         network = Network(with_activations(head))
         _, activations = network.answer({k: known.features[k].clean for k in inputs})
         nearer = embedding.distances(embedding.transform(activations))
+        reach = float(np.quantile(nearer, 1 - OOD_SHARE))
         found.append(
-            _LeftOut(
-                logits,
-                _used_to_voices(network, head, unseen, outside.clips),
-                distances,
-                outside.y_true,
-                distance=float(np.quantile(nearer, 1 - OOD_SHARE)),
-            )
+            {
+                "logits": logits,
+                "of_known": _used_to_voices(network, head, unseen, outside.clips),
+                "distances": distances,
+                "reach": np.full(len(logits), reach),
+                "y_true": outside.y_true,
+                "corpus": np.full(len(logits), name),
+                "speaker": outside.speakers,
+            }
         )
-    calibration = _calibration(found)
-    write_json(file, calibration)
-    return calibration
+    answers = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+    with atomic_path(file) as temporary:
+        np.savez_compressed(temporary, **answers)  # type: ignore[arg-type]
+    return _calibration(answers)
 
 
-@dataclass(frozen=True)
-class _LeftOut:
-    """What a network says of a corpus that it never heard.
+def _read(file: Path) -> dict[str, npt.NDArray] | None:
+    """Return what was found before; None if nothing was, or it cannot be read any more."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
 
-    Attributes
+
+def _calibration(answers: dict[str, npt.NDArray]) -> dict[str, float]:
+    """Return how sure answers about an unseen corpus may be.
+
+    Parameters
     ----------
-    logits, distances, y_true
-        Of its clips.
-    of_known : ndarray of float, shape (n, labels)
-        Logits of them when ten others of their voice are known.
-    distance : float
-        That few clips of unseen speakers of the other corpora exceed.
+    answers : dict of str to ndarray
+        Of each clip of each corpus, from a network that never heard that corpus: its ``logits``
+        and those ``of_known`` voices (when ten other clips of the voice are known), shape
+        (clips, labels); its out-of-distribution ``distances``; the one that a twentieth of the
+        unseen speakers of other corpora exceed, ``reach``; ``y_true``, ``corpus``, ``speaker``.
+
+    Returns
+    -------
+    dict of str to float
+        The ``temperature`` that suits them, the ``voice_temperature`` and the ``min_confidence``;
+        and by how much the ``distance`` of unseen corpora is above that of unseen speakers of known
+        ones.
     """
-
-    logits: npt.NDArray[np.floating]
-    of_known: npt.NDArray[np.floating]
-    distances: npt.NDArray[np.floating]
-    y_true: npt.NDArray[np.integer]
-    distance: float
-
-
-def _calibration(found: Sequence[_LeftOut]) -> dict[str, float]:
-    doubts = [ood_temperature(f.distances)[:, None] for f in found]
-    logits = [f.logits / doubt for f, doubt in zip(found, doubts, strict=True)]
-    of_known = [f.of_known / doubt for f, doubt in zip(found, doubts, strict=True)]
-    # What suits the typical corpus: all of them together would be calibrated for the hardest, where
-    # a few answers that are wrong for sure weigh most.
-    temperature, of_voices = (
-        float(np.median([metrics.fit_temperature(each, f.y_true) for each, f in pairs]))
-        for pairs in (zip(logits, found, strict=True), zip(of_known, found, strict=True))
-    )
-    y_true = np.concatenate([f.y_true for f in found])
-    weights = np.concatenate([np.full(len(f.y_true), 1 / len(f.y_true)) for f in found])
-    probabilities = softmax(np.concatenate(logits) / temperature)
+    doubt = ood_temperature(answers["distances"])[:, None]
+    logits, of_known = answers["logits"] / doubt, answers["of_known"] / doubt
+    # Every voice counts alike: whoever comes next is another person rather than another studio, and
+    # of one corpus in which few people speak nobody can tell how sure to be.
+    voices = pd.Series(answers["corpus"]) + "/" + pd.Series(answers["speaker"])
+    weights = 1 / voices.groupby(voices).transform("size").to_numpy(float)
+    y_true = answers["y_true"]
+    temperature = metrics.fit_temperature(logits, y_true, weights)
+    reach = pd.Series(answers["reach"]).groupby(answers["corpus"]).first()
     return {
         "temperature": temperature,
-        "voice_temperature": of_voices / temperature,
-        "min_confidence": metrics.confidence_for(probabilities, y_true, _SURE, weights),
-        "distance": float(np.median([1 / max(f.distance, 1e-6) for f in found])),
+        "voice_temperature": metrics.fit_temperature(of_known, y_true, weights) / temperature,
+        "min_confidence": metrics.confidence_for(
+            softmax(logits / temperature), y_true, _SURE, weights
+        ),
+        "distance": float((1 / reach.clip(lower=1e-6)).median()),
     }
 
 

@@ -10,6 +10,7 @@ Those of a training; an evaluation of the app (`ser.app.evaluations`) has fewer 
     epochs.jsonl      one line per finished epoch
     checkpoint.npz    everything needed to go on after the last finished epoch
     checkpoint-refit.npz  the same, of the training on all clips that may follow (`refit`)
+    calibration.npz   what networks said of corpora that were left out of their training
     log.txt           what the process said, if the app started it
     stop              a request to stop; the process takes it away when it has obeyed
     model.keras, manifest.json, report.json, report.html, MODEL_CARD.md

@@ -15,10 +15,11 @@ from ser.data.inspection import inspect_corpus
 from ser.data.splits import draw_others
 from ser.errors import BundleError, DataError
 from ser.evaluation.evaluate import evaluate_corpus
+from ser.evaluation.metrics import fit_temperature
 from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
 from ser.models.bundle import load_bundle
-from ser.models.embedding import write_embedding
+from ser.models.embedding import ood_temperature, write_embedding
 from ser.models.encoder import build_encoder, build_front
 from ser.models.networks import ModelConfig
 from ser.models.recognizer import Recognizer
@@ -311,12 +312,19 @@ def three_corpora(tmp_path_factory):
 
 def test_how_sure_answers_may_be_is_found_on_corpora_left_out(three_corpora, tmp_path):
     run = tiny_run(tmp_path / "run", three_corpora, **LEARNING)
-    found = json.loads((run.folder / "calibration.json").read_text())
-    assert set(found) == {"temperature", "voice_temperature", "min_confidence", "distance"}
-    assert all(0 < value < 20 for value in found.values())
+    with np.load(run.folder / "calibration.npz") as kept:
+        answers = dict(kept)
+    assert set(answers["corpus"]) == {"one", "two", "three"}
+    doubt = ood_temperature(answers["distances"])[:, None]
+    voices = pd.Series(answers["speaker"])
+    weights = 1 / voices.groupby(voices).transform("size").to_numpy()
     manifest = Recognizer.load(run.folder).manifest
-    assert manifest.voice_temperature == found["voice_temperature"]
-    assert manifest.min_confidence == found["min_confidence"]
+    new, known = (
+        fit_temperature(answers[name] / doubt, answers["y_true"], weights)
+        for name in ("logits", "of_known")
+    )
+    assert manifest.temperature == pytest.approx(new)
+    assert manifest.voice_temperature == pytest.approx(known / new)
     assert not list(run.folder.glob("checkpoint*")), "nothing is left once it is finished"
 
 

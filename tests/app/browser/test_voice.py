@@ -21,7 +21,9 @@ def page(talking, server, tmp_path):
 
 
 def agree(page):
-    page.get_by_text("Keep what I record or import").click()
+    consent = page.get_by_text("Keep what I record or import")
+    expect(consent).to_have_count(1)  # that of the folder before is gone
+    consent.click()
     expect(page.get_by_text("0 recordings are kept in")).to_be_visible()
 
 
