@@ -15,16 +15,20 @@ EMOTIONS: tuple[str, ...] = (
 """The labels in the order of the RAVDESS codes 01 to 08; index 0 to 7 in every model's output."""
 
 COLORS: dict[str, str] = {
-    "neutral": "#7d8590",
-    "calm": "#1f9488",
-    "happy": "#c98500",
-    "sad": "#4a7fd4",
-    "angry": "#dc4437",
-    "fearful": "#9a62dd",
-    "disgust": "#6d8f1f",
-    "surprised": "#d9539b",
+    "neutral": "#898c8c",
+    "calm": "#25849c",
+    "happy": "#c88506",
+    "sad": "#2296ff",
+    "angry": "#af3b38",
+    "fearful": "#843fdb",
+    "disgust": "#637862",
+    "surprised": "#ec396f",
 }
-"""One colour per emotion, used by every chart; each stands out 3:1 on white and on near-black."""
+"""One colour per emotion, used by every chart; each stands out 3:1 on white and on near-black.
+
+Found by a random search for the palette whose most similar two colours are farthest apart in
+CIEDE2000 to normal, protan, deutan and tritan eyes (simulated after Machado et al. 2009).
+"""
 
 # Spellings found in other corpora and in people's own folders.
 _OTHER_NAMES = {

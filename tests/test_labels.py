@@ -1,3 +1,7 @@
+from itertools import combinations
+
+import colour
+import numpy as np
 import pytest
 
 from ser.labels import COLORS, EMOTIONS, emotion_of
@@ -59,3 +63,16 @@ def test_other_names_are_understood(name, emotion):
 @pytest.mark.parametrize("name", ["boredom", "", "happy birthday", "05", "contempt"])
 def test_what_is_none_of_the_eight_is_nothing(name):
     assert emotion_of(name) is None
+
+
+@pytest.mark.parametrize("sight", ["normal", "Protanomaly", "Deuteranomaly", "Tritanomaly"])
+def test_no_two_colours_are_alike_whatever_the_sight(sight):
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLORS.values()])
+    linear = colour.models.eotf_sRGB(rgb)
+    if sight != "normal":
+        seen = linear @ colour.blindness.matrix_cvd_Machado2009(sight, 1.0).T
+        linear = np.clip(seen, 0, 1)
+    lab = colour.XYZ_to_Lab(colour.RGB_to_XYZ(linear, "sRGB"))
+    for (first, one), (second, other) in combinations(zip(COLORS, lab, strict=True), 2):
+        apart = colour.difference.delta_E_CIE2000(one, other)
+        assert apart >= 10, f"{first} and {second} are {apart:.1f} apart"
