@@ -6,6 +6,7 @@ a checkout, else the user's data folder.  On the command line every folder is an
 
     <name>/         a training run or a bundle made from one
     evaluations/    models tested on corpora from the app, see `ser.app.evaluations`
+    voices/<name>/  recordings of one person, see `ser.data.recordings`
     settings.json   the active model and the corpora used lately
     data/           downloaded corpora, unless there is a checkout whose ``data`` holds them
 """
@@ -42,6 +43,11 @@ def data() -> Path:
 def evaluations() -> Path:
     """Return the folder of the evaluations that the app started."""
     return folder() / "evaluations"
+
+
+def voices() -> Path:
+    """Return the folder of the people whose voices were recorded, which may not exist yet."""
+    return folder() / "voices"
 
 
 def runs() -> list[Run]:

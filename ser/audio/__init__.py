@@ -33,6 +33,7 @@ from ser.audio.decoding import (
     mono_samples,
     read_bytes,
 )
+from ser.audio.quality import check_recording
 
 __all__ = [
     "CLIP_SAMPLES",
@@ -54,6 +55,7 @@ __all__ = [
     "UnreadableAudioError",
     "UnsupportedAudioError",
     "audio_hash",
+    "check_recording",
     "find_speech",
     "level_dbfs",
     "load_audio",

@@ -26,7 +26,10 @@ Samples = npt.NDArray[np.float32]
 SAMPLING_RATE = 16_000
 """Rate of all audio within this project, in Hz."""
 
-EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".webm", ".opus", ".aif", ".aiff")
+EXTENSIONS = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".m4a", ".webm", ".opus", ".aif", ".aiff"),
+    *(".aac", ".mp4", ".mov", ".3gp"),  # what phones record; of a film its sound
+)
 """File names that are taken for audio when a folder is searched."""
 
 MAX_BYTES = 400_000_000

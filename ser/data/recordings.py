@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from filelock import FileLock
 
@@ -40,7 +39,6 @@ COLUMNS = ("path", "emotion", "statement", "speaker", "seconds", "level_dbfs", "
 _NAME = re.compile(r"03-01-0[1-8]-01-[0-9]{2}-[0-9]{2}-90\.wav")
 _IMPORTED = "99"  # statement: whatever an imported clip says
 _LONGEST = 30.0  # seconds; a recording is a sentence
-_QUIET_DBFS, _CLIPPED_SHARE, _SHORT = -45.0, 1e-3, 0.7
 _MAX_ENTRIES, _MAX_ENTRY, _MAX_TOTAL = 2000, 20 * 10**6, 10**9  # of a zip, bytes unpacked
 
 
@@ -286,48 +284,6 @@ class Voice:
     def _write(self, table: pd.DataFrame) -> None:
         with atomic_path(self.folder / TABLE) as temporary:
             table.to_csv(temporary, index=False)
-
-
-def check_recording(samples: Samples) -> list[str]:
-    """Say what is wrong with a recording that can be used all the same.
-
-    Parameters
-    ----------
-    samples : ndarray of float32, shape (n,)
-        As `ser.audio.load_audio` returns them.
-
-    Returns
-    -------
-    list of str
-        Sentences; empty for a good recording.
-
-    Raises
-    ------
-    SilentAudioError
-        If there is nothing to hear.
-
-    Examples
-    --------
-    >>> check_recording(np.tile(np.float32([0.1, -0.1]), 16_000))
-    []
-    >>> check_recording(np.tile(np.float32([1, -1]), 16_000))
-    ['It is too loud and clips: step back from the microphone, or turn it down.']
-    """
-    start, end = audio.find_speech(samples)
-    speech = samples[start:end]
-    found = []
-    if np.mean(np.abs(samples) >= 0.999) > _CLIPPED_SHARE:
-        found.append("It is too loud and clips: step back from the microphone, or turn it down.")
-    if audio.level_dbfs(speech) < _QUIET_DBFS:
-        found.append("It is very quiet: come closer to the microphone, or turn it up.")
-    seconds = len(speech) / audio.SAMPLING_RATE
-    if seconds < _SHORT:
-        found.append("It is very short: say the whole sentence.")
-    if seconds > audio.CLIP_SECONDS + 1:
-        found.append(
-            f"{seconds:.1f} s is long: only the {audio.CLIP_SECONDS:.0f} s of most energy count."
-        )
-    return found
 
 
 def _row(

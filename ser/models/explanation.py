@@ -37,9 +37,10 @@ class Explanation:
     probability : float
         Its calibrated probability.
     time : DataFrame
-        ``start`` and ``end`` (seconds within the 3 s clip) and ``effect``.
+        ``start`` and ``end`` (seconds within the recording) and ``effect``.
     rows : DataFrame
-        ``channel`` (0 or 1), ``row`` (0 to 31), ``name``, and ``effect``.  A mel band is hidden
+        ``channel`` (0 or 1), ``row`` (0 to 31), ``name``, ``hertz`` (the middle of a band; NaN of
+        what is no band) and ``effect``.  A mel band is hidden
         together with its two neighbours, which overlap it; of a log-mel's 80 bands four are hidden
         at once, and ``row`` counts these groups.
 
@@ -75,7 +76,8 @@ def explain(recognizer: Recognizer, samples: Samples) -> Explanation:
         If the recording is silent.
     """
     extractor = recognizer.extractor
-    inputs = extractor(samples)
+    clip = audio.prepare_clip(samples)
+    inputs = extractor.extract(clip.samples)
     (name,) = inputs
     if isinstance(extractor, SpectralFeatures):
         parts = _spectral_parts(inputs[name], extractor, recognizer.feature_means)
@@ -91,9 +93,19 @@ def explain(recognizer: Recognizer, samples: Samples) -> Explanation:
     return Explanation(
         emotion=recognizer.labels[best],
         probability=float(answer[best]),
-        time=parts.time.assign(effect=effects[: len(parts.time)]),
+        time=_within(parts.time.assign(effect=effects[: len(parts.time)]), clip),
         rows=parts.rows.assign(effect=effects[len(parts.time) :]),
     )
+
+
+def _within(time: pd.DataFrame, clip: audio.Clip) -> pd.DataFrame:
+    """Turn seconds of a clip into those of its recording; what is only padding is left out."""
+    before = (audio.CLIP_SECONDS - (clip.end - clip.start)) / 2
+    moved = time.assign(
+        start=(time["start"] - before + clip.start).clip(lower=clip.start),
+        end=(time["end"] - before + clip.start).clip(upper=clip.end),
+    )
+    return moved[moved["end"] > moved["start"]].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -106,10 +118,14 @@ class _Parts:
 
 
 def _spectral_parts(inputs: Matrix, extractor: SpectralFeatures, means: Matrix) -> _Parts:
+    import librosa
+
     starts, hidden_times = _hide_times(inputs, means)
     rows, hidden_rows = _hide_rows(inputs, means)
     seconds = extractor.frame_seconds
-    names = [f"mel band {row + 1}" for row in range(extractor.n_mels)] + extractor.row_names
+    hertz = librosa.mel_frequencies(extractor.n_mels + 2, fmax=audio.SAMPLING_RATE / 2)[1:-1]
+    names = [f"mel band {row + 1}, {hz:.0f} Hz" for row, hz in enumerate(hertz)]
+    names += extractor.row_names
     return _Parts(
         _spans(starts * seconds, _WIDTH * seconds),
         pd.DataFrame(
@@ -117,6 +133,7 @@ def _spectral_parts(inputs: Matrix, extractor: SpectralFeatures, means: Matrix) 
                 "channel": [channel for channel, _ in rows],
                 "row": [row for _, row in rows],
                 "name": names,
+                "hertz": [*hertz, *[np.nan] * len(extractor.row_names)],
             }
         ),
         hidden_times + hidden_rows,
@@ -136,14 +153,17 @@ def _log_mel_parts(inputs: Matrix) -> _Parts:
         varied[start : start + width] = inputs.min()
         hidden.append(varied)
     edges = librosa.mel_frequencies(inputs.shape[1] + 2, fmax=audio.SAMPLING_RATE / 2)
-    names = []
+    names, middles = [], []
     for first in range(0, inputs.shape[1], _BANDS):
         varied = inputs.copy()
         varied[:, first : first + _BANDS] = inputs.min()
         hidden.append(varied)
         low, high = edges[first + 1], edges[first + _BANDS]
         names.append(f"{round(low, -1):.0f} to {round(high, -1):.0f} Hz")
-    rows = pd.DataFrame({"channel": 0, "row": np.arange(len(names)), "name": names})
+        middles.append((low + high) / 2)
+    rows = pd.DataFrame(
+        {"channel": 0, "row": np.arange(len(names)), "name": names, "hertz": middles}
+    )
     return _Parts(_spans(starts * seconds, width * seconds), rows, hidden)
 
 

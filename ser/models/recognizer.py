@@ -669,8 +669,8 @@ class Recognizer:
         confidence = float(probabilities.max())
         best = self.labels[int(probabilities.argmax())]
         reason = (
-            f"No emotion stands out: {best} is likeliest with {confidence:.1%}, and below "
-            f"{self.manifest.min_confidence:.1%} this model is not believed."
+            f"No emotion stands out: {best} is likeliest with {confidence:.1%}; below "
+            f"{self.manifest.min_confidence:.1%} the model is too unsure to answer."
         )
         if distance > 1 or confidence < _LIKE_NOTHING / len(self.labels):
             reason += " It is unlike anything this model was trained on."

@@ -20,6 +20,7 @@ import pandas as pd
 
 from ser import audio
 from ser.audio import Samples
+from ser.audio.endpointing import Endpointer
 from ser.errors import DataError
 from ser.models.recognizer import NO_SPEECH, Recognizer
 from ser.models.voice import Voice
@@ -151,13 +152,23 @@ class Recorder:
             self._kept_samples += len(mono)
             while self._kept_samples - len(self._kept[0]) >= KEEP_SECONDS * self._rate:
                 self._kept_samples -= len(self._kept.popleft())
+            self._took(mono)
             self._changed.notify_all()
+
+    def _took(self, samples: Samples) -> None:
+        """Look at what has just been taken."""
 
     def stop(self) -> None:
         """Take no more; returns at once, and what was taken can still be looked at."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+    @property
+    def forgotten(self) -> float:
+        """Seconds of sound at the beginning that are not kept any more."""
+        with self._changed:
+            return (self._received - self._kept_samples) / self._rate
 
     def recording(self, start: float = 0.0) -> bytes:
         """Return what is kept of the sound after a moment, as a WAV file (16 bits).
@@ -167,14 +178,18 @@ class Recorder:
         start : float
             Seconds of sound before that moment, see `InputSignal`.
         """
+        with self._changed:
+            return self._cut(start, np.inf)
+
+    def _cut(self, start: float, end: float) -> bytes:
         import soundfile
 
-        with self._changed:
-            samples = np.concatenate([np.zeros(0, np.int16), *self._kept])
-            forgotten = self._received - len(samples)
-        samples = samples[max(round(start * self._rate) - forgotten, 0) :]
+        samples = np.concatenate([np.zeros(0, np.int16), *self._kept])
+        forgotten = self._received - len(samples)
+        first = max(round(start * self._rate) - forgotten, 0)
+        last = max(round(min(end * self._rate, self._received)) - forgotten, 0)
         buffer = io.BytesIO()
-        soundfile.write(buffer, samples, self._rate, format="WAV", subtype="PCM_16")
+        soundfile.write(buffer, samples[first:last], self._rate, format="WAV", subtype="PCM_16")
         return buffer.getvalue()
 
     def signal(self) -> InputSignal:
@@ -195,6 +210,45 @@ class Recorder:
             envelope=_envelope(recent, round(SHOWN_SECONDS * self._rate)),
             since_sound=since_sound,
         )
+
+
+class PhraseRecorder(Recorder):
+    """A recorder that finds the phrases in what it takes, see `ser.audio.endpointing`.
+
+    Examples
+    --------
+    >>> recorder = PhraseRecorder()
+    >>> room, voice = np.zeros((1, 16_000), np.float32), np.full((1, 16_000), 0.1, np.float32)
+    >>> for piece in (room, room, voice, room):
+    ...     recorder.push(piece, 16_000)
+    >>> len(recorder.phrases()), recorder.phrases()
+    (1, [])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ears = Endpointer()
+        self._phrases: list[bytes] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether the noise of the room is known, so that somebody may speak."""
+        return self._ears.room_dbfs is not None
+
+    @property
+    def speaking(self) -> bool:
+        """Whether somebody speaks at this moment."""
+        return self._ears.speaking
+
+    def phrases(self) -> list[bytes]:
+        """Return the phrases that have ended since this was asked last, as WAV files."""
+        with self._changed:
+            found, self._phrases = self._phrases, []
+        return found
+
+    def _took(self, samples: Samples) -> None:
+        for start, end in self._ears.push(samples):
+            self._phrases.append(self._cut(start, end))
 
 
 class StreamingRecognizer(Recorder):

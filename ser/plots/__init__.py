@@ -21,7 +21,7 @@ from ser.plots.evaluation import (
     transfer,
 )
 from ser.plots.heatmaps import heatmap, heatmap_table
-from ser.plots.prediction import probabilities, timeline, why_rows, why_time
+from ser.plots.prediction import clock, probabilities, timeline, why_rows, why_time
 from ser.plots.training import comparison, curve, curves
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "clip_figure",
     "clip_map",
     "clips_per_emotion",
+    "clock",
     "comparison",
     "confusion",
     "coverage",

@@ -40,18 +40,31 @@ def probabilities(row: pd.Series, labels: Sequence[str]) -> Chart:
     bars = base.mark_bar(cornerRadiusEnd=3).encode(
         color=alt.Color("emotion:N", scale=emotion_scale(labels), legend=None)
     )
-    values = base.mark_text(align="left", dx=4, color="#7d8590").encode(
-        text=alt.Text("p:Q", format=".0%")
-    )
+    values = base.mark_text(align="left", dx=4).encode(text=alt.Text("p:Q", format=".0%"))
     return sized(alt.layer(bars, values), "", 28 * len(labels))
+
+
+_CLOCK = "floor(datum.value / 60) + ':' + format(floor(datum.value % 60), '02d')"
+_SHORT_CLOCK = "format(datum.value, '.1~f') + ' s'"
+
+
+def time_axis(title: str, first: float, last: float) -> alt.X:
+    """Return the horizontal axis of a recording: minutes and seconds, or seconds of a short one."""
+    labels = _CLOCK if last - first > 20 else _SHORT_CLOCK
+    return alt.X(
+        "left:Q",
+        title=title,
+        scale=alt.Scale(domain=[first, last], nice=False, clamp=True),
+        axis=alt.Axis(labelExpr=labels, tickMinStep=1 if last - first > 20 else 0.1),
+    )
 
 
 def timeline(
     table: pd.DataFrame, labels: Sequence[str], *, hop: float, seconds: float | None = None
 ) -> alt.Chart:
-    """Draw the probabilities of every window of a recording over time.
+    """Draw the likeliest emotion of every window of a recording over time, a row per emotion.
 
-    A click on a window is the selection ``window``, with its ``start``.
+    A click on a window is the selection ``window``, with its ``start``; the chosen one is framed.
 
     Parameters
     ----------
@@ -65,23 +78,20 @@ def timeline(
         Length of the time axis; by default the end of the last window.
     """
     windows = table[table["verdict"] != NO_SPEECH]
-    shares = windows[list(labels)].to_numpy(float)
-    tops = shares.cumsum(axis=1)
     middle = ((windows["start"] + windows["end"]) / 2).to_numpy(float)
     left, right = middle - hop / 2, middle + hop / 2
     left[1:] = np.maximum(left[1:], right[:-1])  # the last window may begin less than a hop later
-    each = len(labels)
+    shares = windows[list(labels)].to_numpy(float)
     cells = pd.DataFrame(
         {
-            "start": windows["start"].repeat(each).round(2).to_numpy(),
-            "end": windows["end"].repeat(each).round(2).to_numpy(),
-            "left": left.repeat(each).round(2),
-            "right": right.repeat(each).round(2),
-            "emotion": list(labels) * len(windows),
-            "p": shares.round(4).ravel(),
-            "bottom": (tops - shares).round(4).ravel(),
-            "top": tops.round(4).ravel(),
-            "verdict": windows["verdict"].repeat(each).to_numpy(),
+            "start": windows["start"].round(2).to_numpy(),
+            "left": left.round(2),
+            "right": right.round(2),
+            "from": [clock(start) for start in windows["start"]],
+            "to": [clock(end) for end in windows["end"]],
+            "emotion": windows["emotion"].to_numpy(),
+            "p": shares.max(axis=1).round(4) if len(windows) else [],
+            "verdict": windows["verdict"].to_numpy(),
         }
     )
     last = seconds if seconds is not None else float(table["end"].max())
@@ -89,63 +99,69 @@ def timeline(
     chosen = alt.selection_point(name="window", fields=["start"])
     return (
         alt.Chart(cells)
-        .mark_rect()
+        .mark_rect(cursor="pointer")
         .encode(
-            x=alt.X(
-                "left:Q",
-                title="Time (s)",
-                scale=alt.Scale(domain=[first, last], nice=False, clamp=True),
-            ),
+            x=time_axis("Time", first, last),
             x2="right:Q",
             y=alt.Y(
-                "bottom:Q",
-                title="Probability",
-                scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(format=".0%", minExtent=AXIS),
-            ),
-            y2="top:Q",
-            color=alt.Color(
                 "emotion:N",
-                scale=emotion_scale(labels),
+                title=None,
                 sort=list(labels),
-                legend=alt.Legend(orient="bottom", columns=4, title=None),
+                scale=alt.Scale(domain=list(labels)),
+                axis=alt.Axis(labelOverlap=False, minExtent=AXIS, grid=True),
             ),
+            color=alt.Color("emotion:N", scale=emotion_scale(labels), legend=None),
             opacity=alt.Opacity(
                 "verdict:N",
-                scale=alt.Scale(domain=[SURE, UNCERTAIN], range=[1, 0.4]),
+                scale=alt.Scale(domain=[SURE, UNCERTAIN], range=[1, 0.45]),
                 legend=None,
             ),
+            stroke=alt.condition(chosen, alt.value("#7d8590"), alt.value(None), empty=False),
+            strokeWidth=alt.condition(chosen, alt.value(4), alt.value(0), empty=False),
             tooltip=[
-                alt.Tooltip("start:Q", title="From (s)", format=".1f"),
-                alt.Tooltip("end:Q", title="To (s)", format=".1f"),
+                alt.Tooltip("from:N", title="From"),
+                alt.Tooltip("to:N", title="To"),
                 alt.Tooltip("emotion:N", title="Emotion"),
-                alt.Tooltip("p:Q", title="Probability", format=".1%"),
+                alt.Tooltip("p:Q", title="Probability", format=".0%"),
                 alt.Tooltip("verdict:N", title="Verdict"),
             ],
         )
         .add_params(chosen)
         .properties(
             width=WIDTH,
-            height=160,
-            description="Probabilities of the emotions over time, one bar per window of 3 s",
+            height=20 * len(labels),
+            description="The likeliest emotion over time, one mark per window of 3 s",
         )
     )
 
 
-def why_time(time: pd.DataFrame) -> Chart:
-    """Draw which part of the clip spoke for the answer, and which against it.
+def clock(seconds: float) -> str:
+    """Return a moment of a recording as minutes and seconds.
+
+    Examples
+    --------
+    >>> clock(65.4), clock(0)
+    ('1:05', '0:00')
+    """
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def why_time(time: pd.DataFrame, *, seconds: float) -> Chart:
+    """Draw which part of a recording spoke for the answer, and which against it.
 
     Parameters
     ----------
     time : DataFrame
         See `ser.models.explanation.Explanation`.
+    seconds : float
+        Length of the recording.
     """
-    table = time.assign(middle=(time["start"] + time["end"]) / 2)
+    table = time.assign(left=(time["start"] + time["end"]) / 2)
     chart = (
         alt.Chart(table)
         .mark_bar()
         .encode(
-            x=alt.X("middle:Q", title="Time in the model's 3 s (s)", scale=alt.Scale(nice=False)),
+            x=time_axis("Time in the recording", 0.0, seconds),
             y=alt.Y("effect:Q", title="Evidence (log-odds)"),
             color=_effect_colour(),
             tooltip=[

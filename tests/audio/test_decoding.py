@@ -134,6 +134,10 @@ LOSSY = {
     "ogg": lambda x, rate: encode(x, rate, format="OGG", subtype="VORBIS"),
     "opus": lambda x, rate: encode(x, rate, format="OGG", subtype="OPUS"),
     "m4a": lambda x, rate: encode_ffmpeg(x, rate, codec="aac", format="ipod"),
+    "mp4": lambda x, rate: encode_ffmpeg(x, rate, codec="aac", format="mp4"),
+    "mov": lambda x, rate: encode_ffmpeg(x, rate, codec="aac", format="mov"),
+    "3gp": lambda x, rate: encode_ffmpeg(x, rate, codec="aac", format="3gp"),
+    "aac": lambda x, rate: encode_ffmpeg(x, rate, codec="aac", format="adts"),
     "webm": lambda x, rate: encode_ffmpeg(x, rate, codec="libopus", format="webm"),
     "webm-live": lambda x, rate: encode_ffmpeg(
         x, rate, codec="libopus", format="webm", live="1", cluster_time_limit="100"

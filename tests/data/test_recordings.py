@@ -8,7 +8,7 @@ import soundfile
 
 from ser import audio
 from ser.data import corpora
-from ser.data.recordings import SENTENCES, TABLE, Voice, check_recording
+from ser.data.recordings import SENTENCES, TABLE, Voice
 from ser.errors import DataError
 from tests.tiny import SAMPLES
 
@@ -207,19 +207,6 @@ def test_an_empty_voice_cannot_be_taken_along(voice):
     with pytest.raises(DataError, match="holds no recording"):
         voice.export()
     assert voice.recordings().empty and voice.clear() == 0
-
-
-@pytest.mark.parametrize(
-    ("sound", "words"),
-    [
-        (np.tile([0.001, -0.001], 16_000), "very quiet"),
-        (np.tile([0.1, -0.1], 4_000), "very short"),
-        (np.tile([0.1, -0.1], 40_000), "5.0 s is long"),
-    ],
-)
-def test_what_is_wrong_with_a_take_is_told(sound, words):
-    (found,) = check_recording(sound.astype(np.float32))
-    assert words in found
 
 
 def test_a_file_that_is_no_audio_does_not_hide_the_takes(voice):

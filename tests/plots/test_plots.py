@@ -215,26 +215,24 @@ def test_silence_cannot_be_drawn_as_a_clip():
         plots.clip_charts(np.zeros(16_000, np.float32))
 
 
-def test_a_timeline_stacks_each_window_to_one_and_leaves_pauses_out():
+def test_a_timeline_marks_the_likeliest_emotion_and_leaves_pauses_out():
     import pandas as pd
 
     table = pd.DataFrame(
         {
             "start": [0.0, 1.0, 2.0],
-            "end": [3.0, 4.0, 5.0],
-            "emotion": ["sad", None, "sad"],
+            "end": [3.0, 4.0, 65.0],
+            "emotion": ["sad", None, "angry"],
             "verdict": ["sure", "no speech", "uncertain"],
         }
     )
     for label in EMOTIONS:
         table[label] = [1 / 8, np.nan, 1 / 8]
-    spec = plots.timeline(table, EMOTIONS, hop=1.0).to_dict()
+    table.loc[0, "sad"], table.loc[2, "angry"] = 0.5, 0.3
+    spec = plots.timeline(table, EMOTIONS, hop=1.0, seconds=5.0).to_dict()
     (rows,) = spec["datasets"].values()
-    for start in (0.0, 2.0):
-        window = [row for row in rows if row["start"] == start]
-        assert [row["emotion"] for row in window] == list(EMOTIONS)
-        assert window[0]["bottom"] == 0 and window[-1]["top"] == 1
-        assert {(row["left"], row["right"]) for row in window} == {(start + 1.0, start + 2.0)}
-    assert len(rows) == 2 * len(EMOTIONS)
-    assert titles(spec) == ["Time (s)", "Probability"]
+    assert [(row["emotion"], row["p"]) for row in rows] == [("sad", 0.5), ("angry", 0.3)]
+    assert (rows[0]["left"], rows[0]["right"]) == (1.0, 2.0)
+    assert (rows[1]["from"], rows[1]["to"]) == ("0:02", "1:05")
+    assert spec["encoding"]["y"]["scale"]["domain"] == list(EMOTIONS), "position says it as well"
     assert spec["encoding"]["x"]["scale"]["domain"] == [0, 5]

@@ -24,7 +24,12 @@ def show() -> None:
     )
 
     source = st.segmented_control(
-        "Where from?", ["Sample", "Upload", "Record", "Live"], default="Upload", required=True
+        "Where from?",
+        ["Sample", "Upload", "Record", "Live"],
+        default="Upload",
+        required=True,
+        key="source",
+        bind="query-params",
     )
     with layout.errors_for_people():
         models = workspace.models()

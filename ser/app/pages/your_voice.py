@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ser.app.widgets import adaptation, layout, recording
+from ser.app.widgets import adaptation, hands_free, layout, recording
 
 
 def show() -> None:
@@ -12,7 +12,7 @@ def show() -> None:
     layout.page("Your voice", layout="centered")
     st.write(
         "A model that has never heard you is often wrong about you. Two minutes of your own voice "
-        "can change that: act each emotion a few times, and a copy of the model learns how *you* "
+        "can change that: act each emotion a few times, and a copy of the model learns how you "
         "sound."
     )
     with layout.errors_for_people():
@@ -24,14 +24,16 @@ def show() -> None:
                 default="Record",
                 required=True,
                 key="part",
+                persist_state="session",
             )
             if part == "Record":
-                recording.show_recording(mine)
+                hands_free.show(mine)
             elif part == "Import":
                 recording.show_import(mine)
             elif part == "Recordings":
                 recording.show_recordings(mine)
             else:
                 adaptation.show_learning(mine)
+                adaptation.show_models()
 
     layout.finish()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import catalogue, workspace
+from ser.app import catalogue, learned, workspace
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, resources
 from ser.data import corpora
 from ser.data.recordings import Voice
-from ser.errors import BundleError, DataError
 from ser.evaluation.few_shot_report import Adaptation
 from ser.evaluation.figures import as_table
-from ser.models import bundle
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_SHOWN = "learned-last"  # name of the model that this visitor let learn last
 
 
 def show_learning(voice: Voice) -> None:
@@ -36,7 +33,7 @@ def show_learning(voice: Voice) -> None:
         f"A copy of a model learns your {counts.sum()} recordings in seconds. The model itself is "
         "not changed, and the copy stays on this computer."
     )
-    parents = [folder for folder in workspace.models() if not _is_adapted(folder)]
+    parents = [folder for folder in workspace.models() if not learned.is_learned(folder)]
     parent = st.selectbox(
         "Model that learns",
         parents,
@@ -52,22 +49,69 @@ def show_learning(voice: Voice) -> None:
     if st.button("Learn my voice", type="primary", icon=":material/school:"):
         with layout.errors_for_people():
             _learn(voice, parent, name)
-    folder = workspace.folder() / name
-    if _NAME.fullmatch(name) and _is_adapted(folder):
+            st.session_state[_SHOWN] = name
+
+
+def show_models() -> None:
+    """List the models that learned a voice and what that gave, to try, take along and delete."""
+    folders = learned.models()
+    if not folders:
+        return
+    st.subheader("Models that learned a voice", anchor=False)
+    for folder in folders:
         report = catalogue.find_report(folder / "report.json")
-        if report is not None and report.adaptation is not None:
-            with layout.errors_for_people():
-                _show(folder, report.adaptation)
+        result = report.adaptation if report is not None else None
+        active = workspace.active_model() == folder
+        words = f"**{folder.name}**" + (", answers in this app" if active else "")
+        if result is not None:
+            words += f": {result.before.accuracy:.0%} → {result.after.accuracy:.0%} right"
+        open_first = st.session_state.get(_SHOWN) == folder.name
+        with st.expander(words, expanded=open_first), layout.errors_for_people():
+            _actions(folder, active)
+            if result is not None:
+                _show(result)
+
+
+def _actions(folder: Path, active: bool) -> None:
+    use, take, more = st.columns(3)
+    if active:
+        back = use.button(
+            "Back to everyday", icon=":material/undo:", width="stretch", key=f"back-{folder.name}"
+        )
+        if back:
+            workspace.set_active_model(assets.DEFAULT_MODEL)
+            st.rerun()
+        st.page_link(
+            "pages/4_Prediction.py", label="Try it on the Prediction page", icon=":material/mic:"
+        )
+    elif use.button(
+        "Let it answer", icon=":material/check:", width="stretch", key=f"use-{folder.name}"
+    ):
+        workspace.set_active_model(folder)
+        st.rerun()
+    take.download_button(
+        "Download",
+        lambda: learned.packed(folder),
+        f"{folder.name}.zip",
+        icon=":material/download:",
+        width="stretch",
+        key=f"take-{folder.name}",
+    )
+    with more.popover("Rename or delete", icon=":material/edit:", width="stretch"):
+        name = st.text_input("New name", folder.name, key=f"name-{folder.name}")
+        if st.button("Rename", key=f"rename-{folder.name}", disabled=name == folder.name):
+            learned.rename(folder, name)
+            st.rerun()
+        if st.button("Delete this model", type="primary", key=f"delete-{folder.name}"):
+            learned.delete(folder)
+            st.rerun()
 
 
 def _learn(voice: Voice, parent: Path, name: str) -> None:
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
 
-    if not _NAME.fullmatch(name):
-        raise DataError(
-            f"{name!r} cannot be a name. Use letters (a to z), digits, - and _, at most 60."
-        )
+    folder = learned.folder_of(name)
     bar = st.progress(0.0, "Listening to your recordings …")
 
     def progress(what: str, done: int, total: int) -> None:
@@ -76,12 +120,11 @@ def _learn(voice: Voice, parent: Path, name: str) -> None:
     model = resources.recognizer(parent)
     corpus = corpora.inspect(corpora.scan(voice.folder), n_jobs=1, progress=progress)
     recordings = enrol(model, corpus.clips, n_jobs=1, progress=progress)
-    few_shot.adapt(model, recordings, workspace.folder() / name)
+    few_shot.adapt(model, recordings, folder)
     bar.empty()
 
 
-def _show(folder: Path, result: Adaptation) -> None:
-    st.subheader("Before and after")
+def _show(result: Adaptation) -> None:
     st.write(f"**{result.sentence}** {result.advice}")
     for note in result.notes:
         st.caption(note)
@@ -120,28 +163,3 @@ def _show(folder: Path, result: Adaptation) -> None:
             table=curve,
             alt="Accuracy against the number of recordings per emotion that were learned",
         )
-    active = workspace.active_model() == folder
-    use, back = st.columns(2)
-    if use.button(
-        "It answers in this app" if active else "Make it the active model",
-        icon=":material/check:",
-        disabled=active,
-        width="stretch",
-    ):
-        workspace.set_active_model(folder)
-        st.rerun()
-    if back.button(
-        "Back to everyday", icon=":material/undo:", disabled=not active, width="stretch"
-    ):
-        workspace.set_active_model(assets.DEFAULT_MODEL)
-        st.rerun()
-    st.page_link(
-        "pages/4_Prediction.py", label="Try it on the Prediction page", icon=":material/mic:"
-    )
-
-
-def _is_adapted(folder: Path) -> bool:
-    try:
-        return "adapted" in bundle.read_manifest(folder).training
-    except BundleError:
-        return False

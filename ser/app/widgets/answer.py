@@ -8,25 +8,31 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import streamlit as st
 
 from ser import assets, plots
 from ser.app import catalogue
 from ser.app.glossary import TERMS
-from ser.app.widgets import layout, voice
-from ser.audio import CLIP_SECONDS, SAMPLING_RATE, Samples, level_dbfs, load_audio
+from ser.app.widgets import correction, layout, voice
+from ser.audio import CLIP_SECONDS, SAMPLING_RATE, Samples, check_recording, level_dbfs, load_audio
 from ser.audio.features import SPECTRAL
 from ser.errors import SerError
+from ser.models.recognizer import REFUSED, SURE, UNCERTAIN
+from ser.models.summary import Summary, summarise
+from ser.models.voice import ENOUGH
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ser.models.explanation import Explanation
     from ser.models.recognizer import Recognizer
     from ser.models.voice import Voice
 
 Result = TypeVar("Result")
 
 _ENOUGH_SECONDS = 15.0  # of a recording to get used to a voice
+_HEIGHTS = ((500.0, "low"), (2000.0, "middle"), (np.inf, "high"))  # up to so many Hz
 _OF_ANY_MODEL = ("waveform", "pitch", "spectrogram", "mel")
 
 
@@ -55,8 +61,12 @@ def show_answer(
         row = _kept(
             "answer", what, lambda: model.predict(recording, sampling_rate=SAMPLING_RATE, name=name)
         ).iloc[0]
+        problems = _kept("problems", what, lambda: check_recording(recording))
     seconds = len(recording) / SAMPLING_RATE
-    _verdict(row, model, truth, seconds)
+    _verdict(row, model, truth, seconds, problems)
+    if not truth:
+        _what_to_do(row, model, problems)
+        correction.ask(data, digest, model.labels)
     _measured(folder, truth)
     if seconds > CLIP_SECONDS + 1:
         _over_time(data, name, recording, model, what)
@@ -70,6 +80,30 @@ def show_answer(
     if heard.open:
         with heard:
             _heard(recording, model)
+
+
+def headline(emotion: str, probability: float, verdict: str) -> str:
+    """Return an answer in a few words.
+
+    Parameters
+    ----------
+    emotion : str
+        The likeliest one.
+    probability : float
+        Of it.
+    verdict : str
+        See `ser.models.recognizer`.
+
+    Examples
+    --------
+    >>> headline("fearful", 0.67, "sure"), headline("fearful", 0.3, "uncertain")
+    ('Fearful, 67 %', 'Not sure. Closest: fearful, 30 %')
+    """
+    if verdict == "no speech":
+        return "Nobody speaks here"
+    if verdict == "sure":
+        return f"{emotion.capitalize()}, {100 * probability:.0f} %"
+    return f"Not sure. Closest: {emotion}, {100 * probability:.0f} %"
 
 
 def show_files(
@@ -101,15 +135,18 @@ def show_files(
         return model.knowing(others) if same_voice else model
 
     table = _kept("files", what, lambda: _predict_all(files, asked, model.labels))
-    refused = table["verdict"].eq("refused").sum()
+    refused = table["verdict"].eq(REFUSED).sum()
     st.write(
-        f"**{len(table)} recordings**, {int(table['verdict'].eq('sure').sum())} with a sure answer"
+        f"**{len(table)} recordings**, {int(table['verdict'].eq(SURE).sum())} with a sure answer"
         + (f", {refused} that cannot be used" if refused else "")
-        + ". Choose one below to see more of it."
+        + ". Click on a row to see more of it."
     )
-    st.dataframe(
+    event = st.dataframe(
         table,
         hide_index=True,
+        key="files",
+        on_select="rerun",
+        selection_mode="single-cell",
         column_config={
             "file": "File",
             "emotion": "Emotion",
@@ -129,10 +166,9 @@ def show_files(
         "predictions.csv",
         icon=":material/download:",
     )
-    number = st.selectbox(
-        "Look into", range(len(files)), format_func=lambda i: files[i][0], key="file"
-    )
+    number = event.selection.cells[0][0] if event.selection.cells else 0
     name, data = files[number]
+    st.write(f"**{layout.plain(name)}**")
     with layout.errors_for_people():
         load_audio(data)  # a player for what is no audio would be an empty box
         st.audio(data)
@@ -164,36 +200,57 @@ def _predict_all(
         try:
             rows.append(asked(i).predict(data, name=name).iloc[0].to_dict())
         except SerError as error:
-            rows.append({"file": name, "verdict": "refused", "reason": str(error)})
+            rows.append({"file": name, "verdict": REFUSED, "reason": str(error)})
         bar.progress((i + 1) / len(files), f"{i + 1} of {len(files)} recordings")
     bar.empty()
     columns = ["file", "emotion", "verdict", "reason", "start", "end", *labels]
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
-def _verdict(row: pd.Series, model: Recognizer, truth: str, seconds: float) -> None:
-    answer, chart = st.columns([1, 2])
-    with answer:
-        sure = row["verdict"] == "sure"
-        st.metric("Emotion", row["emotion"] if sure else row["verdict"], border=True)
-        st.metric(
-            "Probability",
-            f"{row[row['emotion']]:.0%}",
-            border=True,
-            help=TERMS["calibration"],
+def _verdict(
+    row: pd.Series, model: Recognizer, truth: str, seconds: float, problems: list[str]
+) -> None:
+    """Say what the answer is; a recording with a problem gets no sure one."""
+    sure = row["verdict"] == SURE and not problems
+    verdict = UNCERTAIN if row["verdict"] == SURE and problems else row["verdict"]
+    st.subheader(headline(row["emotion"], row[row["emotion"]], verdict), anchor=False)
+    for problem in problems:
+        st.warning(problem, icon=":material/hearing:")
+    if row["verdict"] == UNCERTAIN:
+        st.write(row["reason"])
+    if truth:
+        right = sure and truth == row["emotion"]
+        st.write("As it was meant." if right else f"It was meant as {truth}.")
+    shares = ", ".join(f"{label} {row[label]:.0%}" for label in model.labels)
+    layout.show(plots.probabilities(row, model.labels), alt=f"Probabilities: {shares}")
+    part = ", the loudest 3 s" if row["end"] - row["start"] > 2.99 else ""
+    asked = (
+        f" Asked which of these it is: {', '.join(model.labels)}."
+        if model.labels != model.manifest.labels
+        else ""
+    )
+    st.caption(
+        f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {seconds:.1f} s{part}.{asked}",
+        help=TERMS["calibration"],
+    )
+
+
+def _what_to_do(row: pd.Series, model: Recognizer, problems: list[str]) -> None:
+    """Offer what helps with a voice that is new, one click away."""
+    new = model.voice.count < ENOUGH and "adapted" not in model.manifest.training
+    if row["verdict"] != UNCERTAIN or problems or not new:
+        return
+    listen, teach = st.columns(2)
+    if model.listens:
+        listen.page_link(
+            "pages/4_Prediction.py",
+            label="Let it listen to you",
+            icon=":material/hearing:",
+            query_params={"source": "Live"},
         )
-        if not sure:
-            st.caption(row["reason"])
-        if model.labels != model.manifest.labels:
-            st.caption(f"Asked which of these it is: {', '.join(model.labels)}.")
-        if truth:
-            right = sure and truth == row["emotion"]
-            st.caption("As it was meant." if right else f"It was meant as {truth}.")
-        part = ", the loudest 3 s" if row["end"] - row["start"] > 2.99 else ""
-        st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {seconds:.1f} s{part}.")
-    with chart:
-        shares = ", ".join(f"{label} {row[label]:.0%}" for label in model.labels)
-        layout.show(plots.probabilities(row, model.labels), alt=f"Probabilities: {shares}")
+    teach.page_link(
+        "pages/5_Your_voice.py", label="Teach it your voice", icon=":material/record_voice_over:"
+    )
 
 
 def _measured(folder: Path, truth: str) -> None:
@@ -219,10 +276,6 @@ def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, wh
     from ser.models.recognizer import HOP_SECONDS
 
     st.subheader("Over time")
-    st.caption(
-        "One bar per second, each about the 3 s around it; gaps are pauses, pale bars are "
-        "uncertain. Click on a bar to hear those 3 s."
-    )
     seconds = len(recording) / SAMPLING_RATE
     same_voice = model.listens and st.toggle(
         "One person speaks throughout",
@@ -247,18 +300,30 @@ def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, wh
         return table
 
     table = _kept("timeline", (what, same_voice), ask)
-    layout.show(plots.waveform(recording), alt="Waveform of the recording")
-    event = layout.show(
+    summary = summarise(table, model.labels)
+    _summary(summary)
+    marks = layout.show(
         plots.timeline(table, model.labels, hop=HOP_SECONDS, seconds=seconds),
         key="timeline",
         on_select="rerun",
-        alt="Probabilities of the emotions over time; the table below holds the same numbers",
+        alt="The likeliest emotion over time; the table below holds the same numbers",
     )
-    chosen = event.selection.get("window") or []
+    st.caption(
+        "One mark per second, about the 3 s around it; gaps are pauses, pale marks are uncertain. "
+        "Click on a mark to hear those 3 s."
+    )
+    chosen = marks.selection.get("window") or []
     if chosen and (start := chosen[0].get("start")) is not None:
         start = min(max(float(start), 0.0), seconds)
         st.audio(data, start_time=start, end_time=min(start + 3, seconds), autoplay=True)
-        st.caption(f"Playing {start:.1f} s to {min(start + 3, seconds):.1f} s.")
+        st.caption(f"Playing {plots.clock(start)} to {plots.clock(min(start + 3, seconds))}.")
+    for stretch, words in (
+        (summary.calmest, "The calmest part"),
+        (summary.most_agitated, "The most agitated part"),
+    ):
+        if stretch is not None:
+            st.write(f"{words}: {plots.clock(stretch.start)} to {plots.clock(stretch.end)}")
+            st.audio(data, start_time=stretch.start, end_time=min(stretch.end, seconds))
     with st.expander("Segments as a table", icon=":material/table:"):
         st.dataframe(table.drop(columns="file"), hide_index=True)
     st.download_button(
@@ -269,18 +334,49 @@ def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, wh
     )
 
 
+def _summary(summary: Summary) -> None:
+    """Say what the recording comes to, before any chart."""
+    if summary.shares.empty:
+        st.write("**Nobody speaks in it.**")
+        return
+    parts = [f"{share:.0%} {emotion}" for emotion, share in summary.shares.items()]
+    st.write(f"**Of the time somebody speaks: {', '.join(parts)}.**")
+    st.caption(
+        f"By the likeliest emotion of every 3 s; {summary.sure:.0%} of these answers are sure. "
+        f"Somebody speaks in {summary.spoken:.0%} of the recording."
+    )
+
+
 def _why(recording: Samples, model: Recognizer, what: Any) -> None:
     from ser.models.explanation import explain
 
-    with st.spinner("Hiding parts of the input …"):
+    with st.spinner("Hiding parts of the recording …"):
         why = _kept("why", what, lambda: explain(model, recording))
-    st.write(
-        "Parts of the input were hidden one after the other. Blue parts spoke **for "
-        f"{why.emotion}**: without them it is less likely. Orange parts spoke against it. An "
+    st.write(_in_words(why))
+    st.caption(
+        "Parts of what the model hears were hidden one after the other. Blue parts spoke for "
+        f"{why.emotion}: without them it is less likely. Orange parts spoke against it. An "
         "evidence of 1 makes it 2.7 times as likely against all others."
     )
-    layout.show(plots.why_time(why.time), table=why.time.round(3))
+    seconds = len(recording) / SAMPLING_RATE
+    layout.show(plots.waveform(recording), alt="Waveform of the recording")
+    layout.show(plots.why_time(why.time, seconds=seconds), table=why.time.round(3))
     layout.show(plots.why_rows(why.rows), table=why.rows[["name", "effect"]].round(3))
+
+
+def _in_words(why: Explanation) -> str:
+    """Say what spoke most for an answer."""
+    moment = why.time.nlargest(1, "effect").iloc[0]
+    tone = why.rows.dropna(subset="hertz").nlargest(1, "effect").iloc[0]
+    said = []
+    if moment["effect"] > 0:
+        said.append(f"the moment from {moment['start']:.1f} s to {moment['end']:.1f} s")
+    if tone["effect"] > 0:
+        height = next(word for limit, word in _HEIGHTS if tone["hertz"] < limit)
+        said.append(f"{height} tones around {round(tone['hertz'], -2) or 100:.0f} Hz")
+    if not said:
+        return f"No single part of it speaks for {why.emotion}."
+    return f"What speaks most for **{why.emotion}**: {', and '.join(said)}."
 
 
 def _heard(recording: Samples, model: Recognizer) -> None:

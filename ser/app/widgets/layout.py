@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,26 @@ def page(title: str, *, layout: str = "wide") -> None:
     """Begin a page: its name in the tab and its heading."""
     wide: Any = layout
     st.set_page_config(page_title=f"{title} · ser", page_icon=ICON, layout=wide)
-    st.title(title)
+    _notice()
+    st.title(title, anchor=False)
+
+
+_NOTICE = (
+    "This app recognises emotions in voices. What you say or upload is processed on the computer "
+    "it runs on, is not used to judge anyone, and is not kept unless you agree."
+)
+
+
+def _notice() -> None:
+    """Tell a visitor what this is, at first use and in the sidebar (EU AI Act, Article 50(3))."""
+    with st.sidebar:
+        st.caption(_NOTICE)
+    if not st.session_state.get("informed"):
+        said, done = st.columns([5, 1], vertical_alignment="center")
+        said.info(_NOTICE, icon=":material/info:")
+        if done.button("Understood"):
+            st.session_state["informed"] = True
+            st.rerun()
 
 
 @st.fragment(run_every=1.0)
@@ -83,6 +103,17 @@ def sample_label(name: str) -> str:
     return f"{clip['emotion']}{strong} · {clip['speaker']} ({clip['gender']}) · {clip['statement']}"
 
 
+def plain(text: str) -> str:
+    r"""Return what somebody typed or called a file so that no Markdown is made of it.
+
+    Examples
+    --------
+    >>> print(plain("[a](http://b) *c*"))
+    \[a\]\(http\://b\) \*c\*
+    """
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:])", r"\\\1", " ".join(text.split()))
+
+
 def display_path(path: Path) -> str:
     """Say where something lies, shortly if it is in the project."""
     inside = path.is_relative_to(assets.ROOT)
@@ -92,6 +123,17 @@ def display_path(path: Path) -> str:
 def model_label(folder: Path) -> str:
     """Say which model a folder holds."""
     return f"{folder.name} (shipped)" if folder.parent == assets.MODELS else folder.name
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things as people say it.
+
+    Examples
+    --------
+    >>> count(1, "recording"), count(0, "recording")
+    ('1 recording', '0 recordings')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def in_words(duration: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import streamlit as st
 
 from ser import plots
-from ser.app.widgets import layout, microphone, voice
+from ser.app.widgets import answer, layout, microphone, voice
 from ser.labels import COLORS
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ def show_live(model: Recognizer) -> None:
         f"{KEEP_SECONDS / 60:.0f} minutes, until you forget it or close the tab. Nothing is stored "
         "unless you keep it. Your browser's noise suppression and gain control are switched off."
     )
-    connection = microphone.connect("live", lambda: StreamingRecognizer(model))
+    # Another model has answers of its own: those of the one before go.
+    name = f"live-{model.manifest.model_sha256[:12]}-{'-'.join(model.labels)}"
+    connection = microphone.connect(name, lambda: StreamingRecognizer(model))
     stream = cast("StreamingRecognizer | None", connection.recorder)
     if stream is None:
         st.info(
             "Press *Start listening* and speak, best a whole sentence at a time. The bars show "
-            "what the model makes of the last 3 seconds.",
+            "what the model hears in the last 3 seconds.",
             icon=":material/mic:",
         )
     elif connection.listening:
@@ -47,43 +49,72 @@ def _moving(stream: StreamingRecognizer, labels: tuple[str, ...]) -> None:
     if current.error:
         st.error(f"Listening failed: {current.error}. Stop and start again.")
         return
-    left, right = st.columns([1, 2])
-    with left:
-        shown = current.verdict
-        if current.probabilities is not None and current.verdict == "sure":
-            shown = str(current.probabilities.idxmax())
-        st.metric("Emotion", shown, border=True)
-        microphone.show_sound(stream.signal())
-        if stream.listens:
-            voice.show_progress(stream.listened, stream.forget, key="live-voice")
-    with right:
-        st.html(_bars(current, labels), width="stretch")
-        if current.lag is not None:
-            st.caption(f"Answer {current.lag:.2f} s after the sound arrived.")
+    best, share = "", 0.0
+    if current.probabilities is not None:
+        best, share = str(current.probabilities.idxmax()), float(current.probabilities.max())
+    st.subheader(answer.headline(best, share, current.verdict), anchor=False)
+    st.html(_bars(current, labels), width="stretch")
+    if current.lag is not None:
+        st.caption(f"Answer {current.lag:.2f} s after the sound arrived.")
+    if stream.listens:
+        voice.show_progress(stream.listened, stream.forget, key="live-voice")
+    st.page_link(
+        "pages/5_Your_voice.py", label="Teach it your voice", icon=":material/record_voice_over:"
+    )
+    microphone.show_sound(stream.signal())
 
 
 @st.fragment(run_every=2.0)
 def _session(stream: StreamingRecognizer, labels: tuple[str, ...]) -> None:
-    _timeline(stream, labels)
+    from ser.models.streaming import HOP_SECONDS
+
+    answers = stream.answers()
+    if len(answers):
+        late = answers[answers["end"] > answers["end"].max() - 60]
+        layout.show(
+            plots.timeline(late, labels, hop=HOP_SECONDS),
+            alt="The likeliest emotion over the last minute",
+            key="session",
+        )
+        st.caption("The last minute; gaps are pauses, pale marks are uncertain.")
 
 
 def _summary(
     connection: microphone.Connection, stream: StreamingRecognizer, labels: tuple[str, ...]
 ) -> None:
+    from ser.models.streaming import HOP_SECONDS
+
     st.subheader("What was heard")
-    if not stream.signal().seconds:
+    signal = stream.signal()
+    if not signal.seconds:
         st.warning("No sound arrived. Press Start listening to try again.")
         return
-    recording = stream.recording()
-    st.audio(recording, format="audio/wav")
-    _timeline(stream, labels)
+    recording, begin = stream.recording(), stream.forgotten
+    answers = stream.answers()
+    chosen = None
+    if len(answers):
+        event = layout.show(
+            plots.timeline(answers, labels, hop=HOP_SECONDS),
+            alt="The likeliest emotion over the whole session",
+            key="heard-session",
+            on_select="rerun",
+        )
+        marks = event.selection.get("window") or []
+        chosen = marks[0].get("start") if marks else None
+        st.caption("Gaps are pauses, pale marks are uncertain. Click on a mark to hear it.")
+    if chosen is None:
+        st.audio(recording, format="audio/wav")
+    else:
+        start = max(float(chosen) - begin, 0.0)
+        st.audio(recording, format="audio/wav", start_time=start, end_time=start + 3, autoplay=True)
+        st.caption(f"Playing {plots.clock(float(chosen))} to {plots.clock(float(chosen) + 3)}.")
     keep, table, forget = st.columns(3)
     keep.download_button(
         "Keep as WAV", recording, "microphone.wav", icon=":material/save:", width="stretch"
     )
     table.download_button(
         "Answers as CSV",
-        stream.answers().to_csv(index=False, float_format="%.5f"),
+        answers.to_csv(index=False, float_format="%.5f"),
         "microphone.csv",
         icon=":material/download:",
         width="stretch",
@@ -91,20 +122,6 @@ def _summary(
     if forget.button("Forget it", icon=":material/delete:", width="stretch"):
         connection.recorder = None
         st.rerun()
-
-
-def _timeline(stream: StreamingRecognizer, labels: tuple[str, ...]) -> None:
-    from ser.models.streaming import HOP_SECONDS
-
-    answers = stream.answers()
-    if len(answers):
-        late = answers[answers["end"] > answers["end"].max() - 60]
-        st.caption("The last minute; gaps are pauses, pale bars are uncertain.")
-        layout.show(
-            plots.timeline(late, labels, hop=HOP_SECONDS),
-            alt="Probabilities of the emotions over the last minute",
-            key="session",
-        )
 
 
 def _bars(current: StreamingAnswer, labels: tuple[str, ...]) -> str:

@@ -41,9 +41,6 @@ PROBLEMS = {
 """What can be in the way, and what to do."""
 
 _WORDS: Any = {
-    "start": "Start listening",
-    "stop": "Stop",
-    "select_device": "Microphone",
     "device_access_denied": PROBLEMS["denied"],
     "device_not_available": PROBLEMS["none"],
     "media_api_not_available": PROBLEMS["insecure"],
@@ -73,12 +70,19 @@ export default function ({ setStateValue }) {
 """
 
 
-def show_problem() -> None:
-    """Say what is in the way of recording, if anything, as this visitor's browser tells it."""
+def show_problem() -> bool:
+    """Say what is in the way of recording, if anything, as this visitor's browser tells it.
+
+    Returns
+    -------
+    bool
+        Whether anything is.
+    """
     probe = st.components.v2.component("microphone_probe", js=_PROBE)
     state = probe(key="microphone_probe", on_state_change=lambda: None).get("state")
     if state in PROBLEMS:
         st.warning(PROBLEMS[str(state)], icon=":material/mic_off:")
+    return state in PROBLEMS
 
 
 class Connection:
@@ -124,7 +128,11 @@ def connect(key: str, make: Callable[[], Recorder]) -> Connection:
 
     from ser.models.streaming import ice_servers
 
-    show_problem()
+    wanted = f"{key}-wanted"
+    if show_problem():
+        st.session_state[wanted] = False
+    else:
+        _start_or_stop(wanted)
     servers = ice_servers(os.environ.get("SER_ICE_SERVERS", ""))
     connection: Connection = st.session_state.setdefault(f"{key}-connection", Connection())
     context = webrtc_streamer(
@@ -136,6 +144,8 @@ def connect(key: str, make: Callable[[], Recorder]) -> Connection:
             connection.receive, key=key, on_ended=connection.close
         ),
         translations=_WORDS,
+        # Its own buttons, of another font and with no word on what they do, stay away.
+        desired_playing_state=st.session_state.get(wanted, False),
     )
     if context.state.playing and not connection.listening:
         connection.close()
@@ -153,6 +163,22 @@ def connect(key: str, make: Callable[[], Recorder]) -> Connection:
     return connection
 
 
+def _start_or_stop(wanted: str) -> None:
+    """Show the one button that begins and ends listening."""
+    on = st.session_state.get(wanted, False)
+
+    def turn() -> None:
+        st.session_state[wanted] = not on
+
+    st.button(
+        "Stop" if on else "Start listening",
+        key=f"{wanted}-button",
+        icon=":material/stop:" if on else ":material/mic:",
+        type="secondary" if on else "primary",
+        on_click=turn,
+    )
+
+
 def show_sound(sound: InputSignal) -> None:
     """Show level and waveform of this moment, and what is wrong with them."""
     if sound.since_sound > _PATIENCE:
@@ -165,7 +191,7 @@ def show_sound(sound: InputSignal) -> None:
     elif sound.muted:
         st.warning(
             "The microphone sends only silence. Is it muted, at the device or in the system's "
-            "settings, or is another one meant? Choose it under *Microphone* after Stop.",
+            "settings, or is another one meant? The symbol left of the address lets you choose.",
             icon=":material/mic_off:",
         )
     clipped = " · too loud, it clips" if sound.clipped else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,59 +13,71 @@ import streamlit as st
 from ser import plots
 from ser.app import workspace
 from ser.app.glossary import TERMS
-from ser.app.widgets import layout, microphone
-from ser.audio import AudioError, load_audio
-from ser.data.recordings import SENTENCES, Voice, check_recording
+from ser.app.widgets import layout
+from ser.audio import AudioError
+from ser.data.recordings import Voice
 from ser.errors import DataError
 from ser.labels import EMOTIONS
 
-if TYPE_CHECKING:
-    from ser.models.streaming import Recorder
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_ME = "me"
+_WANTED = 5  # recordings of each emotion
+_PERSON, _CONSENT = "person", "voice-consent"  # of this visitor
 
-_HOW = {
-    "neutral": "as if you read it from a list",
-    "calm": "slowly and warmly, as if to soothe someone",
-    "happy": "as if you had been waiting for this",
-    "sad": "as if you had lost something",
-    "angry": "as if it were the tenth time",
-    "fearful": "as if someone stood behind the door",
-    "disgust": "as if something smelled bad",
-    "surprised": "as if you could not believe it",
-}
+
+def current() -> Voice:
+    """Return the recordings of the person whom this visitor chose last."""
+    return Voice(workspace.voices() / st.session_state.get(_PERSON, _ME))
+
+
+def agreed() -> bool:
+    """Ask once per visitor whether recordings may be kept, and say whether they may."""
+    if st.session_state.get(_CONSENT):
+        return True
+    if st.checkbox(
+        "Keep what I record or import on the computer this app runs on. I can delete all of it at "
+        "any time.",
+        key="agree",
+    ):
+        st.session_state[_CONSENT] = True
+        st.rerun()
+    st.info(
+        "Nothing is recorded or kept until you agree. Recordings never leave that computer.",
+        icon=":material/lock:",
+    )
+    return False
 
 
 def choose() -> Voice | None:
-    """Let the visitor say where the recordings are kept, and agree to it; None until then."""
-    folder = st.text_input(
-        "Folder for your recordings",
-        value=st.session_state.get("voice-folder", str(workspace.folder() / "voices" / "me")),
-        help="On the computer this app runs on. Come back with the same folder on another day to "
-        "go on; everyone who can read that folder can hear your recordings.",
-    )
-    if not folder.strip():
-        st.info("Name a folder first.", icon=":material/folder:")
+    """Let the visitor say who speaks, and agree to keep recordings; None until then."""
+    if not agreed():
         return None
-    st.session_state["voice-folder"] = folder
-    voice = Voice(Path(folder).expanduser())
-    count = len(voice.recordings())
-    agreed = st.checkbox(
-        f"Keep what I record or import in this folder ({count} recordings are there now). I can "
-        "delete all of it at any time.",
-        key=f"agreed-{folder}",
+    people = sorted(p.name for p in workspace.voices().glob("*") if _NAME.fullmatch(p.name))
+    person = st.session_state.get(_PERSON, _ME)
+    people = list(dict.fromkeys([person, *people]))
+    name = st.selectbox(
+        "Who speaks?",
+        people,
+        index=people.index(person),
+        accept_new_options=True,
+        help="Each person has recordings of their own. Type a new name to add somebody.",
     )
-    if not agreed:
-        st.info(
-            f"Nothing is recorded, or kept in `{voice.folder}`, until you agree. Recordings never "
-            "leave this computer.",
-            icon=":material/lock:",
+    if not _NAME.fullmatch(name):
+        st.error(
+            f"{layout.plain(name)} cannot be a name. Use letters (a to z), digits, - and _, at "
+            "most 60.",
+            icon=":material/error:",
         )
         return None
-    st.caption(f":material/radio_button_checked: {count} recordings are kept in `{voice.folder}`.")
+    st.session_state[_PERSON] = name
+    voice = current()
+    count = len(voice.recordings())
+    st.caption(f":material/radio_button_checked: {layout.count(count, 'recording')} kept.")
     return voice
 
 
-def show_progress(voice: Voice, wanted: int) -> pd.Series:
-    """Show how many recordings there are of every emotion; returns these numbers."""
+def show_progress(voice: Voice, wanted: int) -> None:
+    """Show how many recordings there are of every emotion."""
     counts = voice.recordings()["emotion"].value_counts().reindex(EMOTIONS, fill_value=0)
     table = pd.DataFrame({"emotion": counts.index, "recordings": counts.to_numpy()})
     layout.show(
@@ -73,106 +85,6 @@ def show_progress(voice: Voice, wanted: int) -> pd.Series:
         table=table,
         alt=", ".join(f"{e}: {n} of {wanted} recordings" for e, n in counts.items()),
     )
-    return counts
-
-
-def show_recording(voice: Voice) -> None:
-    """Guide through the recordings: a sentence and an emotion, record, listen, keep or repeat."""
-    from ser.models.streaming import Recorder
-
-    wanted = st.slider(
-        "Recordings per emotion",
-        1,
-        8,
-        5,
-        help="Five teach a model a voice, and two are better than none.",
-    )
-    counts = show_progress(voice, wanted)
-    if (counts >= wanted).all():
-        st.success("All recordings are there. Open *Learn*.", icon=":material/check:")
-    emotion, sentence = _ask_what_to_say(counts, wanted)
-    connection = microphone.connect("voice", Recorder)
-    recorder = connection.recorder if connection.listening else None
-    if recorder is None:  # what was being recorded is lost with the connection
-        st.session_state.pop("recording-begin", None)
-    if recorder is not None and "recording-begin" in st.session_state:
-        _finish(recorder)
-    elif "recording" in st.session_state:
-        _judge(voice, emotion, sentence)
-    elif recorder is not None:
-        _begin(recorder)
-    else:
-        st.info(
-            "Press *Start listening* once, and record one sentence after the other. Nothing "
-            "is kept that you do not keep.",
-            icon=":material/mic:",
-        )
-
-
-def _ask_what_to_say(counts: pd.Series, wanted: int) -> tuple[str, str]:
-    """Let the visitor choose the emotion and the sentence to say, and say how."""
-    missing = [emotion for emotion in EMOTIONS if counts[emotion] < wanted]
-    fewest = min(missing, key=lambda emotion: counts[emotion], default=EMOTIONS[0])
-    left, right = st.columns(2)
-    chosen = left.selectbox(
-        "Emotion",
-        [None, *EMOTIONS],
-        format_func=lambda e: e or f"the next one: {fewest}",
-        help="The next one is that of the fewest recordings.",
-    )
-    emotion = chosen or fewest
-    turn, own = int(counts[emotion]) % 2, "a sentence of my own"
-    sentence = right.selectbox("Sentence", [SENTENCES[turn], SENTENCES[1 - turn], own])
-    words = "whatever you like, two or three seconds long" if sentence == own else f"“{sentence}”"
-    st.subheader(f"Say as :blue[{emotion}]: {words}")
-    st.caption(f"Act it {_HOW[emotion]}. Overdoing it a little is right.")
-    return emotion, sentence
-
-
-def _begin(recorder: Recorder) -> None:
-    _meter(recorder)
-    if st.button("Record", icon=":material/fiber_manual_record:", type="primary"):
-        st.session_state["recording-begin"] = recorder.signal().seconds
-        st.rerun()
-
-
-def _finish(recorder: Recorder) -> None:
-    st.error("**Recording.** Speak now.", icon=":material/radio_button_checked:")
-    _meter(recorder)
-    if st.button("Done", icon=":material/stop:", type="primary"):
-        begin = st.session_state.pop("recording-begin")
-        st.session_state["recording"] = recorder.recording(begin)
-        st.rerun()
-
-
-@st.fragment(run_every=0.3)
-def _meter(recorder: Recorder) -> None:
-    microphone.show_sound(recorder.signal())
-
-
-def _judge(voice: Voice, emotion: str, said: str) -> None:
-    recording = st.session_state["recording"]
-    st.audio(recording, format="audio/wav")
-    usable = False
-    with layout.errors_for_people():
-        for warning in check_recording(load_audio(recording)):
-            st.warning(warning, icon=":material/hearing:")
-        usable = True
-    keep, repeat = st.columns(2)
-    if keep.button(
-        f"Keep as {emotion}",
-        icon=":material/check:",
-        type="primary",
-        width="stretch",
-        disabled=not usable,
-    ):
-        with layout.errors_for_people():
-            voice.add(recording, emotion, said)
-            del st.session_state["recording"]
-            st.rerun()
-    if repeat.button("Throw away and repeat", icon=":material/replay:", width="stretch"):
-        del st.session_state["recording"]
-        st.rerun()
 
 
 def show_import(voice: Voice) -> None:
@@ -191,9 +103,9 @@ def show_import(voice: Voice) -> None:
     if "imported" in st.session_state:
         added, refused = st.session_state.pop("imported")
         if added:
-            st.success(f"{added} clips became recordings.", icon=":material/check:")
+            st.success(f"{layout.count(added, 'clip')} imported.", icon=":material/check:")
         else:
-            st.warning("No clip became a recording.", icon=":material/block:")
+            st.warning("No clip was imported.", icon=":material/block:")
         if len(refused):
             st.write(f"{len(refused)} files were left out:")
             st.dataframe(refused, hide_index=True)
@@ -240,6 +152,7 @@ def show_recordings(voice: Voice) -> None:
     if table.empty:
         st.info("No recording is kept yet.", icon=":material/graphic_eq:")
         return
+    show_progress(voice, _WANTED)
     st.dataframe(
         table[["path", "emotion", "statement", "seconds", "level_dbfs", "recorded"]],
         hide_index=True,

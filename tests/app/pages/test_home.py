@@ -1,25 +1,30 @@
+import pytest
+
 from ser.app import workspace
+from ser.app.widgets import game, resources
 from ser.assets import RAVDESS_MODEL, REPORTS
 from ser.evaluation.report import Report
+from ser.models.recognizer import Recognizer
+from tests.tiny import SAMPLES
+
+CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 
 
 def said(home):
-    return " ".join(caption.value for caption in home.caption)
+    return " ".join(element.value for element in home.markdown)
 
 
 def test_home_says_how_good_the_model_is_with_people_it_has_never_heard(page):
     home = page("Home.py")
     assert not home.exception
-    shown = {metric.label: metric.value for metric in home.metric}
-    for heading, name in (
-        ("With people it has never heard", "corpora"),
-        ("After ten sentences of each", "corpora-after-10"),
+    for who, name in (
+        ("People it has never heard, elsewhere", "corpora"),
+        ("The same people, after it has listened to ten sentences of each", "corpora-after-10"),
     ):
         report = Report.load(REPORTS / f"{name}.json")
-        assert shown[heading] == f"{report.mean.accuracy:.1%}"
-        assert f"Sure answers: {report.sure_answers().accuracy:.0%} right." in said(home)
-    known = Report.load(RAVDESS_MODEL / "report.json")
-    assert f"right on {known.accuracy:.0%} of other clips of the 24 actors" in said(home)
+        assert f"{who}: **{report.mean.accuracy:.0%}** right ({report.n_test} clips)" in said(home)
+    sure = Report.load(REPORTS / "corpora.json").sure_answers()
+    assert f"and {sure.accuracy:.0%} of these are right" in said(home)
 
 
 def test_the_model_that_knows_24_actors_is_shown_for_what_it_is(page, tmp_path, monkeypatch):
@@ -27,34 +32,45 @@ def test_the_model_that_knows_24_actors_is_shown_for_what_it_is(page, tmp_path, 
     workspace.set_active_model(RAVDESS_MODEL)
     home = page("Home.py")
     assert not home.exception
-    shown = {metric.label: metric.value for metric in home.metric}
     own, elsewhere = RAVDESS_MODEL / "report.json", REPORTS / "emodb.json"
-    assert shown["On its own test clips"] == f"{Report.load(own).accuracy:.1%}"
-    assert shown["With people it has never heard"] == f"{Report.load(elsewhere).accuracy:.1%}"
+    assert f"learned from: **{Report.load(own).accuracy:.0%}** right" in said(home)
+    assert f"elsewhere: **{Report.load(elsewhere).accuracy:.0%}** right" in said(home)
 
 
-def test_a_sample_is_predicted_in_one_click(page):
+def test_everybody_is_told_what_it_is_before_anything_else(page):
     home = page("Home.py")
-    home.button[0].click().run()
+    (notice,) = (info.value for info in home.info)
+    assert "recognises emotions in voices" in notice and "not kept unless you agree" in notice
+    (understood,) = (each for each in home.button if each.label == "Understood")
+    understood.click().run()
+    assert not home.exception and not home.info
+    assert notice in [caption.value for caption in home.sidebar.caption]
+
+
+def test_who_speaks_is_answered(page):
+    home = page("Home.py")
+    home.audio_input[0].set_value(("said.wav", CLIP.read_bytes(), "audio/wav")).run()
     assert not home.exception and not home.error
-    shown = {metric.label: metric.value for metric in home.metric}
-    assert shown["Emotion"] in [
-        "neutral",
-        "calm",
-        "happy",
-        "sad",
-        "angry",
-        "fearful",
-        "disgust",
-        "surprised",
-        "uncertain",
-    ]
-    assert 0 < int(shown["Probability"].rstrip("%")) <= 100
+    row = resources.recognizer().predict(CLIP).iloc[0]
+    (headline,) = (each.value for each in home.subheader if "%" in each.value)
+    assert row["emotion"] in headline.lower()
+    assert f"{100 * row[row['emotion']]:.0f} %" in headline
 
 
-def test_the_answer_of_another_sample_is_never_shown(page):
+@pytest.mark.parametrize("guess", ["fearful", "happy"])
+def test_guesses_are_compared_with_the_model_and_with_what_was_meant(page, guess):
     home = page("Home.py")
-    home.button[0].click().run()
-    home.selectbox[0].select_index(3).run()
+    home.pills[0].set_value(guess).run()
+    assert not home.exception and not home.error
+    assert "It was meant as **fearful**." in said(home)
+    assert f"You heard {guess}: {'right' if guess == 'fearful' else 'wrong'}." in said(home)
+    clip = next(SAMPLES.rglob(resources.FIRST_SAMPLE))
+    named = Recognizer.load(workspace.active_model()).predict(clip)["emotion"].iloc[0]
+    you, model = int(guess == "fearful"), int(named == "fearful")
+    assert f"Score: you {you}, the model {model}, of 1." in said(home)
+    (following,) = (each for each in home.button if each.label == "Next")
+    following.click().run()
     assert not home.exception
-    assert "Emotion" not in {metric.label for metric in home.metric}
+    assert "It was meant as" not in said(home)
+    played = home.session_state[game._GAME]
+    assert played.shown == 1 and len(set(played.order)) == 120

@@ -6,6 +6,7 @@ import soundfile
 
 from ser import assets
 from ser.app import workspace
+from ser.data.recordings import Voice
 from ser.models.recognizer import Recognizer
 from tests.tiny import SAMPLES
 
@@ -18,17 +19,23 @@ def wav(samples):
     return buffer.getvalue()
 
 
+def headline(app):
+    """Return the answer as it is shown."""
+    words = ("%", "Nobody speaks")
+    return next((each.value for each in app.subheader if any(w in each.value for w in words)), "")
+
+
 def test_it_says_what_to_do_before_anything_is_chosen(page):
     prediction = page("pages/4_Prediction.py")
     assert not prediction.exception
-    assert "Choose a recording" in prediction.info[0].value
+    assert "Choose a recording" in prediction.info[-1].value
 
 
 def test_a_sample_is_predicted(page):
     prediction = page("pages/4_Prediction.py")
     prediction.segmented_control[0].set_value("Sample").run()
     assert not prediction.exception and not prediction.error
-    assert {metric.label for metric in prediction.metric} == {"Emotion", "Probability"}
+    assert "%" in headline(prediction)
     assert [expander.label for expander in prediction.expander] == ["Why", "What the model heard"]
 
 
@@ -47,7 +54,7 @@ def test_the_answer_of_another_model_is_not_that_of_the_first(page, finished_run
     try:
         prediction = page("pages/4_Prediction.py")
         prediction.segmented_control[0].set_value("Sample").run()
-        shown = {metric.label: metric.value for metric in prediction.metric}
+        shown = headline(prediction)
     finally:
         workspace.set_active_model(assets.DEFAULT_MODEL)
     # By its label: with several models at hand the page also offers to choose one.
@@ -56,7 +63,7 @@ def test_the_answer_of_another_model_is_not_that_of_the_first(page, finished_run
         next(c for c in SAMPLES.rglob("*.flac") if c.name == name)
     )
     probability = row.iloc[0][row.iloc[0]["emotion"]]
-    assert shown["Probability"] == f"{probability:.0%}"
+    assert f"{100 * probability:.0f} %" in shown
 
 
 @pytest.mark.parametrize("sound", ["noise", "tone"])
@@ -69,8 +76,8 @@ def test_what_is_no_speech_gets_no_emotion(page, sound):
     prediction = page("pages/4_Prediction.py")
     prediction.file_uploader[0].upload("noise.wav", wav(samples), "audio/wav").run()
     assert not prediction.exception and not prediction.error
-    assert {metric.label: metric.value for metric in prediction.metric}["Emotion"] == "uncertain"
-    reasons = [caption.value for caption in prediction.caption]
+    assert headline(prediction).startswith("Not sure. Closest: ")
+    reasons = [element.value for element in prediction.markdown]
     assert any("unlike anything this model was trained on" in reason for reason in reasons)
 
 
@@ -78,10 +85,10 @@ def test_an_upload_is_predicted(page):
     prediction = page("pages/4_Prediction.py")
     prediction.file_uploader[0].upload("clip.flac", CLIP.read_bytes(), "audio/flac").run()
     assert not prediction.exception and not prediction.error
-    assert {metric.label for metric in prediction.metric} == {"Emotion", "Probability"}
+    assert "%" in headline(prediction)
 
 
-def test_a_long_upload_gets_a_timeline_and_a_table(page):
+def test_a_long_upload_gets_a_summary_a_timeline_and_a_table(page):
     clip, _ = soundfile.read(CLIP)
     long = wav(np.tile(clip, 3))
     prediction = page("pages/4_Prediction.py")
@@ -90,6 +97,9 @@ def test_a_long_upload_gets_a_timeline_and_a_table(page):
     assert "Over time" in [heading.value for heading in prediction.subheader]
     (table,) = [frame.value for frame in prediction.dataframe]
     expected = Recognizer.load(assets.DEFAULT_MODEL).timeline(long)
+    share = (expected["emotion"] == expected["emotion"].mode()[0]).mean()
+    spoken = next(each.value for each in prediction.markdown if "somebody speaks:" in each.value)
+    assert f"{share:.0%} {expected['emotion'].mode()[0]}" in spoken
     assert table["emotion"].tolist() == expected["emotion"].tolist()
     assert table["start"].tolist() == pytest.approx(expected["start"].tolist())
 
@@ -108,9 +118,11 @@ def test_several_uploads_become_a_table_in_which_bad_ones_say_why(page):
     assert "no audio this program can decode" in table["reason"].iloc[2]
     assert table["verdict"].iloc[2] == "refused"
     # The first of them is looked into; the third can only say why it cannot be.
-    assert {metric.label for metric in prediction.metric} == {"Emotion", "Probability"}
-    prediction.selectbox(key="file").set_value(2).run()
-    assert len(prediction.metric) == 0
+    assert "%" in headline(prediction)
+    cell = {"selection": {"rows": [], "columns": [], "cells": [(2, "file")]}}
+    prediction.session_state["files"] = cell
+    prediction.run()
+    assert not headline(prediction)
     assert "no audio this program can decode" in prediction.error[0].value
 
 
@@ -133,8 +145,8 @@ def test_uploads_of_one_person_are_heard_against_each_other(page, listening):
     together = listening.predict_files(clips, same_voice=True, n_jobs=1)[labels]
     np.testing.assert_allclose(prediction.dataframe[0].value[labels], together, atol=1e-4)
     assert np.abs((together - apart).to_numpy()).max() > 1e-3
-    shown = {metric.label: metric.value for metric in prediction.metric}
-    assert shown["Probability"] == f"{together.iloc[0].max():.0%}", "the one looked into as well"
+    shown = headline(prediction)
+    assert f"{100 * together.iloc[0].max():.0f} %" in shown, "the one looked into as well"
 
 
 def test_recordings_get_the_model_used_to_a_voice_until_it_is_forgotten(page, listening):
@@ -146,8 +158,7 @@ def test_recordings_get_the_model_used_to_a_voice_until_it_is_forgotten(page, li
         assert not prediction.exception and not prediction.error
         assert f"{number} of 10" in prediction.main.get("progress")[-1].proto.text
     row = listening.knowing(listening.listen(clips[:1], n_jobs=1)).predict(clips[1]).iloc[0]
-    shown = {metric.label: metric.value for metric in prediction.metric}
-    assert shown["Probability"] == f"{row[row['emotion']]:.0%}"
+    assert f"{100 * row[row['emotion']]:.0f} %" in headline(prediction)
     prediction.button(key="forget-voice").click().run()
     assert not prediction.exception
     assert "0 of 10" in prediction.main.get("progress")[-1].proto.text
@@ -172,7 +183,7 @@ def test_a_recording_is_awaited_with_a_word(page):
     prediction = page("pages/4_Prediction.py")
     prediction.segmented_control[0].set_value("Record").run()
     assert not prediction.exception
-    assert "Press the microphone" in prediction.info[0].value
+    assert "Press the microphone" in prediction.info[-1].value
 
 
 @pytest.mark.parametrize(
@@ -189,7 +200,43 @@ def test_a_bad_upload_gets_a_sentence(page, data, words):
     prediction.file_uploader[0].upload("bad.wav", data, "audio/wav").run()
     assert not prediction.exception
     assert words in prediction.error[0].value
-    assert len(prediction.metric) == 0
+    assert not headline(prediction)
+
+
+def test_a_recording_that_clips_gets_no_sure_answer(page):
+    clip, _ = soundfile.read(next(SAMPLES.rglob("03-01-06-02-02-01-27.flac")))
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].upload("fine.wav", wav(clip), "audio/wav").run()
+    assert headline(prediction).startswith("Fearful, "), "sure of it as it is"
+    loud = np.clip(20 * clip, -1, 1)
+    prediction.file_uploader[0].set_value(("loud.wav", wav(loud), "audio/wav")).run()
+    assert not prediction.exception and not prediction.error
+    assert headline(prediction).startswith("Not sure. Closest: ")
+    assert any("too loud and clips" in warning.value for warning in prediction.warning)
+
+
+def test_a_new_voice_gets_what_helps_one_click_away(page):
+    unsure = wav(np.random.default_rng(1).normal(0, 0.1, 48_000))
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].upload("new.wav", unsure, "audio/wav").run()
+    links = {link.proto.label: link.proto.page for link in prediction.main.get("page_link")}
+    assert links["Teach it your voice"] == "Your_voice"
+    assert links["Let it listen to you"] == "Prediction"
+
+
+def test_a_correction_becomes_a_recording_once_its_speaker_agrees(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_HOME", str(tmp_path))
+    prediction = page("pages/4_Prediction.py")
+    prediction.file_uploader[0].upload("said.flac", CLIP.read_bytes(), "audio/flac").run()
+    prediction.pills[0].set_value("angry").run()
+    kept = Voice(tmp_path / "voices" / "me")
+    assert kept.recordings().empty, "nobody has agreed yet"
+    prediction.checkbox(key="agree").check().run()
+    assert not prediction.exception and not prediction.error
+    assert kept.recordings()["emotion"].tolist() == ["angry"]
+    assert "Kept as angry" in prediction.success[0].value
+    prediction.run()
+    assert len(kept.recordings()) == 1
 
 
 def test_the_model_is_not_prepared_again_after_every_run(page):

@@ -1,7 +1,11 @@
+import io
+import zipfile
+
 import pytest
 
 from ser import assets
-from ser.app import workspace
+from ser.app import learned, workspace
+from ser.app.widgets import hands_free
 from ser.data.recordings import SENTENCES, Voice
 from ser.labels import EMOTIONS
 from tests.tiny import SAMPLES
@@ -12,20 +16,19 @@ CLIPS = sorted(SAMPLES.rglob("*-27.flac"))  # one voice, thirty clips
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
     monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
-    return Voice(tmp_path / "recordings")
+    return Voice(tmp_path / "home" / "voices" / "me")
 
 
 @pytest.fixture
 def open_part(mine, visit):
-    """Open a part of the page as somebody who has agreed to keep recordings in that folder.
+    """Open a part of the page as somebody who has agreed to keep recordings.
 
     Recording needs a browser: AppTest cannot run the microphone.
     """
 
     def open_part(part, *, agreed=True):
         app = visit("pages/5_Your_voice.py")
-        app.session_state["voice-folder"] = str(mine.folder)
-        app.session_state[f"agreed-{mine.folder}"] = agreed
+        app.session_state["voice-consent"] = agreed
         app.session_state["part"] = part
         app.run()
         assert not app.exception
@@ -53,20 +56,21 @@ def fill(voice, each):
 def test_nothing_is_kept_without_consent(open_part, mine):
     app = open_part("Import", agreed=False)
     assert "until you agree" in said(app, "info")
-    assert not app.segmented_control and not app.button
+    assert not app.segmented_control
     assert not mine.folder.exists()
 
 
 def test_good_files_become_takes_and_bad_ones_say_why(open_part, mine):
     app = open_part("Import")
-    app.selectbox[0].select("angry")
+    (emotion,) = (box for box in app.selectbox if box.label.startswith("The emotion of"))
+    emotion.select("angry")
     uploads = [(clip.name, clip.read_bytes(), "audio/flac") for clip in CLIPS[:2]]
     uploads.insert(1, ("notes.wav", b"no audio at all", "audio/wav"))
     app.file_uploader[0].set_value(uploads).run()
     button(app, "Import").click().run()
     assert not app.exception
-    assert "2 clips became recordings" in said(app, "success")
-    assert "(2 recordings are there now)" in app.checkbox[0].label
+    assert "2 clips imported" in said(app, "success")
+    assert "2 recordings kept" in said(app, "caption")
     (refused,) = (frame.value for frame in app.dataframe)
     assert refused["path"].tolist() == ["notes.wav"]
     assert "no audio this program can decode" in refused["reason"].iloc[0]
@@ -77,7 +81,7 @@ def test_files_without_an_emotion_are_not_guessed(open_part, mine):
     app = open_part("Import")
     app.file_uploader[0].upload(CLIPS[0].name, CLIPS[0].read_bytes(), "audio/flac").run()
     button(app, "Import").click().run()
-    assert "No clip became a recording" in said(app, "warning")
+    assert "No clip was imported" in said(app, "warning")
     assert "say which emotion" in app.dataframe[0].value["reason"].iloc[0]
     assert mine.recordings().empty
 
@@ -119,7 +123,8 @@ def test_a_copy_learns_and_answers_in_the_app_until_it_is_sent_back(open_part, m
         "Right before learning",
         "Right after learning",
     }
-    button(app, "Make it the active model").click().run()
+    assert any("my-voice" in each.label and "→" in each.label for each in app.expander)
+    button(app, "Let it answer").click().run()
     assert workspace.active_model() == workspace.folder() / "my-voice"
     button(app, "Back to everyday").click().run()
     assert workspace.active_model() == assets.DEFAULT_MODEL
@@ -135,3 +140,57 @@ def test_a_copy_of_an_impossible_name_is_refused(open_part, mine, name):
     assert not app.exception
     assert "cannot be a name" in said(app, "error")
     assert not workspace.folder().exists() or not list(workspace.folder().glob("*/manifest.json"))
+
+
+def test_a_learned_model_is_renamed_and_deleted(open_part, mine):
+    fill(mine, 1)
+    app = open_part("Learn")
+    button(app, "Learn my voice").click().run()
+    button(app, "Let it answer").click().run()
+    app.text_input(key="name-my-voice").set_value("../elsewhere").run()
+    button(app, "Rename").click().run()
+    assert "cannot be a name" in said(app, "error")
+    app.text_input(key="name-my-voice").set_value("other").run()
+    button(app, "Rename").click().run()
+    assert not app.exception
+    assert learned.models() == [workspace.folder() / "other"] == [workspace.active_model()]
+    with zipfile.ZipFile(io.BytesIO(learned.packed(workspace.folder() / "other"))) as packed:
+        assert {"other/model.keras", "other/manifest.json", "other/USE.txt"} <= set(
+            packed.namelist()
+        )
+    button(app, "Delete this model").click().run()
+    assert not app.exception
+    assert not learned.models() and workspace.active_model() == assets.DEFAULT_MODEL
+    assert len(mine.recordings()) == 8, "the recordings stay"
+
+
+def test_recordings_are_no_model_that_could_be_replaced(open_part, mine):
+    fill(mine, 1)
+    app = open_part("Learn")
+    (box,) = (box for box in app.text_input if box.label == "Name of the copy")
+    box.set_value("voices").run()
+    button(app, "Learn my voice").click().run()
+    assert not app.exception
+    assert "in use already" in said(app, "error")
+    assert len(mine.recordings()) == 8
+
+
+def test_everybody_has_recordings_of_their_own(open_part, mine):
+    fill(mine, 1)
+    app = open_part("Recordings")
+    app.session_state["person"] = "anna"
+    app.run()
+    assert "No recording is kept yet" in said(app, "info")
+    assert len(mine.recordings()) == 8
+
+
+def test_what_is_asked_for_is_what_is_rarest():
+    session, emotions = hands_free.Session(), ["happy", "sad", "angry"]
+    asked = []
+    while prompt := hands_free.next_prompt(session, {"sad": 1}, emotions, 2):
+        asked.append(prompt)
+        session.takes.append(hands_free.Take(*prompt, b"", ()))
+    assert [emotion for emotion, _ in asked] == ["happy", "angry", "happy", "sad", "angry"]
+    assert [sentence for _, sentence in asked[:3:2]] == list(SENTENCES)
+    session.takes.pop()
+    assert hands_free.next_prompt(session, {"sad": 1}, emotions, 2)[0] == "angry", "undone"

@@ -1,0 +1,103 @@
+"""The models that learned a voice in the app: listed, renamed, taken along, deleted."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+from ser.app import workspace
+from ser.errors import BundleError, DataError, OutputError
+from ser.models import bundle
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+
+
+def is_learned(folder: Path) -> bool:
+    """Say whether a folder holds a model that learned a voice."""
+    try:
+        return "adapted" in bundle.read_manifest(folder).training
+    except BundleError:
+        return False
+
+
+def models() -> list[Path]:
+    """Return the folders of the models that learned a voice here, sorted by name."""
+    return [each for each in bundle.find_bundles(workspace.folder()) if is_learned(each)]
+
+
+def folder_of(name: str) -> Path:
+    """Return where a model of this name is to lie.
+
+    Raises
+    ------
+    DataError
+        If that cannot be a name, or something else has it.
+    """
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"{name!r} cannot be a name. Use letters (a to z), digits, - and _, at most 60."
+        )
+    folder = workspace.folder() / name
+    if folder.exists() and not is_learned(folder):
+        raise DataError(f"{name} is in use already. Choose another name.")
+    return folder
+
+
+def rename(folder: Path, name: str) -> Path:
+    """Give a model another name; it stays the active one if it was.
+
+    Raises
+    ------
+    DataError
+        See `folder_of`; or if another model has that name.
+    OutputError
+        If it cannot be moved.
+    """
+    target = folder_of(name)
+    if target.exists():
+        raise DataError(f"There is a model called {name} already. Choose another name.")
+    active = workspace.active_model() == folder
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise OutputError(f"{folder.name} cannot be renamed: {error.strerror}.") from error
+    if active:
+        workspace.set_active_model(target)
+    return target
+
+
+def delete(folder: Path) -> None:
+    """Delete a model that learned a voice; the shipped one answers again if it was active.
+
+    Raises
+    ------
+    DataError
+        If it is no such model.
+    OutputError
+        If it cannot be deleted.
+    """
+    if folder not in models():
+        raise DataError(f"{folder.name} is no model that learned a voice here.")
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(f"{folder.name} cannot be deleted: {error.strerror}.") from error
+
+
+def packed(folder: Path) -> bytes:
+    """Return a model as a zip file, with a word on how to use it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            if file.is_file() and not file.name.startswith("."):
+                archive.write(file, f"{folder.name}/{file.name}")
+        archive.writestr(
+            f"{folder.name}/USE.txt",
+            f'import ser\n\nmodel = ser.load("{folder.name}")\n'
+            'print(model.predict("clip.wav")["emotion"].iloc[0])\n\n'
+            f"Or: ser predict --model {folder.name} clip.wav\n",
+        )
+    return buffer.getvalue()

@@ -1,0 +1,208 @@
+"""Recording one's voice without a click: prompts follow each other as sentences are spoken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import streamlit as st
+
+from ser.app.widgets import layout, microphone, resources
+from ser.audio import check_recording, load_audio
+from ser.data.recordings import SENTENCES, Voice
+from ser.errors import SerError
+from ser.labels import EMOTIONS
+
+if TYPE_CHECKING:
+    from ser.models.streaming import PhraseRecorder
+
+_HOW = {
+    "neutral": "as if you read it from a list",
+    "calm": "slowly and warmly, as if to soothe someone",
+    "happy": "as if you had been waiting for this",
+    "sad": "as if you had lost something",
+    "angry": "as if it were the tenth time",
+    "fearful": "as if someone stood behind the door",
+    "disgust": "as if something smelled bad",
+    "surprised": "as if you could not believe it",
+}
+_SESSION = "hands-free"  # of this visitor: what was said and is not kept yet
+_LEAST = 3  # emotions that make a beginning
+
+
+@dataclass(frozen=True)
+class Take:
+    """What was said to a prompt, and is not kept yet."""
+
+    emotion: str
+    sentence: str
+    recording: bytes
+    problems: tuple[str, ...]
+
+
+@dataclass
+class Session:
+    """What was said so far, and how often a prompt was skipped."""
+
+    takes: list[Take] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def show(voice: Voice) -> None:
+    """Guide through the recordings, and show what was said to be kept or thrown away."""
+    session: Session = st.session_state.setdefault(_SESSION, Session())
+    emotions = st.pills(
+        "Emotions to record",
+        EMOTIONS,
+        selection_mode="multi",
+        default=EMOTIONS,
+        key="emotions",
+        persist_state="session",
+        help=f"{_LEAST} make a beginning; an emotion without a recording is answered as before.",
+    )
+    wanted = st.slider(
+        "Recordings of each",
+        1,
+        8,
+        5,
+        key="wanted",
+        persist_state="session",
+        help="Five teach a model a voice, and two are better than none.",
+    )
+    if len(emotions) < _LEAST:
+        st.info(f"Choose at least {_LEAST} emotions.", icon=":material/mood:")
+        return
+    with st.expander("Hear an example of each", icon=":material/volume_up:"):
+        _examples(emotions)
+    counts = voice.recordings()["emotion"].value_counts()
+    kept = {str(emotion): int(number) for emotion, number in counts.items()}
+    if next_prompt(session, kept, emotions, wanted) is None:
+        st.success("Everything is recorded.", icon=":material/check:")
+        _review(voice, session)
+        return
+    from ser.models.streaming import PhraseRecorder
+
+    connection = microphone.connect("voice", PhraseRecorder)
+    recorder = cast("PhraseRecorder | None", connection.recorder)
+    if recorder is not None and connection.listening:
+        _prompting(recorder, session, kept, emotions, wanted)
+    else:
+        st.info(
+            "Press *Start listening* once. Then each sentence is shown, recorded while you say it, "
+            "and followed by the next one when you pause. Keys: **U** undoes the last, **S** skips "
+            "one.",
+            icon=":material/mic:",
+        )
+        _review(voice, session)
+
+
+def next_prompt(
+    session: Session, kept: dict[str, int], emotions: list[str], wanted: int
+) -> tuple[str, str] | None:
+    """Return the emotion and the sentence to say now: of the fewest recordings; None at the end."""
+    counts = Counter(take.emotion for take in session.takes)
+    for emotion in emotions:
+        counts[emotion] += kept.get(emotion, 0)
+    missing = [emotion for emotion in EMOTIONS if emotion in emotions and counts[emotion] < wanted]
+    if not missing:
+        return None
+    emotion = min(missing, key=lambda each: counts[each] + session.skipped[each])
+    return emotion, SENTENCES[counts[emotion] % 2]
+
+
+@st.fragment(run_every=0.3)
+def _prompting(
+    recorder: PhraseRecorder,
+    session: Session,
+    kept: dict[str, int],
+    emotions: list[str],
+    wanted: int,
+) -> None:
+    for phrase in recorder.phrases():
+        if prompt := next_prompt(session, kept, emotions, wanted):
+            session.takes.append(Take(*prompt, phrase, _problems(phrase)))
+    prompt = next_prompt(session, kept, emotions, wanted)
+    if prompt is None:
+        st.rerun()
+    emotion, sentence = prompt
+    total = wanted * len(emotions)
+    done = len(session.takes) + sum(min(kept.get(e, 0), wanted) for e in emotions)
+    st.progress(min(done / total, 1.0), f"{done} of {total} recorded")
+    st.subheader(f"Say {emotion}: “{sentence}”", anchor=False)
+    st.write(f"{_HOW[emotion].capitalize()}. Exaggerate a little.")
+    if not recorder.ready:
+        st.info("Be quiet for a second: listening to the room.", icon=":material/hourglass_top:")
+    elif recorder.speaking:
+        st.error("**Recording.** Pause when you are done.", icon=":material/radio_button_checked:")
+    else:
+        st.success("**Speak now.**", icon=":material/mic:")
+    if session.takes and session.takes[-1].problems:
+        st.warning(f"The last one: {' '.join(session.takes[-1].problems)}")
+    undo, skip = st.columns(2)
+    if undo.button(
+        "Undo the last",
+        icon=":material/undo:",
+        shortcut="U",
+        width="stretch",
+        disabled=not session.takes,
+    ):
+        session.takes.pop()
+        st.rerun(scope="fragment")
+    if skip.button("Skip this one", icon=":material/skip_next:", shortcut="S", width="stretch"):
+        session.skipped[emotion] += 1
+        st.rerun(scope="fragment")
+    microphone.show_sound(recorder.signal())
+
+
+def _problems(phrase: bytes) -> tuple[str, ...]:
+    try:
+        return tuple(check_recording(load_audio(phrase)))
+    except SerError as error:
+        return (str(error),)
+
+
+def _review(voice: Voice, session: Session) -> None:
+    """Let the visitor hear what was said, leave some of it out, and keep the rest."""
+    if not session.takes:
+        return
+    st.subheader("Listen, and keep", anchor=False)
+    chosen = []
+    for number, take in enumerate(session.takes):
+        keep, player = st.columns([1, 2], vertical_alignment="center")
+        if keep.checkbox(
+            take.emotion,
+            value=not take.problems,
+            key=f"keep-{number}-{len(take.recording)}",
+            help=f"“{take.sentence}”. Without the tick it is thrown away.",
+        ):
+            chosen.append(take)
+        player.audio(take.recording, format="audio/wav")
+        for problem in take.problems:
+            st.warning(problem, icon=":material/hearing:")
+    keep, clear = st.columns(2)
+    if keep.button(
+        f"Keep {layout.count(len(chosen), 'recording')}",
+        type="primary",
+        icon=":material/check:",
+        width="stretch",
+        disabled=not chosen,
+    ):
+        with layout.errors_for_people():
+            for take in chosen:
+                voice.add(take.recording, take.emotion, take.sentence)
+            st.session_state[_SESSION] = Session()
+            st.rerun()
+    if clear.button("Throw all away", icon=":material/delete:", width="stretch"):
+        st.session_state[_SESSION] = Session()
+        st.rerun()
+
+
+def _examples(emotions: list[str]) -> None:
+    st.caption("Synthetic voices made by a script; they show which way to exaggerate.")
+    clips = resources.samples()
+    for emotion in emotions:
+        own = clips[(clips["emotion"] == emotion) & (clips["intensity"] == "strong")]
+        own = own if len(own) else clips[clips["emotion"] == emotion]
+        st.write(f"**{emotion}**: {_HOW[emotion]}")
+        st.audio(str(own["path"].iloc[0]))
