@@ -146,7 +146,7 @@ def widgets(browser: Browser, address: str) -> dict[str, float]:
     found["Evaluation: another part"] = changes(page, tabs[0].click, tabs[1].click)
     page = visit("Prediction")
     press(page, "Sample")()
-    expect(page.get_by_test_id("stMetric").first).to_be_visible()
+    expect(app.answer(page)).to_be_visible()
     samples = [choose(page, "Sample", f"{emotion} · actor 27") for emotion in ("calm", "angry")]
     found["Prediction: another sample"] = changes(page, *samples)
     return found
@@ -158,8 +158,7 @@ def live(browser: Browser, address: str) -> list[float]:
     page.add_init_script(EAR)
     page.goto(f"{address}/Prediction")
     page.get_by_text("Live", exact=True).click()
-    controls = page.frame_locator("iframe")
-    app.start_listening(page, controls)
+    app.start_listening(page)
     page.evaluate(BARS)
     page.wait_for_function(f"window.moved.length >= {SENTENCES + 1}", timeout=120_000)
     lags: list[float] = page.evaluate("window.moved")

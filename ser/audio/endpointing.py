@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +11,10 @@ from ser.audio.clip import level_dbfs
 from ser.audio.decoding import SAMPLING_RATE, Samples
 
 ROOM_SECONDS = 1.0
-"""So much of the beginning is taken for the noise of the room."""
+"""So much sound in which nobody is taken to speak says how loud the room is."""
 
 _BLOCK = SAMPLING_RATE // 50  # 20 ms
+_ROOM_BLOCKS = round(ROOM_SECONDS * SAMPLING_RATE / _BLOCK)
 _ABOVE_DB = 12.0  # what is so far above the room is speech
 _LEAST_DBFS = -55.0  # and nothing below this is
 _BEGIN_BLOCKS = 6  # .12 s: a click is shorter
@@ -45,7 +47,7 @@ class Endpointer:
     room_dbfs: float | None = None
     speaking: bool = False
     _rest: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
-    _room: list[float] = field(default_factory=list)
+    _room: deque[float] = field(default_factory=lambda: deque(maxlen=_ROOM_BLOCKS))
     _block: int = 0  # number of blocks heard
     _loud: int = 0  # how many of the last ones were loud, without a gap
     _begin: float = 0.0
@@ -75,11 +77,12 @@ class Endpointer:
     def _hear(self, level: float) -> tuple[float, float] | None:
         self._block += 1
         now = self._block * _BLOCK / SAMPLING_RATE
-        if self.room_dbfs is None:
+        if not self.speaking:
             self._room.append(level)
-            if now >= ROOM_SECONDS:
-                # Quieter than half of it: somebody may have begun to speak already.
+            if len(self._room) == _ROOM_BLOCKS:
+                # Most of it may be somebody who began too early: the next pause sets it right.
                 self.room_dbfs = float(np.quantile(self._room, 0.25))
+        if self.room_dbfs is None:
             return None
         loud = level > max(self.room_dbfs + _ABOVE_DB, _LEAST_DBFS)
         self._loud = self._loud + 1 if loud else 0

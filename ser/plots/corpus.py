@@ -167,6 +167,12 @@ def average_spectrograms(
     }
 
 
+_SHAPES = (
+    *("circle", "square", "triangle-up", "triangle-down", "diamond", "cross"),
+    *("triangle-left", "triangle-right"),
+)
+
+
 def clip_map(points: pd.DataFrame, *, axes: tuple[str, str]) -> alt.Chart:
     """Draw a map of clips, where a click on a point is the selection ``clip``.
 
@@ -182,13 +188,22 @@ def clip_map(points: pd.DataFrame, *, axes: tuple[str, str]) -> alt.Chart:
     labels = [emotion for emotion in EMOTIONS if emotion in present]
     return (
         alt.Chart(points)
-        .mark_circle(size=36)
+        .mark_point(size=36, filled=True)
         .encode(
             x=alt.X("x:Q", title=axes[0], scale=alt.Scale(zero=False)),
             y=alt.Y("y:Q", title=axes[1], scale=alt.Scale(zero=False)),
             color=alt.Color(
                 "emotion:N",
                 scale=emotion_scale(labels),
+                sort=labels,
+                legend=alt.Legend(orient="bottom", columns=4, title=None),
+            ),
+            # A shape as well: colour alone would leave out who cannot tell colours apart.
+            shape=alt.Shape(
+                "emotion:N",
+                scale=alt.Scale(
+                    domain=labels, range=[_SHAPES[EMOTIONS.index(la)] for la in labels]
+                ),
                 sort=labels,
                 legend=alt.Legend(orient="bottom", columns=4, title=None),
             ),

@@ -34,6 +34,13 @@ def test_every_sentence_is_found_once_and_whole(noise, size):
         assert begin - 0.7 <= start and end <= last + 0.9
 
 
+def test_who_begins_too_early_is_heard_from_the_next_sentence_on():
+    sound, places = spoken(1e-3)
+    ears = Endpointer()
+    found = ears.push(sound[round(places[0][0] * 16_000) :])
+    assert len(found) >= len(places) - 1
+
+
 def test_a_click_is_no_sentence():
     sound = np.zeros(64_000, np.float32)
     sound[32_000:32_800] = 0.5

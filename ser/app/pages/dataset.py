@@ -39,7 +39,7 @@ def overview(index: Inspection) -> None:
     """Show how much there is of what."""
     by = [label for label, column in GROUPS.items() if index.clips[column].nunique() > 1]
     st.subheader("Clips per emotion")
-    group = st.segmented_control("Part by", ["Nothing", *by], default="Nothing", required=True)
+    group = st.segmented_control("Split by", ["none", *by], default="none", required=True)
     chart, table = plots.clips_per_emotion(index.clips, by=GROUPS.get(group))
     layout.show(chart, table=table)
     left, right = st.columns(2)
@@ -57,7 +57,7 @@ def overview(index: Inspection) -> None:
 def left_out(index: Inspection) -> None:
     """Show which files are left out, and which hold the same audio."""
     duplicated = corpora.duplicates(index.clips)
-    st.subheader("Left out and doubled")
+    st.subheader("Skipped files and duplicates")
     if index.skipped.empty:
         st.write("Every file in this corpus is a clip that can be used.")
     else:
@@ -318,7 +318,7 @@ def show() -> None:
         else:
             show_map(index, location)
         st.button(
-            "Look for changes",
+            "Rescan",
             icon=":material/sync:",
             type="tertiary",
             on_click=corpus.look_again,

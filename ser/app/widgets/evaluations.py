@@ -83,7 +83,7 @@ def _watch(evaluation: Run) -> None:
     status = evaluation.read_status()
     if status.state not in BUSY_STATES:
         st.rerun()
-    title = f"**{evaluation.folder.name}** is going on. You can leave this page."
+    title = f"**{evaluation.folder.name}** is running. You can leave this page."
     runs.show_stop(evaluation, title, help="Nothing of it is kept; it can be started again.")
     step = status.message
     if status.stages > 1:

@@ -312,7 +312,7 @@ def groups(report: Report) -> None:
         st.write(
             f"**By {name}** from {worst['accuracy']:.0%} ({worst['group']}) to "
             f"{best['accuracy']:.0%} ({best['group']}): "
-            + ("more than chance explains." if real else "chance alone may explain it.")
+            + ("a real difference (p < .05)." if real else "it may be chance.")
         )
     few = [table for name, table in found.items() if name != "speaker"]
     many = [table for name, table in found.items() if name == "speaker"]
@@ -375,8 +375,12 @@ def conditions(report: Report) -> None:
     sounds = report.sounds()
     st.markdown("**Sounds that are no speech**")
     st.write(
-        f"{sounds['sure'].sum()} of {sounds['n'].sum()} sounds made by code got a sure answer, "
-        "which is a mistake each time."
+        f"{sounds['n'].sum()} sounds without speech: "
+        + (
+            f"{layout.count(alarms, 'false alarm')}."
+            if (alarms := int(sounds["sure"].sum()))
+            else "no false alarm."
+        )
     )
     st.dataframe(
         _per_cent(sounds),

@@ -296,7 +296,7 @@ def _show_actions(training: Training) -> None:
         if training.state == "finished":
             st.page_link(
                 "pages/3_Evaluation.py",
-                label="How good it is",
+                label="Open report",
                 icon=":material/analytics:",
                 query_params={"report": f"run/{name}"},
             )

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 import soxr
 from coverage import Coverage
-from playwright.sync_api import Browser, FrameLocator, Page, Playwright, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 from tests.tiny import SAMPLES
 
@@ -94,17 +94,22 @@ def write_microphone(file: Path, *, pause: float = 1.0) -> None:
     soundfile.write(file, np.stack([sound, sound], axis=1), 48_000, subtype="PCM_16")
 
 
-def start_listening(page: Page, controls: FrameLocator) -> None:
+def start_listening(page: Page) -> None:
     """Press start; one start in three brings no sound from this fake device, so look and repeat."""
     arrived = page.get_by_text(re.compile("^[1-9][0-9]* s heard"))
     silent = page.get_by_text("No sound has arrived yet")
     for _ in range(6):
-        controls.get_by_role("button", name="Start listening").click()
+        page.get_by_role("button", name="Start listening").click()
         expect(arrived.or_(silent).first).to_be_visible()
         if arrived.is_visible():
             return
-        controls.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="Stop", exact=True).click()
     raise AssertionError("no sound in six starts")
+
+
+def answer(page: Page) -> Locator:
+    """Return the headline of an answer."""
+    return page.get_by_role("heading", name=re.compile("[0-9] %$"))
 
 
 def picture(page: Page, name: str) -> None:

@@ -1,11 +1,44 @@
+import re
+
+import pytest
 from playwright.sync_api import expect
 
+from tests.app.browser.app import PATIENCE, answer
 
-def test_the_front_door_predicts_a_sample_in_one_click(tab, keep):
+
+def test_a_sample_is_guessed_and_compared_with_the_model(tab, keep):
     tab.goto("/")
     expect(tab.get_by_role("heading", name="Speech emotion recognition")).to_be_visible()
-    expect(tab.get_by_text("With people it has never heard")).to_be_visible()
-    tab.get_by_role("button", name="Which emotion is it?").click()
-    expect(tab.get_by_test_id("stMetric").filter(has_text="Probability")).to_be_visible()
-    expect(tab.get_by_test_id("stVegaLiteChart").first.locator("canvas, svg.marks")).to_be_visible()
+    expect(tab.get_by_text("is not kept unless you agree").locator("visible=true")).to_have_count(
+        1 if tab.viewport_size["width"] < 500 else 2
+    )
+    tab.get_by_role("button", name="Understood").click()
+    expect(tab.get_by_role("button", name="Understood")).to_have_count(0)
+    tab.get_by_role("tab", name="Guess first").click()
+    tab.get_by_role("radio", name="happy").click()
+    expect(tab.get_by_text("It was meant as fearful.")).to_be_visible()
+    expect(tab.get_by_text(re.compile("Score: you 0, the model [01], of 1"))).to_be_visible()
+    keep(tab, "home-game")
+    tab.get_by_role("button", name="Next").click()
+    expect(tab.get_by_text("It was meant as")).to_have_count(0)
+    tab.get_by_text("How good is it?").click()
+    expect(tab.get_by_text("People it has never heard, elsewhere")).to_be_visible()
     keep(tab, "home")
+
+
+@pytest.fixture
+def home(talking, server):
+    page = talking.new_page(base_url=server, viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(PATIENCE)
+    page.goto("/")
+    yield page
+    expect(page.get_by_test_id("stException")).to_have_count(0, timeout=1000)
+    page.close()
+
+
+def test_who_speaks_on_the_first_screen_is_answered(home):
+    home.get_by_role("button", name="Record", exact=True).click()
+    expect(home.get_by_test_id("stAudioInputWaveformTimeCode")).to_have_text("00:02")
+    home.get_by_role("button", name="Stop recording").click()
+    expect(answer(home)).to_be_visible()
+    expect(home.get_by_text("Getting used to this voice: 1 of 10")).to_be_visible()

@@ -78,8 +78,8 @@ def test_the_samples_are_shown_at_a_glance(open_corpus):
 
 def test_clips_are_counted_by_gender_as_well(open_corpus):
     dataset = open_corpus(SAMPLES)
-    group = find(dataset.segmented_control, "Part by")
-    assert group.options == ["Nothing", "Gender", "Intensity"]  # the samples are speech only
+    group = find(dataset.segmented_control, "Split by")
+    assert group.options == ["none", "Gender", "Intensity"]  # the samples are speech only
     group.set_value("Gender").run()
     assert not dataset.exception
     (numbers,) = [
@@ -130,7 +130,7 @@ def test_changes_are_found_when_asked_for(open_corpus, tmp_path):
     folder = tiny_corpus(tmp_path / "corpus", ("05",))
     dataset = open_corpus(folder)
     shutil.copy(next(folder.iterdir()), folder / "03-01-04-01-01-01-25.flac")
-    find(dataset.button, "Look for changes").click().run()
+    find(dataset.button, "Rescan").click().run()
     settled(dataset)
     assert metrics(dataset)["Clips"] == "17"
     assert "Same audio: 2 clips" in [expander.label for expander in dataset.expander]
