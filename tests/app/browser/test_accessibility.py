@@ -1,0 +1,28 @@
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.app.browser.app import answer
+
+PAGES = ("", "Dataset", "Training", "Evaluation", "Your_voice", "Prediction?source=Live")
+
+
+def serious(page):
+    """Return what keeps people from using a page, by the rules of axe-core."""
+    found = Axe().run(page).response["violations"]
+    return [
+        (rule["id"], node["html"][:200])
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+def test_nothing_keeps_anybody_from_using_a_page(tab):
+    for page in PAGES:
+        tab.goto(f"/{page}")
+        expect(tab.get_by_role("heading", level=1)).to_be_visible()
+        expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0)
+        assert serious(tab) == [], page
+    tab.goto("/Prediction?source=Sample")
+    expect(answer(tab)).to_be_visible()
+    assert serious(tab) == []
