@@ -14,6 +14,8 @@ from ser.models import bundle
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
+_TAKEN = ("classes", "data", "evaluations", "voices")  # what else lies there, or will
+
 
 def is_learned(folder: Path) -> bool:
     """Say whether a folder holds a model that learned a voice."""
@@ -41,7 +43,7 @@ def folder_of(name: str) -> Path:
             f"{name!r} cannot be a name. Use letters (a to z), digits, - and _, at most 60."
         )
     folder = workspace.folder() / name
-    if folder.exists() and not is_learned(folder):
+    if name in _TAKEN or (folder.exists() and not is_learned(folder)):
         raise DataError(f"{name} is in use already. Choose another name.")
     return folder
 

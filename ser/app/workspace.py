@@ -6,6 +6,7 @@ a checkout, else the user's data folder.  On the command line every folder is an
 
     <name>/         a training run or a bundle made from one
     evaluations/    models tested on corpora from the app, see `ser.app.evaluations`
+    classes/<name>/ examples of classes of one's own
     voices/<name>/  recordings of one person, see `ser.data.recordings`
     settings.json   the active model and the corpora used lately
     data/           downloaded corpora, unless there is a checkout whose ``data`` holds them

@@ -293,7 +293,7 @@ def fit_adaptation(embedding: Embedding, enrolment: Enrolment) -> AdaptationLaye
     # One made-up recording of each emotion stands where training would expect it in this voice.
     labels = np.flatnonzero(np.isfinite(embedding.class_means).all(axis=1))
     expected = embedding.class_means[labels]
-    weights, bias = _regression(
+    weights, bias = fit_regression(
         np.concatenate([enrolment.embeddings - offset, expected]),
         np.concatenate(
             [logit_scale * enrolment.logits, np.zeros((len(labels), enrolment.logits.shape[1]))]
@@ -332,7 +332,7 @@ def leave_one_out(recognizer: Recognizer, enrolment: Enrolment) -> tuple[Array, 
     """
     logits = np.zeros(enrolment.logits.shape)
     distances = np.zeros(len(enrolment))
-    for rows in _folds(enrolment.y_true):
+    for rows in leave_out(enrolment.y_true):
         others = np.setdiff1d(np.arange(len(enrolment)), rows)
         kept, known = enrolment[rows], enrolment[others]
         logits[rows] = learn(recognizer, known).logits(kept)
@@ -341,8 +341,13 @@ def leave_one_out(recognizer: Recognizer, enrolment: Enrolment) -> tuple[Array, 
     return logits, distances
 
 
-def _folds(y_true: Codes) -> Iterator[Codes]:
-    """Yield the recordings to leave out together: each alone, or evenly by emotion if many."""
+def leave_out(y_true: Codes) -> Iterator[Codes]:
+    """Yield the recordings to leave out together: each alone, or evenly by label if many.
+
+    Parameters
+    ----------
+    y_true : ndarray of int, shape (n,)
+    """
     order = np.argsort(y_true, kind="stable")
     count = min(len(y_true), _FOLDS)
     for fold in range(count):
@@ -402,10 +407,25 @@ def _blas() -> Any:
     return ThreadpoolController()
 
 
-def _regression(
+def fit_regression(
     embeddings: Array, offsets: Array, y_true: Codes, weight: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Fit weights and bias that are added to given logits, by penalised logistic regression."""
+    """Fit weights and bias that are added to given logits, by penalised logistic regression.
+
+    Parameters
+    ----------
+    embeddings : ndarray of float, shape (n, coordinates)
+    offsets : ndarray of float, shape (n, labels)
+        The given logits.
+    y_true : ndarray of int, shape (n,)
+    weight : ndarray of float, shape (n,)
+        How much each counts.
+
+    Returns
+    -------
+    weights : ndarray of float64, shape (coordinates, labels)
+    bias : ndarray of float64, shape (labels,)
+    """
     from scipy.optimize import minimize
     from scipy.special import softmax
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,13 +20,21 @@ from ser import audio
 from ser.audio.extractors import read_extractor
 from ser.audio.features import FeatureExtractor
 from ser.errors import BundleError
-from ser.labels import EMOTIONS
 from ser.utils.files import read_json
 from ser.utils.validation import first_problem
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = 4
+MOST_LABELS = 10
+"""Labels that a model may have."""
+
+_LABEL = re.compile(r"\w[\w -]{0,39}")
 _MAX_BYTES = 20_000_000
+# Columns of predictions, beside which every label has one of its own.
+_COLUMNS = (
+    *("file", "start", "end", "emotion", "verdict", "reason", "distance", "truth", "speaker"),
+    *("gender", "channel", "intensity", "statement", "corpus", "fold"),
+)
 
 
 class _Part(BaseModel):
@@ -110,7 +119,8 @@ class Manifest(_Part):
     embedding : File
         ``embedding.npz``, see `ser.models.embedding`.
     labels : tuple of str
-        Names of the model's outputs, in order.
+        Names of the model's outputs, in order: emotions, or classes of one's own
+        (`ser.evaluation.own_classes`).
     clip : ClipFormat
         What a clip is.
     features : FeatureExtractor
@@ -141,9 +151,11 @@ class Manifest(_Part):
 
     @field_validator("labels")
     @classmethod
-    def _labels_are_emotions(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if not set(labels) <= set(EMOTIONS) or len(set(labels)) != len(labels) or len(labels) < 2:
-            raise ValueError(f"must be two or more of the emotions, not {labels}")
+    def _labels_are_names(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if not 2 <= len(set(labels)) == len(labels) <= MOST_LABELS:
+            raise ValueError(f"must be two to {MOST_LABELS} different names, not {labels}")
+        for label in labels:
+            check_label(label)
         return labels
 
     @field_validator("clip")
@@ -158,6 +170,20 @@ class Manifest(_Part):
     def model_sha256(self) -> str:
         """SHA-256 of ``model.keras``."""
         return self.model.sha256
+
+
+def check_label(label: str) -> None:
+    """Refuse what cannot be a label.
+
+    Raises
+    ------
+    ValueError
+        Saying what can.
+    """
+    if not _LABEL.fullmatch(label):
+        raise ValueError(f"{label!r} must be letters, digits, spaces, - and _, at most 40")
+    if label in _COLUMNS:
+        raise ValueError(f"{label!r} is the name of a column of predictions")
 
 
 def _extractor(values: object) -> FeatureExtractor:

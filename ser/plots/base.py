@@ -22,8 +22,10 @@ TRAINING, VALIDATION = "#4a7fd4", "#c98500"
 
 
 def emotion_scale(labels: Sequence[str]) -> alt.Scale:
-    """Return the scale that gives every emotion its one colour."""
-    return alt.Scale(domain=list(labels), range=[COLORS.get(la, "#7d8590") for la in labels])
+    """Return the scale that gives every emotion, or class of one's own, its one colour."""
+    known = list(COLORS.values())
+    colours = [COLORS.get(la, known[i % len(known)]) for i, la in enumerate(labels)]
+    return alt.Scale(domain=list(labels), range=colours)
 
 
 def sized(chart: Chart, title: str, height: int) -> Chart:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ser.app.widgets import adaptation, hands_free, layout, recording
+from ser.app.widgets import adaptation, hands_free, layout, own_classes, recording
 
 
 def show() -> None:
@@ -20,7 +20,7 @@ def show() -> None:
         if mine is not None:
             part = st.segmented_control(
                 "What to do",
-                ["Record", "Import", "Recordings", "Learn"],
+                ["Record", "Import", "Recordings", "Learn", "Own classes"],
                 default="Record",
                 required=True,
                 key="part",
@@ -32,6 +32,8 @@ def show() -> None:
                 recording.show_import(mine)
             elif part == "Recordings":
                 recording.show_recordings(mine)
+            elif part == "Own classes":
+                own_classes.show()
             else:
                 adaptation.show_learning(mine)
                 adaptation.show_models()

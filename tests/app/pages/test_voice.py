@@ -8,6 +8,7 @@ from ser.app import learned, workspace
 from ser.app.widgets import hands_free
 from ser.data.recordings import SENTENCES, Voice
 from ser.labels import EMOTIONS
+from ser.models.recognizer import Recognizer
 from tests.tiny import SAMPLES
 
 CLIPS = sorted(SAMPLES.rglob("*-27.flac"))  # one voice, thirty clips
@@ -194,3 +195,22 @@ def test_what_is_asked_for_is_what_is_rarest():
     assert [sentence for _, sentence in asked[:3:2]] == list(SENTENCES)
     session.takes.pop()
     assert hands_free.next_prompt(session, {"sad": 1}, emotions, 2)[0] == "angry", "undone"
+
+
+def test_classes_of_ones_own_are_learned_from_uploads(open_part):
+    for label in ("low", "high"):  # AppTest cannot type a new option
+        (workspace.folder() / "classes" / "my-classes" / label).mkdir(parents=True)
+    app = open_part("Own classes")
+    assert not app.exception and not app.error
+    for label, speaker in (("low", "25"), ("high", "26")):
+        app.segmented_control(key="class").set_value(label).run()
+        clips = sorted(SAMPLES.rglob(f"*-{speaker}.flac"))[:4]
+        app.file_uploader[0].set_value([(c.name, c.read_bytes(), "audio/flac") for c in clips])
+        app.run()
+        assert not app.exception and not app.error
+    button(app, "Learn these classes").click().run()
+    assert not app.exception and not app.error
+    assert "of 8 examples are named rightly" in said(app, "markdown")
+    folder = workspace.folder() / "my-classes"
+    assert learned.models() == [folder]
+    assert Recognizer.load(folder).labels == ("high", "low")

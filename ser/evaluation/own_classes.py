@@ -1,0 +1,169 @@
+"""Any labels of one's own in, a model of these labels out, and how often it is right.
+
+As for a voice (`ser.models.adaptation`) the network stays as it is and gets one more layer, a
+regularised logistic regression on the embedding of a few examples; only, it does not read the
+emotions that the network answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.audio import audio_hash, load_audio
+from ser.errors import DataError
+from ser.evaluation import metrics
+from ser.models.adaptation import Array, fit_regression, fit_temperature, leave_out
+from ser.models.embedding import OOD_SHARE, Embedding
+from ser.models.inference import calibrated
+from ser.models.manifest import MOST_LABELS, TrainingClips, check_label
+from ser.models.networks import with_adaptation_layer
+from ser.models.recognizer import Recognizer
+from ser.models.voice import Voice
+
+LEAST_EXAMPLES = 3
+"""Examples that each label needs."""
+
+
+@dataclass(frozen=True)
+class OwnClasses:
+    """A model of one's own labels, and how it answers examples that it has not learned.
+
+    Attributes
+    ----------
+    recognizer : Recognizer
+        The model; `Recognizer.save` keeps it.
+    n, right : int
+        How many examples there are, and how many are named rightly by what is learned from the
+        others.
+    confusion_matrix : list of list of int
+        Of them; rows: truth, columns: answer.
+    """
+
+    recognizer: Recognizer
+    n: int
+    right: int
+    confusion_matrix: list[list[int]]
+
+
+def learn_classes(
+    recognizer: Recognizer, examples: Mapping[str, Sequence[str | Path]], *, n_jobs: int = 1
+) -> OwnClasses:
+    """Let a copy of a model learn labels of one's own.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        Whose embedding is read; it stays as it is.
+    examples : mapping of str to sequence of path
+        Audio files of each label: two to ten labels of at least `LEAST_EXAMPLES` files.
+    n_jobs : int
+        See `ser.utils.parallel.map_items`.
+
+    Raises
+    ------
+    DataError
+        If there are fewer labels, more, or ones that cannot be a name; too few examples; one that
+        cannot be used.
+    """
+    labels = _checked(examples)
+    paths = [path for label in labels for path in examples[label]]
+    y_true = np.repeat(np.arange(len(labels)), [len(examples[label]) for label in labels])
+    found, inputs = recognizer.prepare(paths, n_jobs=n_jobs)
+    for path, reason in found.loc[found["reason"] != "", ["path", "reason"]].to_numpy():
+        raise DataError(f"{path}: {reason}")
+    _, embeddings = recognizer.logits_and_embeddings(inputs)
+    logits, distances = np.zeros((len(y_true), len(labels))), np.zeros(len(y_true))
+    for rows in leave_out(y_true):
+        others = np.setdiff1d(np.arange(len(y_true)), rows)
+        weights, bias = _fit(embeddings[others], y_true[others], len(labels))
+        logits[rows] = embeddings[rows] @ weights + bias
+        near = replace(recognizer.embedding, points=embeddings[others].astype(np.float16))
+        distances[rows] = near.distances(embeddings[rows])
+    embedding = _known(recognizer.embedding, embeddings, y_true, distances, len(labels))
+    distances = distances * recognizer.embedding.threshold / embedding.threshold
+    temperature = fit_temperature(logits, distances, y_true, 1.0)
+    probabilities = calibrated(logits, distances, temperature)
+    weights, bias = _fit(embeddings, y_true, len(labels))
+    model = _with_layer(recognizer, weights, bias)
+    parent = recognizer.manifest
+    right = logits.argmax(axis=1) == y_true
+    counts = {label: len(examples[label]) for label in labels}
+    record = {"parent": parent.name, "parent_sha256": parent.model_sha256, "recordings": counts}
+    figures = {"n": len(y_true), "right": int(right.sum())}
+    manifest = parent.model_copy(
+        update={
+            "labels": tuple(labels),
+            "temperature": temperature,
+            "voice_temperature": 1.0,
+            "min_confidence": metrics.fit_min_confidence(probabilities),
+            "training": parent.training | {"adapted": record | {"classes": True} | figures},
+            "training_clips": TrainingClips(
+                ids=[], audio=sorted({audio_hash(load_audio(path)) for path in paths})
+            ),
+        }
+    )
+    matrix = np.zeros((len(labels), len(labels)), int)
+    np.add.at(matrix, (y_true, logits.argmax(axis=1)), 1)
+    return OwnClasses(
+        type(recognizer)(model, manifest, embedding),
+        confusion_matrix=matrix.tolist(),
+        **figures,
+    )
+
+
+def _checked(examples: Mapping[str, Sequence[str | Path]]) -> list[str]:
+    labels = list(examples)
+    if not 2 <= len(labels) <= MOST_LABELS:
+        raise DataError(f"There are {len(labels)} classes. Give two to {MOST_LABELS}.")
+    for label, paths in examples.items():
+        try:
+            check_label(label)
+        except ValueError as error:
+            raise DataError(f"A class cannot be called so: {error}.") from None
+        if len(paths) < LEAST_EXAMPLES:
+            raise DataError(
+                f"There are {len(paths)} examples of {label}. Give at least {LEAST_EXAMPLES} of "
+                "each class."
+            )
+    return labels
+
+
+def _fit(
+    embeddings: Array, y_true: npt.NDArray[np.integer], count: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    # Every class counts alike, however many examples it has.
+    weight = len(y_true) / count / np.bincount(y_true, minlength=count)[y_true]
+    return fit_regression(embeddings, np.zeros((len(y_true), count)), y_true, weight)
+
+
+def _known(
+    embedding: Embedding,
+    embeddings: npt.NDArray[np.float32],
+    y_true: npt.NDArray[np.integer],
+    distances: npt.NDArray[np.float64],
+    count: int,
+) -> Embedding:
+    """Return an embedding in which the examples are what is known, and nothing else."""
+    means = [embeddings[y_true == label].mean(axis=0) for label in range(count)]
+    farthest = float(np.quantile(distances, 1 - OOD_SHARE))
+    return replace(
+        embedding,
+        points=embeddings.astype(np.float16),
+        threshold=max(embedding.threshold * farthest, 1e-6),
+        class_means=np.asarray(means, np.float32) - embeddings.mean(axis=0),
+        voice=Voice(),
+    )
+
+
+def _with_layer(recognizer: Recognizer, weights: Array, bias: Array) -> object:
+    embedding = recognizer.embedding
+    reads = embedding.components.astype(np.float64) @ weights
+    nothing = np.zeros((len(recognizer.labels), len(bias)))  # of what it answered before
+    kernel = np.concatenate([nothing, reads]).astype(np.float32)
+    shift = (bias - embedding.mean @ reads).astype(np.float32)
+    return with_adaptation_layer(recognizer.model_with_activations, kernel, shift)
