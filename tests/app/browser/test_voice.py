@@ -89,7 +89,7 @@ def test_a_voice_is_imported_learned_and_answers(page):
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("my-voice")
     page.get_by_role("link", name="Your voice").click()
     choose(page, "Learn")
-    page.get_by_text("my-voice, answers in this app").click()
+    expect(page.get_by_text("my-voice, answers in this app")).to_be_visible()
     page.get_by_role("button", name="Rename or delete").click()
     page.get_by_role("button", name="Delete this model").click()
     expect(page.get_by_text("my-voice, answers in this app")).to_have_count(0)
