@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import tempfile
 import zipfile
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -39,6 +41,11 @@ COLUMNS = ("path", "emotion", "statement", "speaker", "seconds", "level_dbfs", "
 _NAME = re.compile(r"03-01-0[1-8]-01-[0-9]{2}-[0-9]{2}-90\.wav")
 _IMPORTED = "99"  # statement: whatever an imported clip says
 _LONGEST = 30.0  # seconds; a recording is a sentence
+# What Python's zipfile raises for an archive whose bytes have been changed.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError),
+    *(RuntimeError, ValueError, IndexError, OSError),
+)
 _MAX_ENTRIES, _MAX_ENTRY, _MAX_TOTAL = 2000, 20 * 10**6, 10**9  # of a zip, bytes unpacked
 
 
@@ -169,13 +176,22 @@ class Voice:
         DataError
             If the location holds no labelled clip at all.
         """
+        return self._import(location, {}, progress)
+
+    def _import(
+        self, location: str | Path, origins: dict[Path, str], progress: Progress | None
+    ) -> tuple[int, pd.DataFrame]:
+        """Import a corpus whose files may have been called otherwise."""
         corpus = corpora.scan(location)
         refused = corpus.skipped.to_dict("records")
         added = 0
         rows = corpus.clips.to_dict("records")
         for i, clip in enumerate(rows):
             try:
-                self.add(clip["path"], clip["emotion"], clip["statement"])
+                path = Path(clip["path"])
+                # What is said, or at least what the file was called: the copy has another name.
+                said = clip["statement"] or PurePosixPath(origins.get(path, path.name)).name
+                self.add(path, clip["emotion"], said)
                 added += 1
             except (audio.AudioError, DataError) as error:
                 refused.append({"path": clip["path"], "reason": str(error)})
@@ -210,13 +226,13 @@ class Voice:
             try:
                 with zipfile.ZipFile(io.BytesIO(data)) as archive:
                     origins = _unpack(archive, root)
-            except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+            except _DAMAGED as error:
                 raise DataError(
                     f"The archive cannot be read ({error}). Zip the folder again, without a "
                     "password."
                 ) from error
             try:
-                added, refused = self.import_clips(root, progress=progress)
+                added, refused = self._import(root, origins, progress)
             except DataError as error:
                 raise DataError(str(error).replace(str(root), "The archive")) from None
             refused["path"] = [origins[Path(path)] for path in refused["path"]]

@@ -129,6 +129,7 @@ def test_a_folder_per_emotion_is_imported_and_what_is_no_clip_is_told(voice, tmp
     (tmp_path / "own" / "happy" / "broken.wav").write_text("hello")
     added, refused = voice.import_clips(tmp_path / "own")
     assert added == 2 and sorted(voice.recordings()["emotion"]) == ["angry", "happy"]
+    assert set(voice.recordings()["statement"]) == {"my clip.flac"}, "what it was called is kept"
     reasons = dict(zip(refused["path"], refused["reason"], strict=True))
     assert reasons[str(tmp_path / "own" / "happy" / "notes.txt")] == "no audio file"
     assert "no audio" in reasons[str(tmp_path / "own" / "happy" / "broken.wav")]
@@ -140,6 +141,22 @@ def test_a_csv_is_imported(voice, tmp_path):
     added, refused = voice.import_clips(tmp_path / "mine.csv")
     assert added == 1 and voice.recordings()["emotion"].tolist() == ["fearful"]
     assert refused["reason"].tolist() == ["no such file"]
+
+
+def test_a_damaged_archive_is_refused_in_words(voice, tmp_path):
+    clip = CLIPS[0].read_bytes()
+    whole = packed({f"{emotion}/{n}.flac": clip for emotion in ("sad", "angry") for n in range(2)})
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        data = bytearray(whole)
+        # Half of the damage where the archive lists its entries, at its end.
+        low = len(data) - 400 if rng.random() < 0.5 else 0
+        for place in rng.integers(low, len(data), 8):
+            data[place] = rng.integers(256)
+        try:
+            Voice(tmp_path / "other").import_zip(bytes(data))
+        except DataError as error:
+            assert str(error)
 
 
 def test_a_hostile_archive_writes_nothing_outside_and_names_what_it_refuses(voice, tmp_path):

@@ -32,24 +32,22 @@ def show() -> None:
         bind="query-params",
     )
     with layout.errors_for_people():
-        models = workspace.models()
-        folder = workspace.active_model()
-        if len(models) > 1:
+        with st.expander("Model and possible emotions", icon=":material/tune:"):
+            models = workspace.models()
             folder = st.selectbox(
                 "Model",
                 models,
-                index=models.index(folder),
+                index=models.index(workspace.active_model()),
                 format_func=layout.model_label,
                 help="By default the active one, which the Training page sets.",
             )
-
-        possible = st.multiselect(
-            "Possible emotions",
-            bundle.read_manifest(folder).labels,
-            placeholder="all of them",
-            help="If you know which emotions can occur, choose them: the model then has fewer to "
-            "confuse.",
-        )
+            possible = st.multiselect(
+                "Possible emotions",
+                bundle.read_manifest(folder).labels,
+                placeholder="all of them",
+                help="If you know which emotions can occur, choose them: the model then has fewer "
+                "to confuse.",
+            )
 
         def model() -> Recognizer:
             whole = resources.recognizer(folder)

@@ -21,11 +21,6 @@ def show_live(model: Recognizer) -> None:
     """Show the live microphone of this visitor."""
     from ser.models.streaming import KEEP_SECONDS, StreamingRecognizer
 
-    st.caption(
-        "Sound goes to the computer this app runs on and stays in its memory, at most the last "
-        f"{KEEP_SECONDS / 60:.0f} minutes, until you forget it or close the tab. Nothing is stored "
-        "unless you keep it. Your browser's noise suppression and gain control are switched off."
-    )
     # Another model has answers of its own: those of the one before go.
     name = f"live-{model.manifest.model_sha256[:12]}-{'-'.join(model.labels)}"
     connection = microphone.connect(name, lambda: StreamingRecognizer(model))
@@ -41,6 +36,11 @@ def show_live(model: Recognizer) -> None:
         _session(stream, stream.labels)
     else:
         _summary(connection, stream, stream.labels)
+    st.caption(
+        "Sound goes to the computer this app runs on and stays in its memory, at most the last "
+        f"{KEEP_SECONDS / 60:.0f} minutes, until you forget it or close the tab. Nothing is stored "
+        "unless you keep it. Your browser's noise suppression and gain control are switched off."
+    )
 
 
 @st.fragment(run_every=_REFRESH)

@@ -131,7 +131,7 @@ def _import(
             elif emotion not in EMOTIONS:
                 raise DataError("It is no zip: say which emotion it is.")
             else:
-                voice.add(file.getvalue(), emotion, "imported")
+                voice.add(file.getvalue(), emotion, file.name)
                 added += 1
         except (AudioError, DataError) as error:
             refused.append(pd.DataFrame([{"path": file.name, "reason": str(error)}]))
@@ -159,7 +159,7 @@ def show_recordings(voice: Voice) -> None:
         column_config={
             "path": "File",
             "emotion": "Emotion",
-            "statement": "Sentence",
+            "statement": "Sentence or file",
             "seconds": st.column_config.NumberColumn("Length (s)", format="%.1f"),
             "level_dbfs": st.column_config.NumberColumn(
                 "Level (dBFS)", format="%.0f", help=TERMS["dBFS"]

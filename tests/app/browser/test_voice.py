@@ -86,6 +86,7 @@ def test_a_voice_is_imported_learned_and_answers(page):
     expect(page.get_by_role("heading", name="Prediction")).to_be_visible()
     choose(page, "Sample")
     expect(answer(page)).to_be_visible()
+    page.get_by_text("Model and possible emotions").click()
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("my-voice")
     page.get_by_role("link", name="Your voice").click()
     choose(page, "Learn")

@@ -76,6 +76,7 @@ def test_good_files_become_takes_and_bad_ones_say_why(open_part, mine):
     assert refused["path"].tolist() == ["notes.wav"]
     assert "no audio this program can decode" in refused["reason"].iloc[0]
     assert mine.recordings()["emotion"].tolist() == ["angry", "angry"]
+    assert mine.recordings()["statement"].tolist() == [clip.name for clip in CLIPS[:2]]
 
 
 def test_files_without_an_emotion_are_not_guessed(open_part, mine):
