@@ -38,6 +38,9 @@ MAX_SECONDS = 1800.0
 """Longest recording, in seconds."""
 MAX_DECODED_BYTES = 2_000_000_000
 """Largest recording once decoded (float32, all channels); a small Opus file can hide far more."""
+RATES = (4_000, 400_000)
+"""Lowest and highest sampling rate of a recording, in Hz.  At a lower one there is no speech, and a
+few bytes would become half an hour of sound."""
 MIN_SECONDS = 0.1
 """Shortest recording, in seconds; less is not speech."""
 
@@ -240,6 +243,7 @@ def _decode(data: bytes, name: str, sampling_rate: int) -> Samples:
         if file.frames == _UNKNOWN_FRAMES or (file.frames == 0 and len(data) > _HEADER_BYTES):
             # Written to a pipe, or the writer never came to fill in the length: FFmpeg copes.
             return _decode_ffmpeg(data, name, sampling_rate)
+        _check_rate(file.samplerate, name)
         _check_length(file.frames / file.samplerate, name)
         try:
             samples, frames = _collect(_sndfile_blocks(file), file.samplerate, name, sampling_rate)
@@ -268,9 +272,10 @@ def _decode_ffmpeg(data: bytes, name: str, sampling_rate: int) -> Samples:
                     f"{name} holds sound in a coding that is not known here. Save it as WAV, "
                     "FLAC, MP3, OGG or M4A."
                 )
+            rate = int(stream.rate)
+            _check_rate(rate, name)
             announced = float((stream.duration or 0) * (stream.time_base or 0))
             _check_length(announced, name)
-            rate = int(stream.rate)
             samples, frames = _collect(_ffmpeg_blocks(container, stream), rate, name, sampling_rate)
     except (av.FFmpegError, ValueError) as error:
         if stream is not None or any(data[:12].find(magic) in (0, 4) for magic in _MAGIC):
@@ -347,6 +352,15 @@ def _check_samples(samples: Samples, name: str, sampling_rate: int) -> None:
         raise TooShortAudioError(
             f"{name} lasts {1000 * seconds:.0f} ms; at least {1000 * MIN_SECONDS:.0f} ms of "
             "speech are needed. Record a whole sentence."
+        )
+
+
+def _check_rate(rate: int, name: str) -> None:
+    low, high = RATES
+    if not low <= rate <= high:
+        raise UnsupportedAudioError(
+            f"{name} has a sampling rate of {rate} Hz. Speech needs {low} to {high} Hz; export it "
+            "again."
         )
 
 

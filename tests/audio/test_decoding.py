@@ -159,6 +159,12 @@ def test_lossy_formats_keep_length_pitch_and_level(tmp_path, name):
     assert np.array_equal(load_audio(tmp_path / "clip.bin"), samples)
 
 
+@pytest.mark.parametrize("rate", [1, 3_999, 500_000])
+def test_rates_at_which_nobody_speaks_are_refused(rate):
+    words = f"a sampling rate of {rate} Hz. Speech needs 4000 to 400000 Hz"
+    refusal(encode(noise(1_795), rate), audio.UnsupportedAudioError, "audio-unsupported", words)
+
+
 def test_channels_are_averaged():
     left, right = tone(frequency=300), tone(frequency=1000)
     samples = load_audio(encode(np.stack([left, right], axis=1), subtype="FLOAT"))
@@ -305,8 +311,8 @@ def test_ten_milliseconds(tmp_path):
 
 LONG = {
     # A low rate makes two hours a small file.
-    "announced": lambda: encode(np.zeros(2 * 3600 * 100), 100, subtype="PCM_U8"),
-    "not announced": lambda: streamed_flac(np.zeros(2 * 3600 * 1000), 1000),
+    "announced": lambda: encode(np.zeros(2 * 3600 * 4000), 4000, subtype="PCM_U8"),
+    "not announced": lambda: streamed_flac(np.zeros(2 * 3600 * 4000), 4000),
 }
 
 
