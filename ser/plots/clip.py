@@ -44,6 +44,7 @@ def waveform(
     samples: npt.NDArray[np.float32],
     *,
     kept: tuple[float, float] | None = None,
+    begin: float = 0.0,
     extractor: SpectralFeatures = SPECTRAL,
 ) -> Chart:
     """Draw the envelope of a recording over time.
@@ -54,13 +55,15 @@ def waveform(
         Mono audio at 16 kHz.
     kept : (float, float), optional
         Start and end in seconds of what the model hears; the rest is shown pale.
+    begin : float
+        Where the samples begin in the recording they are a part of, in seconds.
     extractor : SpectralFeatures
         What the features are.
     """
     step = max(len(samples) // _POINTS, 1)
     blocks = samples[: len(samples) // step * step].reshape(-1, step)
-    time = np.arange(len(blocks)) * step / audio.SAMPLING_RATE
-    start, end = kept or (0.0, len(samples) / audio.SAMPLING_RATE)
+    time = begin + np.arange(len(blocks)) * step / audio.SAMPLING_RATE
+    start, end = kept or (begin, begin + len(samples) / audio.SAMPLING_RATE)
     table = pd.DataFrame(
         {
             "time": time,

@@ -146,22 +146,22 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def why_time(time: pd.DataFrame, *, seconds: float) -> Chart:
+def why_time(time: pd.DataFrame, *, between: tuple[float, float]) -> Chart:
     """Draw which part of a recording spoke for the answer, and which against it.
 
     Parameters
     ----------
     time : DataFrame
         See `ser.models.explanation.Explanation`.
-    seconds : float
-        Length of the recording.
+    between : (float, float)
+        Ends of the time axis, in seconds of the recording.
     """
     table = time.assign(left=(time["start"] + time["end"]) / 2)
     chart = (
         alt.Chart(table)
         .mark_bar()
         .encode(
-            x=time_axis("Time in the recording", 0.0, seconds),
+            x=time_axis("Time in the recording", *between),
             y=alt.Y("effect:Q", title="Evidence (log-odds)"),
             color=_effect_colour(),
             tooltip=[

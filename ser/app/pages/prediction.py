@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 def show() -> None:
     """Show the page."""
     layout.page("Prediction", layout="centered")
-    st.write(
-        "Give the model a recording of one person speaking and see which emotion it hears, how "
-        "sure it is, and why. It hears how a feeling is portrayed, not what anyone feels."
-    )
-
     source = st.segmented_control(
         "Where from?",
         ["Sample", "Upload", "Record", "Live"],
@@ -31,6 +26,11 @@ def show() -> None:
         key="source",
         bind="query-params",
     )
+    if source != "Live":  # whose bars are to be seen without scrolling, on a phone as well
+        st.write(
+            "Give the model a recording of one person speaking and see which emotion it hears, how "
+            "sure it is, and why. It hears how a feeling is portrayed, not what anyone feels."
+        )
     with layout.errors_for_people():
         with st.expander("Model and possible emotions", icon=":material/tune:"):
             models = workspace.models()

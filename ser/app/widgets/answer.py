@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_AROUND = 1.0  # seconds shown on both sides of what the model heard
 _ENOUGH_SECONDS = 15.0  # of a recording to get used to a voice
 _HEIGHTS = ((500.0, "low"), (2000.0, "middle"), (np.inf, "high"))  # up to so many Hz
 _OF_ANY_MODEL = ("waveform", "pitch", "spectrogram", "mel")
@@ -358,9 +359,11 @@ def _why(recording: Samples, model: Recognizer, what: Any) -> None:
         f"{why.emotion}: without them it is less likely. Orange parts spoke against it. An "
         "evidence of 1 makes it 2.7 times as likely against all others."
     )
-    seconds = len(recording) / SAMPLING_RATE
-    layout.show(plots.waveform(recording), alt="Waveform of the recording")
-    layout.show(plots.why_time(why.time, seconds=seconds), table=why.time.round(3))
+    first = max(float(why.time["start"].min()) - _AROUND, 0.0)
+    last = min(float(why.time["end"].max()) + _AROUND, len(recording) / SAMPLING_RATE)
+    part = recording[round(first * SAMPLING_RATE) : round(last * SAMPLING_RATE)]
+    layout.show(plots.waveform(part, begin=first), alt="Waveform of what the model heard")
+    layout.show(plots.why_time(why.time, between=(first, last)), table=why.time.round(3))
     layout.show(plots.why_rows(why.rows), table=why.rows[["name", "effect"]].round(3))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ICON = str(assets.ICON)
+_INK = {"light": "#12141a", "dark": "#f2f2f2"}
 
 
 def page(title: str, *, layout: str = "wide") -> None:
@@ -89,6 +90,8 @@ def show(chart: plots.Chart, *, table: pd.DataFrame | None = None, **settings: A
     if "alt" in settings:  # says more than what kind of chart it is, and there can be one only
         chart = chart.copy(deep=False)
         chart.description = altair.Undefined
+    # What is written in a chart; its theme knows the colour of axes only.
+    chart = chart.configure_text(color=_INK.get(str(st.context.theme.type), "#7d8590"))
     event = st.altair_chart(chart, width="stretch", height=height, **settings)
     if table is not None:
         with st.popover("Numbers", icon=":material/table:", type="tertiary"):

@@ -36,7 +36,8 @@ def test_a_sample_is_predicted(page):
     prediction.segmented_control[0].set_value("Sample").run()
     assert not prediction.exception and not prediction.error
     assert "%" in headline(prediction)
-    assert [expander.label for expander in prediction.expander] == ["Why", "What the model heard"]
+    labels = [expander.label for expander in prediction.expander]
+    assert labels == ["Model and possible emotions", "Why", "What the model heard"]
 
 
 def test_only_possible_emotions_are_answered(page):
