@@ -209,6 +209,8 @@ def read_bytes(path: str | Path) -> bytes:
     path = Path(path)
     if os.path.isdir(path):
         raise UnreadableAudioError(f"{path} is a folder. Give an audio file.")
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
+        raise UnreadableAudioError(f"{path} is no file but a pipe or device. Give an audio file.")
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)  # one more, so that load_audio can refuse it

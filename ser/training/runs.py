@@ -166,14 +166,28 @@ class Run:
         RunError
             If there is already something in the folder: results are never overwritten.
         """
+        self._refuse_if_used()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._lock.acquire(timeout=10):  # of two who begin at once, one comes second
+                self._refuse_if_used()
+                write_json(self.folder / "config.json", config)
+        except Timeout:
+            raise self._used() from None
+        except OSError as error:
+            raise OutputError(f"{self.folder} cannot be made: {error.strerror or error}.") from None
+
+    def _refuse_if_used(self) -> None:
         if self.folder.exists() and (
             not self.folder.is_dir() or any(not _is_leftover(p) for p in self.folder.iterdir())
         ):
-            raise RunError(
-                f"{self.folder} is not empty. Choose another folder, or go on with what was "
-                f"started there (--resume)."
-            )
-        write_json(self.folder / "config.json", config)
+            raise self._used()
+
+    def _used(self) -> RunError:
+        return RunError(
+            f"{self.folder} is not empty. Choose another folder, or go on with what was started "
+            "there (--resume)."
+        )
 
     def read_config(self) -> dict[str, Any]:
         """Return the configuration.

@@ -1,6 +1,7 @@
 """Recordings of every make, made here, and every refusal."""
 
 import io
+import os
 import struct
 import tempfile
 import threading
@@ -314,6 +315,13 @@ LONG = {
     "announced": lambda: encode(np.zeros(2 * 3600 * 4000), 4000, subtype="PCM_U8"),
     "not announced": lambda: streamed_flac(np.zeros(2 * 3600 * 4000), 4000),
 }
+
+
+def test_a_pipe_is_no_recording(tmp_path):
+    os.mkfifo(tmp_path / "x.wav")
+    refusal(
+        tmp_path / "x.wav", audio.UnreadableAudioError, "audio-unreadable", "is no file but a pipe"
+    )
 
 
 @pytest.mark.parametrize("name", LONG)

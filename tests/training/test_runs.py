@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from types import SimpleNamespace
 
 import pytest
@@ -151,3 +153,19 @@ def test_the_stage_is_read_back_and_a_new_one_is_written_at_once(tmp_path):
         run.write_status("training", "Training", 1, 9, stage=2, stages=2)
         status = run.read_status()
     assert (status.stage, status.stages) == (2, 2)
+
+
+def test_of_two_who_begin_at_once_one_is_refused(tmp_path):
+    for number in range(20):
+        begin = Barrier(4)
+
+        def start(_, number=number, begin=begin):
+            begin.wait()
+            try:
+                Run(tmp_path / str(number)).create({"epochs": 1})
+            except RunError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as threads:
+            assert sum(threads.map(start, range(4))) == 1

@@ -41,7 +41,7 @@ PRESETS_IN_WORDS = {
         "As the model ravdess: {epochs} epochs, {copies} copies, {members} networks.",
     ),
     "unseen-speakers": (
-        "For unseen speakers",
+        "For new voices",
         "For voices that are not in the corpus: {epochs} epochs, {members} networks, trained "
         "again with the speakers they were calibrated on.",
     ),

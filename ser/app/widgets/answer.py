@@ -163,7 +163,7 @@ def show_files(
     )
     st.download_button(
         "Table as CSV",
-        table.to_csv(index=False, float_format="%.5f"),
+        layout.csv(table),
         "predictions.csv",
         icon=":material/download:",
     )
@@ -329,7 +329,7 @@ def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, wh
         st.dataframe(table.drop(columns="file"), hide_index=True)
     st.download_button(
         "Table as CSV",
-        table.to_csv(index=False, float_format="%.5f"),
+        layout.csv(table),
         "timeline.csv",
         icon=":material/download:",
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ICON = str(assets.ICON)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how one begins
 _INK = {"light": "#12141a", "dark": "#f2f2f2"}
 
 
@@ -115,6 +116,25 @@ def plain(text: str) -> str:
     \[a\]\(http\://b\) \*c\*
     """
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:])", r"\\\1", " ".join(text.split()))
+
+
+def csv(table: pd.DataFrame) -> str:
+    """Return a table to be downloaded, in which no text is a formula to a spreadsheet.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(csv(pd.DataFrame({"file": ["=cmd|' /C calc'!A0", "a.wav"], "p": [-0.5, 1]})), end="")
+    file,p
+    '=cmd|' /C calc'!A0,-0.50000
+    a.wav,1.00000
+    """
+
+    def harmless(value: object) -> object:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+    safe = table.map(harmless)
+    return str(safe.to_csv(index=False, float_format="%.5f"))
 
 
 def display_path(path: Path) -> str:

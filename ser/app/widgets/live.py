@@ -114,7 +114,7 @@ def _summary(
     )
     table.download_button(
         "Answers as CSV",
-        answers.to_csv(index=False, float_format="%.5f"),
+        layout.csv(answers),
         "microphone.csv",
         icon=":material/download:",
         width="stretch",

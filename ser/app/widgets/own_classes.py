@@ -12,7 +12,7 @@ import streamlit as st
 
 from ser import assets, audio, plots
 from ser.app import learned, workspace
-from ser.app.widgets import answer, layout, microphone, resources
+from ser.app.widgets import adaptation, answer, layout, microphone, resources
 from ser.errors import DataError
 from ser.evaluation.metrics import wilson_interval
 from ser.evaluation.own_classes import LEAST_EXAMPLES, learn_classes
@@ -52,6 +52,7 @@ def show() -> None:
             return
         _collect(folder, labels)
         _learn(folder, labels, name)
+    adaptation.show_models()
 
 
 def _check(label: str) -> None:

@@ -166,7 +166,7 @@ def downloads(entry: Entry, report: Report) -> None:
     )
     st.download_button(
         "Predictions as CSV",
-        report.predictions.to_csv(index=False),
+        layout.csv(report.predictions),
         f"{name}.csv",
         "text/csv",
         on_click="ignore",
