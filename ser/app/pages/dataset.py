@@ -96,7 +96,7 @@ def left_out(index: Inspection) -> None:
 def say(row: pd.Series) -> str:
     """Say what is known of a clip."""
     known = ("emotion", "intensity", "speaker", "gender", "channel", "statement")
-    return " · ".join(str(row[column]) for column in known if row[column])
+    return layout.plain(" · ".join(str(row[column]) for column in known if row[column]))
 
 
 def clip_at(clips: pd.DataFrame, path: str | None) -> pd.Series | None:
@@ -181,7 +181,7 @@ def explore(index: Inspection, location: Path) -> None:
     for i, (column, one) in enumerate(zip(columns, filter(None, [path, second]), strict=True)):
         with column:
             shown_clip = index.clips[index.clips["path"] == one].iloc[0]
-            st.markdown(f"**{shown_clip['name']}**  \n{say(shown_clip)}")
+            st.markdown(f"**{layout.plain(shown_clip['name'])}**  \n{say(shown_clip)}")
             clip.clip_view(one, view, key=f"{i} {one}")
 
 
@@ -264,7 +264,7 @@ def show_map(index: Inspection, location: Path) -> None:
     number = picked[0].get("clip") if picked else None
     if isinstance(number, int) and 0 <= number < len(clips):
         row = clips.iloc[number]
-        st.markdown(f"**{row['name']}**  \n{say(row)}")
+        st.markdown(f"**{layout.plain(row['name'])}**  \n{say(row)}")
         st.audio(row["path"], autoplay=True)
         if st.button(
             "Open this clip",

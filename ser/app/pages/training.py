@@ -183,8 +183,8 @@ def new_training(found: Sequence[Training]) -> None:
         st.info("Choose a corpus, or type where one lies.", icon=":material/folder:")
     if busy := [training for training in found if training.is_busy]:
         st.caption(
-            f":material/hourglass_top: {busy[-1].name} is at work. One training runs at a "
-            "time: this one will wait in the queue and begin by itself."
+            f":material/hourglass_top: {layout.plain(busy[-1].name)} is at work. One training runs "
+            "at a time: this one will wait in the queue and begin by itself."
         )
     start = st.button(
         "Start", type="primary", icon=":material/play_arrow:", disabled=config is None

@@ -127,7 +127,7 @@ def _learn(voice: Voice, parent: Path, name: str) -> None:
 def _show(result: Adaptation) -> None:
     st.write(f"**{result.sentence}** {result.advice}")
     for note in result.notes:
-        st.caption(note)
+        st.caption(layout.plain(note))
     columns = st.columns(2)
     halves = (("before", result.before), ("after", result.after))
     for column, (when, figures) in zip(columns, halves, strict=True):

@@ -140,7 +140,7 @@ def _show_downloads() -> None:
         if kind != "download" or not (task.running or folder in own):
             continue
         with st.container(border=True):
-            st.markdown(f"**RAVDESS** into `{label(folder)}`")
+            st.markdown(f"**RAVDESS** into {layout.plain(label(folder))}")
             if task.running:
                 tasks.watch(key, _bytes_in_words, "Pause")
             elif task.error or task.stopped:

@@ -83,7 +83,7 @@ def _watch(evaluation: Run) -> None:
     status = evaluation.read_status()
     if status.state not in BUSY_STATES:
         st.rerun()
-    title = f"**{evaluation.folder.name}** is running. You can leave this page."
+    title = f"**{layout.plain(evaluation.folder.name)}** is running. You can leave this page."
     runs.show_stop(evaluation, title, help="Nothing of it is kept; it can be started again.")
     step = status.message
     if status.stages > 1:
@@ -98,7 +98,7 @@ def _unfinished(evaluation: Run, status: Status) -> None:
     with st.container(border=True), layout.errors_for_people():
         killed = status.state == "interrupted"
         words = "Its process ended before it was done." if killed else status.message
-        st.write(f"**{name}** ({status.state}): {words}")
+        st.write(f"**{layout.plain(name)}** ({status.state}): {layout.plain(words)}")
         with st.container(horizontal=True):
             if st.button("Start again", key=f"again {name}", icon=":material/replay:"):
                 with st.spinner("Starting …"):

@@ -69,7 +69,7 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except SerError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
 
 
 def show(chart: plots.Chart, *, table: pd.DataFrame | None = None, **settings: Any) -> Any:
@@ -138,7 +138,7 @@ def csv(table: pd.DataFrame) -> str:
 
 
 def display_path(path: Path) -> str:
-    """Say where something lies, shortly if it is in the project."""
+    """Say where something lies, shortly if it is in the project; not yet `plain`."""
     inside = path.is_relative_to(assets.ROOT)
     return str(path.relative_to(assets.ROOT) if inside else path)
 

@@ -31,7 +31,7 @@ def choose(entries: list[Entry]) -> Entry:
     by_key = {entry.key: entry for entry in entries}
     asked = _report_asked_for(default=entries[0].key)
     if asked not in by_key:
-        st.warning(f"There is no report called {asked} here. Choose another one.")
+        st.warning(f"There is no report called {layout.plain(asked)} here. Choose another one.")
     key = st.selectbox(
         "Report",
         list(by_key),
@@ -65,18 +65,21 @@ def _report_asked_for(default: str) -> str:
 def unfinished(entry: Entry) -> None:
     """Say why there is no report yet."""
     if not entry.folder.joinpath("status.json").exists():
-        st.info(f"{entry.title} has no report. Test it below.", icon=":material/info:")
+        st.info(
+            f"{layout.plain(entry.title)} has no report. Test it below.", icon=":material/info:"
+        )
         return
     status = Run(entry.folder).read_status()
     st.info(
-        f"{entry.title} has no report yet. It is {status.state}: {status.message}",
+        f"{layout.plain(entry.title)} has no report yet. It is {status.state}: "
+        + layout.plain(status.message),
         icon=":material/hourglass_empty:",
     )
 
 
 def summary(entry: Entry, report: Report) -> None:
     """Show what was tested on what, and the figures that sum it up."""
-    corpora = ", ".join(report.corpora)
+    corpora = layout.plain(", ".join(report.corpora))
     st.write(f"**{report.n_test} clips** of {corpora}: {report.protocol_in_words}.")
     facts = [f"Model {report.model}" if report.model else "One model per fold"]
     if report.n_train:
@@ -88,7 +91,7 @@ def summary(entry: Entry, report: Report) -> None:
         facts.append(f"seed {report.seed}")
     if day := catalogue.finished_on(entry):
         facts.append(f"finished on {day}")
-    st.caption(f"{', '.join(facts)}.")
+    st.caption(layout.plain(f"{', '.join(facts)}."))
     if count := report.n_seen_in_training:
         st.warning(
             f"{count} of these {report.n_test} clips were seen in training, so the figures "
@@ -245,10 +248,13 @@ def _take_cell(chart_key: str, truth_key: str, answer_key: str, labels: list[str
 def _cell(entry: Entry, report: Report, truth: str, answer: str) -> None:
     table = report.clips(truth, answer)
     if table.empty:
-        st.info(f"No {truth} clip was called {answer}.", icon=":material/check:")
+        st.info(layout.plain(f"No {truth} clip was called {answer}."), icon=":material/check:")
         return
     total = report.classes[truth].support
-    st.write(f"**{len(table)}** of {total} {truth} clips were called **{answer}**.")
+    st.write(
+        f"**{len(table)}** of {total} {layout.plain(truth)} clips were called "
+        f"**{layout.plain(answer)}**."
+    )
     st.dataframe(
         _per_cent(table),
         hide_index=True,
@@ -283,21 +289,24 @@ def _play(entry: Entry, row: pd.Series) -> None:
     path = catalogue.find_clip(row["file"], [*folders, *catalogue.corpora_at_hand(entry)])
     if path is None:
         if given:
-            st.warning(f"{given} holds no {row['file']}. Give the folder that does.")
+            words = f"{given} holds no {row['file']}. Give the folder that does."
+            st.warning(layout.plain(words))
         st.text_input(
             "Folder of the corpus",
             key=given_key,
             placeholder="/path/to/the/corpus",
-            help=f"To hear the clip: the folder in which {row['file']} lies.",
+            help=layout.plain(f"To hear the clip: the folder in which {row['file']} lies."),
         )
         return
     try:
         data = path.read_bytes()
     except OSError as error:
-        st.error(f"{path} cannot be read: {error.strerror}.", icon=":material/error:")
+        words = layout.plain(f"{path} cannot be read: {error.strerror}.")
+        st.error(words, icon=":material/error:")
         return
     st.audio(data, format=mimetypes.guess_type(path.name)[0] or "audio/wav")
-    st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {layout.display_path(path)}.")
+    place = layout.plain(layout.display_path(path))
+    st.caption(f"Heard: {row['start']:.1f} s to {row['end']:.1f} s of {place}.")
 
 
 def groups(report: Report) -> None:

@@ -81,7 +81,7 @@ def _show_busy(training: Training) -> None:
 
 
 def _show_queue(training: Training) -> None:
-    ahead = [run.folder.name for run in processes.ahead_of(training.run)]
+    ahead = [layout.plain(run.folder.name) for run in processes.ahead_of(training.run)]
     st.info(
         f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
         f"{'has' if len(ahead) == 1 else 'have'} ended, also if this page is closed."
@@ -307,7 +307,7 @@ def _show_delete(training: Training, *, active: bool) -> None:
     name = training.name
     with st.popover("Delete", icon=":material/delete:"):
         st.write(
-            f"**{name}** and everything in its folder is deleted for good."
+            f"**{layout.plain(name)}** and everything in its folder is deleted for good."
             + (" It is the active model; everyday will answer again." if active else "")
         )
         if st.button("Delete it", key=f"delete-{name}", icon=":material/delete_forever:"):
@@ -320,7 +320,8 @@ def show_active() -> None:
     """Say which model answers, and offer the way back to the default."""
     active = workspace.active_model()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/hearing: The active model is **{layout.model_label(active)}**.")
+        name = layout.plain(layout.model_label(active))
+        st.markdown(f":material/hearing: The active model is **{name}**.")
         if active != assets.DEFAULT_MODEL and st.button("Back to everyday", icon=":material/undo:"):
             with layout.errors_for_people():
                 workspace.set_active_model(assets.DEFAULT_MODEL)
