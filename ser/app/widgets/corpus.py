@@ -7,16 +7,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
-from ser import assets
+from ser import assets, plots
 from ser.app import workspace
 from ser.app.tasks import Status, Task
 from ser.app.widgets import layout, resources, tasks
-from ser.data import download, inspection
+from ser.data import corpora, download, inspection
 from ser.data.inspection import Inspection
 from ser.data.known_corpora import TITLES
-from ser.errors import OutputError
+from ser.errors import OutputError, SerError
 
 
 def choose() -> Path:
@@ -193,6 +194,7 @@ def opened(location: Path) -> Inspection | None:
     if task.running:
         if found is None or not found.complete:
             tasks.watch(key)
+            _show_names(str(location))
             return None
         _watch_quietly(key)
     elif task.error or task.stopped:
@@ -225,6 +227,27 @@ def _scan(location: Path) -> Callable[[Task], None]:
             workspace.remember_corpus(location)
 
     return work
+
+
+def _show_names(location: str) -> None:
+    """Show what file names say, while the files themselves are opened."""
+    clips = _by_name(location)
+    if clips is not None:
+        st.subheader("Clips per emotion", anchor=False)
+        chart, table = plots.clips_per_emotion(clips)
+        layout.show(chart, table=table)
+        st.caption(
+            f"{layout.count(len(clips), 'clip')}, counted by file names. Durations, levels and "
+            "everything else follow once the files have been opened."
+        )
+
+
+@st.cache_data(ttl=600, max_entries=8, show_spinner=False)
+def _by_name(location: str) -> pd.DataFrame | None:
+    try:
+        return corpora.scan(location).clips
+    except SerError:  # said by whoever opens the files
+        return None
 
 
 @st.fragment(run_every=0.5)
