@@ -42,11 +42,12 @@ def _notice() -> None:
     with st.sidebar:
         st.caption(_NOTICE)
     if not st.session_state.get("informed"):
-        said, done = st.columns([5, 1], vertical_alignment="center")
-        said.info(_NOTICE, icon=":material/info:")
-        if done.button("Understood"):
-            st.session_state["informed"] = True
-            st.rerun()
+        with st.container(border=True, key="notice"):
+            said, done = st.columns([4, 1], vertical_alignment="center")
+            said.write(f":material/info: {_NOTICE}")
+            if done.button("Understood"):
+                st.session_state["informed"] = True
+                st.rerun()
 
 
 @st.fragment(run_every=1.0)

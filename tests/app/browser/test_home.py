@@ -9,7 +9,7 @@ from tests.app.browser.app import PATIENCE, answer
 def test_a_sample_is_guessed_and_compared_with_the_model(tab, keep):
     tab.goto("/")
     expect(tab.get_by_role("heading", name="Speech emotion recognition")).to_be_visible()
-    notice = tab.get_by_test_id("stAlert").filter(has_text="is not kept unless you agree")
+    notice = tab.locator(".st-key-notice").filter(has_text="is not kept unless you agree")
     expect(notice).to_be_visible()
     tab.get_by_role("button", name="Understood").click()
     expect(notice).to_have_count(0)

@@ -304,3 +304,18 @@ def test_a_download_that_fails_says_why_and_can_be_tried_again(page, mirror, tmp
     find(dataset.button, "Try again").click().run()
     settled(dataset)
     assert "All clips are there" in dataset.success[0].value
+
+
+def test_file_names_are_counted_while_the_files_are_opened(page, tmp_path):
+    folder = tiny_corpus(tmp_path / "clips")
+    go_on = Event()
+    tasks.start(("scan", str(folder)), lambda task: go_on.wait(60), "Looking for clips")
+    try:
+        dataset = page("pages/1_Dataset.py")
+        dataset.session_state["corpus"] = str(folder)
+        dataset.run()
+        assert not dataset.exception and not dataset.metric
+        count = len(list(folder.iterdir()))
+        assert any(f"{count} clips, counted by file names" in c.value for c in dataset.caption)
+    finally:
+        go_on.set()

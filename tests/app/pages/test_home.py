@@ -11,7 +11,7 @@ CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 
 
 def said(home):
-    return " ".join(element.value for element in home.markdown)
+    return " ".join(element.value for element in home.main.markdown)
 
 
 def test_home_says_how_good_the_model_is_with_people_it_has_never_heard(page):
@@ -39,11 +39,12 @@ def test_the_model_that_knows_24_actors_is_shown_for_what_it_is(page, tmp_path, 
 
 def test_everybody_is_told_what_it_is_before_anything_else(page):
     home = page("Home.py")
-    (notice,) = (info.value for info in home.info)
+    (notice,) = (caption.value for caption in home.sidebar.caption)
     assert "recognises emotions in voices" in notice and "not kept unless you agree" in notice
+    assert home.main.markdown[0].value.endswith(notice), "before anything else on the page"
     (understood,) = (each for each in home.button if each.label == "Understood")
     understood.click().run()
-    assert not home.exception and not home.info
+    assert not home.exception and notice not in said(home)
     assert notice in [caption.value for caption in home.sidebar.caption]
 
 
