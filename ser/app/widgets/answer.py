@@ -6,35 +6,25 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
 
 from ser import assets, plots
 from ser.app import catalogue
 from ser.app.glossary import TERMS
-from ser.app.widgets import correction, layout, voice
-from ser.audio import CLIP_SECONDS, SAMPLING_RATE, Samples, check_recording, level_dbfs, load_audio
-from ser.audio.features import SPECTRAL
+from ser.app.widgets import correction, explanation, layout, over_time, voice
+from ser.app.widgets.kept import kept
+from ser.audio import CLIP_SECONDS, SAMPLING_RATE, check_recording, load_audio
 from ser.errors import SerError
 from ser.models.recognizer import REFUSED, SURE, UNCERTAIN
-from ser.models.summary import Summary, summarise
 from ser.models.voice import ENOUGH
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ser.models.explanation import Explanation
     from ser.models.recognizer import Recognizer
     from ser.models.voice import Voice
-
-Result = TypeVar("Result")
-
-_AROUND = 1.0  # seconds shown on both sides of what the model heard
-_ENOUGH_SECONDS = 15.0  # of a recording to get used to a voice
-_HEIGHTS = ((500.0, "low"), (2000.0, "middle"), (np.inf, "high"))  # up to so many Hz
-_OF_ANY_MODEL = ("waveform", "pitch", "spectrogram", "mel")
 
 
 def show_answer(
@@ -58,11 +48,11 @@ def show_answer(
     digest = hashlib.sha256(data).hexdigest()
     what = (digest, model.manifest.model_sha256, model.labels, model.voice.count)
     with st.spinner("Listening …"):
-        recording = _kept("recording", what, lambda: load_audio(data))
-        row = _kept(
+        recording = kept("recording", what, lambda: load_audio(data))
+        row = kept(
             "answer", what, lambda: model.predict(recording, sampling_rate=SAMPLING_RATE, name=name)
         ).iloc[0]
-        problems = _kept("problems", what, lambda: check_recording(recording))
+        problems = kept("problems", what, lambda: check_recording(recording))
     seconds = len(recording) / SAMPLING_RATE
     _verdict(row, model, truth, seconds, problems)
     if not truth:
@@ -70,17 +60,17 @@ def show_answer(
         correction.ask(data, digest, model.labels)
     _measured(folder, truth)
     if seconds > CLIP_SECONDS + 1:
-        _over_time(data, name, recording, model, what)
+        over_time.show(data, name, recording, model, what)
     why = st.expander("Why", icon=":material/lightbulb:", key="why", on_change="rerun")
     if why.open:  # only then: it asks the model a hundred times
         with why:
-            _why(recording, model, what)
+            explanation.show_why(recording, model, what)
     heard = st.expander(
         "What the model heard", icon=":material/graphic_eq:", key="heard", on_change="rerun"
     )
     if heard.open:
         with heard:
-            _heard(recording, model)
+            explanation.show_heard(recording, model)
 
 
 def headline(emotion: str, probability: float, verdict: str) -> str:
@@ -129,13 +119,13 @@ def show_files(
         model.manifest.model_sha256,
         model.labels,
     )
-    voices = _kept("voices", what, lambda: _voices(files, model)) if same_voice else {}
+    voices = kept("voices", what, lambda: _voices(files, model)) if same_voice else {}
 
     def asked(number: int) -> Recognizer:
         others = voice.joined(each for other, each in voices.items() if other != number)
         return model.knowing(others) if same_voice else model
 
-    table = _kept("files", what, lambda: _predict_all(files, asked, model.labels))
+    table = kept("files", what, lambda: _predict_all(files, asked, model.labels))
     refused = table["verdict"].eq(REFUSED).sum()
     st.write(
         f"**{len(table)} recordings**, {int(table['verdict'].eq(SURE).sum())} with a sure answer"
@@ -271,141 +261,3 @@ def _measured(folder: Path, truth: str) -> None:
             f"Of what people said whom it had never heard, {strangers.headline:.0%} of its answers "
             f"were right{believed}."
         )
-
-
-def _over_time(data: bytes, name: str, recording: Samples, model: Recognizer, what: Any) -> None:
-    from ser.models.recognizer import HOP_SECONDS
-
-    st.subheader("Over time")
-    seconds = len(recording) / SAMPLING_RATE
-    same_voice = model.listens and st.toggle(
-        "One person speaks throughout",
-        value=seconds >= _ENOUGH_SECONDS,
-        help="Then the model gets used to the voice and hears every part against all of them.",
-    )
-
-    def ask() -> pd.DataFrame:
-        bar = st.progress(0.0, f"Listening to all {seconds:.0f} s …")
-
-        def progress(_: str, done: int, total: int) -> None:
-            bar.progress(done / total, f"{done} of {total} seconds heard")
-
-        table = model.timeline(
-            recording,
-            sampling_rate=SAMPLING_RATE,
-            name=name,
-            same_voice=same_voice,
-            progress=progress,
-        )
-        bar.empty()
-        return table
-
-    table = _kept("timeline", (what, same_voice), ask)
-    summary = summarise(table, model.labels)
-    _summary(summary)
-    marks = layout.show(
-        plots.timeline(table, model.labels, hop=HOP_SECONDS, seconds=seconds),
-        key="timeline",
-        on_select="rerun",
-        alt="The likeliest emotion over time; the table below holds the same numbers",
-    )
-    st.caption(
-        "One mark per second, about the 3 s around it; gaps are pauses, pale marks are uncertain. "
-        "Click on a mark to hear those 3 s."
-    )
-    chosen = marks.selection.get("window") or []
-    if chosen and (start := chosen[0].get("start")) is not None:
-        start = min(max(float(start), 0.0), seconds)
-        st.audio(data, start_time=start, end_time=min(start + 3, seconds), autoplay=True)
-        st.caption(f"Playing {plots.clock(start)} to {plots.clock(min(start + 3, seconds))}.")
-    for stretch, words in (
-        (summary.calmest, "The calmest part"),
-        (summary.most_agitated, "The most agitated part"),
-    ):
-        if stretch is not None:
-            st.write(f"{words}: {plots.clock(stretch.start)} to {plots.clock(stretch.end)}")
-            st.audio(data, start_time=stretch.start, end_time=min(stretch.end, seconds))
-    with st.expander("Segments as a table", icon=":material/table:"):
-        st.dataframe(table.drop(columns="file"), hide_index=True)
-    st.download_button(
-        "Table as CSV",
-        layout.csv(table),
-        "timeline.csv",
-        icon=":material/download:",
-    )
-
-
-def _summary(summary: Summary) -> None:
-    """Say what the recording comes to, before any chart."""
-    if summary.shares.empty:
-        st.write("**Nobody speaks in it.**")
-        return
-    parts = [f"{share:.0%} {emotion}" for emotion, share in summary.shares.items()]
-    st.write(f"**Of the time somebody speaks: {', '.join(parts)}.**")
-    st.caption(
-        f"By the likeliest emotion of every 3 s; {summary.sure:.0%} of these answers are sure. "
-        f"Somebody speaks in {summary.spoken:.0%} of the recording."
-    )
-
-
-def _why(recording: Samples, model: Recognizer, what: Any) -> None:
-    from ser.models.explanation import explain
-
-    with st.spinner("Hiding parts of the recording …"):
-        why = _kept("why", what, lambda: explain(model, recording))
-    st.write(_in_words(why))
-    st.caption(
-        "Parts of what the model hears were hidden one after the other. Blue parts spoke for "
-        f"{why.emotion}: without them it is less likely. Orange parts spoke against it. An "
-        "evidence of 1 makes it 2.7 times as likely against all others."
-    )
-    first = max(float(why.time["start"].min()) - _AROUND, 0.0)
-    last = min(float(why.time["end"].max()) + _AROUND, len(recording) / SAMPLING_RATE)
-    part = recording[round(first * SAMPLING_RATE) : round(last * SAMPLING_RATE)]
-    layout.show(plots.waveform(part, begin=first), alt="Waveform of what the model heard")
-    layout.show(plots.why_time(why.time, between=(first, last)), table=why.time.round(3))
-    layout.show(plots.why_rows(why.rows), table=why.rows[["name", "effect"]].round(3))
-
-
-def _in_words(why: Explanation) -> str:
-    """Say what spoke most for an answer."""
-    moment = why.time.nlargest(1, "effect").iloc[0]
-    tone = why.rows.dropna(subset="hertz").nlargest(1, "effect").iloc[0]
-    said = []
-    if moment["effect"] > 0:
-        said.append(f"the moment from {moment['start']:.1f} s to {moment['end']:.1f} s")
-    if tone["effect"] > 0:
-        height = next(word for limit, word in _HEIGHTS if tone["hertz"] < limit)
-        said.append(f"{height} tones around {round(tone['hertz'], -2) or 100:.0f} Hz")
-    if not said:
-        return f"No single part of it speaks for {why.emotion}."
-    return f"What speaks most for **{why.emotion}**: {', and '.join(said)}."
-
-
-def _heard(recording: Samples, model: Recognizer) -> None:
-    st.write(
-        "Silence at both ends is cut off; of what is longer than 3 s, the 3 s of most energy are "
-        "kept; the rest is brought to one level and centred in 3 s. "
-        f"The recording's own level was {level_dbfs(recording):.0f} dBFS."
-    )
-    if model.extractor == SPECTRAL:
-        st.write(
-            f"{TERMS['mel']} {TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']} The model gets "
-            "two inputs of 32 rows and 94 frames; the rows of the second have many units, so each "
-            "is shown relative to its own mean and spread."
-        )
-        figures = plots.clip_charts(recording)
-    else:
-        st.write(f"The model gets this: {model.extractor.description}.")
-        figures = plots.clip_charts(recording, names=_OF_ANY_MODEL)
-    for figure in figures.values():
-        layout.show(figure)
-
-
-def _kept(kind: str, what: Any, compute: Callable[[], Result]) -> Result:
-    """Compute once for what is shown now: this user's, named by content, so never another's."""
-    store = st.session_state.setdefault("kept", {})
-    if kind not in store or store[kind][0] != what:
-        store[kind] = (what, compute())
-    result: Result = store[kind][1]
-    return result
