@@ -291,7 +291,7 @@ class Report(Figures, Origin):
         --------
         >>> from ser import assets
         >>> print(Report.load(assets.REPORTS / "samples.json").sure_answers())
-        11 of 120 answers are sure; 100.0 % of these are right (74.1 % to 100.0 %)
+        15 of 120 answers are sure; 100.0 % of these are right (79.6 % to 100.0 %)
         """
         sure = self.predictions[self.predictions["verdict"] == SURE]
         right = int((sure["emotion"] == sure["truth"]).sum())

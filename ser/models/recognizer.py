@@ -90,7 +90,7 @@ class Recognizer:
     >>> clip = SAMPLES / "Actor_27" / "03-01-06-02-02-01-27.flac"
     >>> answer = model.predict(clip).iloc[0]
     >>> answer["emotion"], answer["verdict"], float(answer["fearful"].round(1))
-    ('fearful', 'sure', 0.7)
+    ('fearful', 'sure', 0.8)
     """
 
     def __init__(self, model: keras.Model, manifest: Manifest, embedding: Embedding) -> None:
