@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,11 @@ class OwnClasses:
 
 
 def learn_classes(
-    recognizer: Recognizer, examples: Mapping[str, Sequence[str | Path]], *, n_jobs: int = 1
+    recognizer: Recognizer,
+    examples: Mapping[str, Sequence[str | Path]],
+    *,
+    room_dbfs: float | None = None,
+    n_jobs: int = 1,
 ) -> OwnClasses:
     """Let a copy of a model learn labels of one's own.
 
@@ -61,6 +66,8 @@ def learn_classes(
         Whose embedding is read; it stays as it is.
     examples : mapping of str to sequence of path
         Audio files of each label: two to ten labels of at least `LEAST_EXAMPLES` files.
+    room_dbfs : float, optional
+        Level of the room as the microphone hears it: live, what is hardly louder is no answer.
     n_jobs : int
         See `ser.utils.parallel.map_items`.
 
@@ -93,7 +100,13 @@ def learn_classes(
     parent = recognizer.manifest
     right = logits.argmax(axis=1) == y_true
     counts = {label: len(examples[label]) for label in labels}
-    record = {"parent": parent.name, "parent_sha256": parent.model_sha256, "recordings": counts}
+    record: dict[str, Any] = {
+        "parent": parent.name,
+        "parent_sha256": parent.model_sha256,
+        "recordings": counts,
+    }
+    if room_dbfs is not None:
+        record["room_dbfs"] = room_dbfs
     figures = {"n": len(y_true), "right": int(right.sum())}
     manifest = parent.model_copy(
         update={

@@ -39,6 +39,7 @@ SHOWN_SECONDS = 10.0
 
 _LEVEL_SECONDS = 0.2
 _PAUSE_DB = 40.0  # a window this far below the loudest one is a pause, as in `Recognizer.timeline`
+_ABOVE_ROOM_DB = 6.0  # what is less above the room that a model knows is a pause as well
 _CLIPPED = 0.999
 _ENVELOPE = 200
 
@@ -231,9 +232,9 @@ class PhraseRecorder(Recorder):
         self._phrases: list[bytes] = []
 
     @property
-    def ready(self) -> bool:
-        """Whether the noise of the room is known, so that somebody may speak."""
-        return self._ears.room_dbfs is not None
+    def room_dbfs(self) -> float | None:
+        """Level of the room; None until it is known, and only then somebody may speak."""
+        return self._ears.room_dbfs
 
     @property
     def speaking(self) -> bool:
@@ -278,6 +279,9 @@ class StreamingRecognizer(Recorder):
         self._answered = 0
         self._finishing = False
         self._loudest = -np.inf
+        adapted = recognizer.manifest.training.get("adapted")  # which may come from anyone
+        room = adapted.get("room_dbfs") if isinstance(adapted, dict) else None
+        self._quiet = room + _ABOVE_ROOM_DB if isinstance(room, int | float) else -np.inf
         self._lag: float | None = None
         self._error = ""
         self._voice = Voice()
@@ -373,7 +377,7 @@ class StreamingRecognizer(Recorder):
         self._loudest = max(self._loudest, level)
         row = dict.fromkeys(self._recognizer.labels, np.nan)
         pause = {"emotion": None, "verdict": NO_SPEECH, "reason": "Nobody speaks here."}
-        if level > self._loudest - _PAUSE_DB:
+        if level > max(self._loudest - _PAUSE_DB, self._quiet):
             try:
                 known = self._recognizer
                 with self._changed:

@@ -6,6 +6,7 @@ from ser.assets import DEFAULT_MODEL
 from ser.errors import DataError
 from ser.evaluation.own_classes import learn_classes
 from ser.models.recognizer import Recognizer
+from ser.models.streaming import StreamingRecognizer
 from tests.tiny import SAMPLES
 
 RATE = 16_000
@@ -43,6 +44,17 @@ def test_classes_of_ones_own_are_learned_kept_and_told_apart(everyday, examples,
     answers = again.predict_files([whistle, voice], n_jobs=1)
     assert answers["emotion"].tolist() == ["whistle", "voice"]
     assert np.allclose(answers[["whistle", "voice"]].sum(axis=1), 1)
+
+
+def test_live_what_is_no_louder_than_the_room_is_no_answer(everyday, examples):
+    known, (whistle, _) = examples
+    sound, _ = soundfile.read(whistle, dtype="float32")
+    for room_dbfs, silent in ((-60.0, False), (-20.0, True)):
+        model = learn_classes(everyday, known, room_dbfs=room_dbfs).recognizer
+        listener = StreamingRecognizer(model)
+        listener.push(sound[None], RATE)
+        listener.finish()
+        assert (listener.answers()["verdict"] == "no speech").all() == silent
 
 
 @pytest.mark.parametrize(

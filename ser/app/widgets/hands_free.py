@@ -131,7 +131,7 @@ def _prompting(
     st.progress(min(done / total, 1.0), f"{done} of {total} recorded")
     st.subheader(f"Say {emotion}: “{sentence}”", anchor=False)
     st.write(f"{_HOW[emotion].capitalize()}. Exaggerate a little.")
-    if not recorder.ready:
+    if recorder.room_dbfs is None:
         st.info("Be quiet for a second: listening to the room.", icon=":material/hourglass_top:")
     elif recorder.speaking:
         st.error("**Recording.** Pause when you are done.", icon=":material/radio_button_checked:")

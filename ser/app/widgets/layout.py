@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ICON = str(assets.ICON)
+# What begins a link, an address, a tag, a formula or an emphasis in Streamlit's Markdown.
+_MARKUP = r"[\\`*\[\]<>~$#|]|:(?=//)|(?<=www)\."
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how one begins
 _INK = {"light": "#12141a", "dark": "#f2f2f2"}
 
@@ -114,9 +116,9 @@ def plain(text: str) -> str:
     Examples
     --------
     >>> print(plain("[a](http://b) *c*"))
-    \[a\]\(http\://b\) \*c\*
+    \[a\](http\://b) \*c\*
     """
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:])", r"\\\1", " ".join(text.split()))
+    return re.sub(_MARKUP, r"\\\g<0>", " ".join(text.split()))
 
 
 def csv(table: pd.DataFrame) -> str:

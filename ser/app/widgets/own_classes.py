@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ser.models.streaming import PhraseRecorder
 
 _RESULT = "own-classes-result"  # of this visitor: what was learned last
+_ROOM = "own-classes-room"  # level of this visitor's room, as the microphone heard it last
 _MOST_EXAMPLES = 100  # of each class
 
 
@@ -108,7 +109,10 @@ def _listening(recorder: PhraseRecorder, folder: Path, label: str) -> None:
         with layout.errors_for_people():
             _add(folder, label, phrase)
     count = len(_examples(folder, label))
-    words = "Recording." if recorder.speaking else "Listening." if recorder.ready else "Be quiet."
+    known = recorder.room_dbfs is not None
+    if known:
+        st.session_state[_ROOM] = recorder.room_dbfs
+    words = "Recording." if recorder.speaking else "Listening." if known else "Be quiet."
     st.write(f"**{words}** {layout.count(count, 'example')} of {label}.")
     microphone.show_sound(recorder.signal())
 
@@ -154,7 +158,11 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
         help=f"Every class needs {LEAST_EXAMPLES} examples.",
     ):
         with st.spinner("Learning …"):
-            found = learn_classes(resources.recognizer(assets.DEFAULT_MODEL), examples)
+            found = learn_classes(
+                resources.recognizer(assets.DEFAULT_MODEL),
+                examples,
+                room_dbfs=st.session_state.get(_ROOM),
+            )
             found.recognizer.save(learned.folder_of(name))
         st.session_state[_RESULT] = name, found
     known, found = st.session_state.get(_RESULT, ("", None))
@@ -177,6 +185,9 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
     if recording is not None:
         target = learned.folder_of(name)
         answer.show_answer(recording.getvalue(), "recording", found.recognizer, folder=target)
+    if st.button("Try it live", icon=":material/mic:"):
+        workspace.set_active_model(learned.folder_of(name))
+        st.switch_page("pages/4_Prediction.py", query_params={"source": "Live"})
     st.download_button(
         "Download this model",
         lambda: learned.packed(learned.folder_of(name)),
