@@ -84,7 +84,7 @@ def evaluate(
     >>> from ser.assets import SAMPLES
     >>> report = ser.evaluate(ser.load(), SAMPLES, protocol="all", n_jobs=1)
     >>> report.n_test, round(report.accuracy, 3)
-    (120, 0.833)
+    (120, 0.817)
     """
     from ser.evaluation.evaluate import evaluate_corpus
 

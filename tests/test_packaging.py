@@ -196,11 +196,11 @@ def test_the_app_opens_anywhere_in_its_own_colours(installed, tmp_path):
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         page.goto("/")
-        button = page.get_by_role("button", name="Which emotion is it?")
-        blue = "rgb(47, 111, 208)"  # as .streamlit/config.toml says
-        expect(button).to_have_css("background-color", blue)
-        button.click()
-        expect(page.get_by_test_id("stMetric").filter(has_text="Probability")).to_be_visible()
+        page.get_by_role("tab", name="Guess first").click()
+        page.get_by_role("radio", name="fearful").click()
+        expect(page.get_by_text("It was meant as fearful.")).to_be_visible()
+        blue = "rgb(37, 99, 196)"  # as .streamlit/config.toml says
+        expect(page.get_by_role("button", name="Next")).to_have_css("background-color", blue)
         page.get_by_role("link", name="Dataset").first.click()
         expect(page.get_by_role("heading", name="Dataset")).to_be_visible()
         expect(page.get_by_test_id("stException")).to_have_count(0)

@@ -175,7 +175,7 @@ class Run:
         except Timeout:
             raise self._used() from None
         except OSError as error:
-            raise OutputError(f"{self.folder} cannot be made: {error.strerror or error}.") from None
+            raise OutputError(f"Cannot write {self.folder}: {error.strerror or error}.") from None
 
     def _refuse_if_used(self) -> None:
         if self.folder.exists() and (

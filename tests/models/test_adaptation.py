@@ -120,7 +120,7 @@ def test_the_regression_is_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     x, y_true, weight = rng.normal(size=(40, 6)), np.arange(40) % 3, rng.uniform(0.5, 2, 40)
     x[:, 0] += y_true
-    weights, bias = adaptation._regression(x, np.zeros((40, 3)), y_true, weight)
+    weights, bias = adaptation.fit_regression(x, np.zeros((40, 3)), y_true, weight)
     scaled = np.c_[
         x / np.sqrt(adaptation._WEIGHT_PENALTY), np.full(40, 1 / np.sqrt(adaptation._BIAS_PENALTY))
     ]
@@ -135,7 +135,7 @@ def test_what_is_learned_is_added_to_what_was_known():
     """Given logits that explain everything, there is nothing left to learn."""
     rng = np.random.default_rng(0)
     x, y_true = rng.normal(size=(30, 4)), np.arange(30) % 3
-    weights, bias = adaptation._regression(x, 50.0 * np.eye(3)[y_true], y_true, np.ones(30))
+    weights, bias = adaptation.fit_regression(x, 50.0 * np.eye(3)[y_true], y_true, np.ones(30))
     assert np.abs(weights).max() < 1e-3
     assert np.abs(bias).max() < 1e-3
 
@@ -157,7 +157,7 @@ def test_a_take_left_out_is_answered_by_the_others_alone(embedding):
 
 def test_of_many_takes_some_are_left_out_together_and_each_once(embedding):
     y_true = np.sort(np.random.default_rng(0).integers(0, 4, 300))
-    folds = list(adaptation._folds(y_true))
+    folds = list(adaptation.leave_out(y_true))
     assert len(folds) == 64
     np.testing.assert_array_equal(np.sort(np.concatenate(folds)), np.arange(300))
 
