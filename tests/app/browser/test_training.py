@@ -46,13 +46,13 @@ def test_a_training_is_watched_left_found_again_and_made_active(tab, keep, clean
     keep(tab, "training-empty")
     tab.get_by_text("Unseen speakers", exact=True).click()
     tab.get_by_text("Settings").click()
-    fill(tab, "Epochs", 150)
+    fill(tab, "Epochs", 80)
     fill(tab, "Augmented copies", 0)
     fill(tab, "Name", NAME)
     start.click()
 
     expect(tab.get_by_role("heading", name="Running now")).to_be_visible()
-    expect(tab.get_by_text(re.compile(r"Epoch \d+ of 150"))).to_be_visible()
+    expect(tab.get_by_text(re.compile(r"Epoch \d+ of 80"))).to_be_visible()
     expect(charts(tab).first.locator("canvas, svg.marks")).to_be_visible()
     keep(tab, "training-running")
 
