@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,8 +10,6 @@ from pathlib import Path
 from ser.app import workspace
 from ser.errors import BundleError, DataError, OutputError
 from ser.models import bundle
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 _TAKEN = ("classes", "data", "evaluations", "voices")  # what else lies there, or will
 
@@ -30,20 +27,28 @@ def models() -> list[Path]:
     return [each for each in bundle.find_bundles(workspace.folder()) if is_learned(each)]
 
 
-def folder_of(name: str) -> Path:
+def folder_of(name: str, *, classes: bool = False) -> Path:
     """Return where a model of this name is to lie.
+
+    Parameters
+    ----------
+    name : str
+        See `ser.app.workspace.NAME`.
+    classes : bool
+        Whether it has classes of one's own, and so no report that a voice's would leave behind.
 
     Raises
     ------
     DataError
         If that cannot be a name, or something else has it.
     """
-    if not _NAME.fullmatch(name):
+    if not workspace.NAME.fullmatch(name):
         raise DataError(
             f"{name!r} cannot be a name. Use letters (a to z), digits, - and _, at most 60."
         )
     folder = workspace.folder() / name
-    if name in _TAKEN or (folder.exists() and not is_learned(folder)):
+    taken = folder.exists() and not is_learned(folder)
+    if name in _TAKEN or taken or (classes and (folder / "report.json").exists()):
         raise DataError(f"{name} is in use already. Choose another name.")
     return folder
 

@@ -9,7 +9,6 @@ end, start again, or be opened twice, and no process number is ever trusted.
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 import signal
 import subprocess
@@ -31,7 +30,6 @@ from ser.training.runs import BUSY_STATES, Run, find_runs
 
 LOG_FILE = "log.txt"
 _LOG_BYTES = 20_000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 
 def free_name(preferred: str) -> str:
@@ -66,7 +64,7 @@ def start(name: str, config: TrainingConfig) -> Run:
     OutputError
         If the folder cannot be made.
     """
-    if not _NAME.fullmatch(name):
+    if not workspace.NAME.fullmatch(name):
         raise RunError(
             f"{name!r} cannot be the name of a run. Use letters (a to z), digits, - and _, at "
             "most 60, and begin with a letter or digit."

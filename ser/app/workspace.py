@@ -15,6 +15,7 @@ a checkout, else the user's data folder.  On the command line every folder is an
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from ser.errors import BundleError
 from ser.models import bundle
 from ser.training.runs import Run, find_runs
 from ser.utils.files import read_json, write_json
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+"""What a folder that somebody names here may be called."""
 
 _RECENT = 8
 

@@ -147,7 +147,7 @@ class Voice:
             number = f"{SENTENCES.index(statement) + 1:02}" if statement in SENTENCES else _IMPORTED
             path = self._free_name(emotion, number)
             with atomic_path(path) as temporary:
-                _write_wav(temporary, samples)
+                write_wav(temporary, samples)
             row["path"] = path.name
             self._write(pd.concat([table, pd.DataFrame([row])], ignore_index=True))
         return path
@@ -317,7 +317,8 @@ def _row(
     }
 
 
-def _write_wav(path: Path, samples: Samples) -> None:
+def write_wav(path: Path, samples: Samples) -> None:
+    """Write samples at 16 kHz, shape (n,), as a WAV file of 16 bits."""
     import soundfile
 
     soundfile.write(path, samples, audio.SAMPLING_RATE, format="WAV", subtype="PCM_16")

@@ -65,16 +65,16 @@ def show_figures() -> None:
     own = folder / "report.json"
     listened = catalogue.REPORTS / "corpora-after-10.json"
     used = catalogue.find_report(listened) if folder == assets.DEFAULT_MODEL else None
+    strangers = catalogue.on_strangers(folder)
     said = [
         sentence(who, report)
         for who, report in (
             ("New clips of the studios it learned from", catalogue.find_report(own)),
-            ("People it has never heard, elsewhere", catalogue.on_strangers(folder)),
+            ("People it has never heard, elsewhere", strangers),
             ("The same people, after it has listened to ten sentences of each", used),
         )
         if report is not None
     ]
-    strangers = catalogue.on_strangers(folder)
     if strangers is not None and strangers.protocol == "corpora":
         languages = [
             f"{language} {fold.accuracy:.0%}"
@@ -87,7 +87,8 @@ def show_figures() -> None:
         if sure.accuracy is not None:
             said.append(
                 f"- It is sure of {sure.n / sure.of:.0%} of its answers to people it has never "
-                f"heard, and {sure.accuracy:.0%} of these are right."
+                f"heard, and {sure.accuracy:.0%} of these are right"
+                f"{catalogue.when_measured(folder)}."
             )
     st.markdown("\n".join(said) if said else "It has no report, so nothing can be said about it.")
     st.caption("Guessing among eight emotions would be right in 12.5 %.")

@@ -27,6 +27,7 @@ def show() -> None:
         bind="query-params",
     )
     if source != "Live":  # whose bars are to be seen without scrolling, on a phone as well
+        microphone.stop()
         st.write(
             "Give the model a recording of one person speaking and see which emotion it hears, how "
             "sure it is, and why. It hears how a feeling is portrayed, not what anyone feels."

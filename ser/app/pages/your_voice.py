@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ser.app.widgets import adaptation, hands_free, layout, own_classes, recording
+from ser.app.widgets import adaptation, hands_free, layout, microphone, own_classes, recording
 
 
 def show() -> None:
@@ -26,6 +26,8 @@ def show() -> None:
                 key="part",
                 persist_state="session",
             )
+            if part not in ("Record", "Own classes"):
+                microphone.stop()
             if part == "Record":
                 hands_free.show(mine)
             elif part == "Import":

@@ -78,6 +78,7 @@ def show(voice: Voice) -> None:
     counts = voice.recordings()["emotion"].value_counts()
     kept = {str(emotion): int(number) for emotion, number in counts.items()}
     if next_prompt(session, kept, emotions, wanted) is None:
+        microphone.stop()
         st.success("Everything is recorded.", icon=":material/check:")
         _review(voice, session)
         return
@@ -191,6 +192,7 @@ def _review(voice: Voice, session: Session) -> None:
         with layout.errors_for_people():
             for take in chosen:
                 voice.add(take.recording, take.emotion, take.sentence)
+                session.takes.remove(take)  # what is kept is not asked about again, come what may
             st.session_state[_SESSION] = Session()
             st.rerun()
     if clear.button("Throw all away", icon=":material/delete:", width="stretch"):

@@ -12,13 +12,14 @@ import altair
 import streamlit as st
 
 from ser import assets, plots
-from ser.app.widgets import resources
+from ser.app.widgets import microphone, resources
 from ser.errors import SerError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ICON = str(assets.ICON)
+_PAGE = "page"  # of this visitor: the one shown last
 # What begins a link, an address, a tag, a formula or an emphasis in Streamlit's Markdown.
 _MARKUP = r"[\\`*\[\]<>~$#|]|:(?=//)|(?<=www)\."
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how one begins
@@ -29,6 +30,9 @@ def page(title: str, *, layout: str = "wide") -> None:
     """Begin a page: its name in the tab and its heading."""
     wide: Any = layout
     st.set_page_config(page_title=f"{title} · ser", page_icon=ICON, layout=wide)
+    if st.session_state.get(_PAGE) != title:
+        microphone.stop()  # who comes back to a page is not heard before they say so
+        st.session_state[_PAGE] = title
     _notice()
     st.title(title, anchor=False)
 

@@ -47,7 +47,8 @@ def show_live(model: Recognizer) -> None:
 def _moving(stream: StreamingRecognizer, labels: tuple[str, ...]) -> None:
     current = stream.current()
     if current.error:
-        st.error(f"Listening failed: {current.error}. Stop and start again.")
+        words = f"Listening failed: {current.error}. Stop and start again."
+        st.error(layout.plain(words))
         return
     best, share = "", 0.0
     if current.probabilities is not None:
@@ -85,8 +86,7 @@ def _summary(
     from ser.models.streaming import HOP_SECONDS
 
     st.subheader("What was heard")
-    signal = stream.signal()
-    if not signal.seconds:
+    if not stream.signal().seconds:
         st.warning("No sound arrived. Press Start listening to try again.")
         return
     recording, begin = stream.recording(), stream.forgotten

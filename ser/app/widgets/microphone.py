@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ser.models.streaming import InputSignal, Recorder
 
+_WANTED = "-wanted"  # ends the key that says whether a visitor wants to be heard
 _PATIENCE = 4.0  # seconds without sound before something is wrong
 # What browsers do to speech for telephony would change how an emotion sounds.
 _CONSTRAINTS = {
@@ -128,7 +129,7 @@ def connect(key: str, make: Callable[[], Recorder]) -> Connection:
 
     from ser.models.streaming import ice_servers
 
-    wanted = f"{key}-wanted"
+    wanted = f"{key}{_WANTED}"
     if show_problem():
         st.session_state[wanted] = False
     else:
@@ -161,6 +162,13 @@ def connect(key: str, make: Callable[[], Recorder]) -> Connection:
                 "list of them before it is started."
             )
     return connection
+
+
+def stop() -> None:
+    """Let nothing listen from now on, until somebody presses the button again."""
+    for key in list(st.session_state):
+        if str(key).endswith(_WANTED):
+            st.session_state[key] = False
 
 
 def _start_or_stop(wanted: str) -> None:

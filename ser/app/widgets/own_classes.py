@@ -13,10 +13,12 @@ import streamlit as st
 from ser import assets, audio, plots
 from ser.app import learned, workspace
 from ser.app.widgets import adaptation, answer, layout, microphone, resources
+from ser.data.recordings import write_wav
 from ser.errors import DataError
 from ser.evaluation.metrics import wilson_interval
 from ser.evaluation.own_classes import LEAST_EXAMPLES, learn_classes
 from ser.models.manifest import MOST_LABELS, check_label
+from ser.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from ser.models.streaming import PhraseRecorder
@@ -64,7 +66,7 @@ def _check(label: str) -> None:
 
 
 def _examples(folder: Path, label: str) -> list[Path]:
-    return sorted((folder / label).glob("*.wav"))
+    return sorted(p for p in (folder / label).glob("*.wav") if p.stem.isdecimal())
 
 
 def _collect(folder: Path, labels: Sequence[str]) -> None:
@@ -125,8 +127,6 @@ def _add(folder: Path, label: str, data: bytes) -> None:
     SerError
         If it cannot be used, or there are too many.
     """
-    import soundfile
-
     samples = audio.load_audio(data)
     audio.find_speech(samples)  # refuses silence
     known = _examples(folder, label)
@@ -134,7 +134,8 @@ def _add(folder: Path, label: str, data: bytes) -> None:
         raise DataError(f"There are {_MOST_EXAMPLES} examples of {label} already.")
     (folder / label).mkdir(parents=True, exist_ok=True)
     number = 1 + max((int(path.stem) for path in known), default=0)
-    soundfile.write(folder / label / f"{number:04}.wav", samples, audio.SAMPLING_RATE)
+    with atomic_path(folder / label / f"{number:04}.wav") as temporary:
+        write_wav(temporary, samples)
 
 
 def _counts(folder: Path, labels: Sequence[str]) -> None:
@@ -163,7 +164,7 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
                 examples,
                 room_dbfs=st.session_state.get(_ROOM),
             )
-            found.recognizer.save(learned.folder_of(name))
+            found.recognizer.save(learned.folder_of(name, classes=True))
         st.session_state[_RESULT] = name, found
     known, found = st.session_state.get(_RESULT, ("", None))
     if known != name or found is None:

@@ -19,7 +19,6 @@ from ser.data.recordings import Voice
 from ser.errors import DataError
 from ser.labels import EMOTIONS
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _ME = "me"
 _WANTED = 5  # recordings of each emotion
 _PERSON, _CONSENT = "person", "voice-consent"  # of this visitor
@@ -52,7 +51,8 @@ def choose() -> Voice | None:
     """Let the visitor say who speaks, and agree to keep recordings; None until then."""
     if not agreed():
         return None
-    people = sorted(p.name for p in workspace.voices().glob("*") if _NAME.fullmatch(p.name))
+    folders = workspace.voices().glob("*")
+    people = sorted(p.name for p in folders if workspace.NAME.fullmatch(p.name))
     person = st.session_state.get(_PERSON, _ME)
     people = list(dict.fromkeys([person, *people]))
     name = st.selectbox(
@@ -62,7 +62,7 @@ def choose() -> Voice | None:
         accept_new_options=True,
         help="Each person has recordings of their own. Type a new name to add somebody.",
     )
-    if not _NAME.fullmatch(name):
+    if not workspace.NAME.fullmatch(name):
         st.error(
             f"{layout.plain(name)} cannot be a name. Use letters (a to z), digits, - and _, at "
             "most 60.",

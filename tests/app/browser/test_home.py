@@ -3,7 +3,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.app.browser.app import PATIENCE, answer
+from tests.app.browser.app import PATIENCE, answer, record
 
 
 def test_a_sample_is_guessed_and_compared_with_the_model(tab, keep):
@@ -36,8 +36,6 @@ def home(talking, server):
 
 
 def test_who_speaks_on_the_first_screen_is_answered(home):
-    home.get_by_role("button", name="Record", exact=True).click()
-    expect(home.get_by_test_id("stAudioInputWaveformTimeCode")).to_have_text("00:02")
-    home.get_by_role("button", name="Stop recording").click()
+    record(home)
     expect(answer(home)).to_be_visible()
     expect(home.get_by_text("Getting used to this voice: 1 of 10")).to_be_visible()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from ser.assets import DEFAULT_MODEL
 from ser.labels import EMOTIONS
 from ser.models.recognizer import Recognizer
-from tests.app.browser.app import PATIENCE, answer, start_listening
+from tests.app.browser.app import PATIENCE, answer, record, start_listening
 from tests.tiny import SAMPLES
 
 CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
@@ -87,10 +87,7 @@ def prediction(talking, server):
 def test_a_recording_is_made_and_answered(prediction):
     prediction.get_by_text("Record", exact=True).click()
     expect(prediction.get_by_text("Press the microphone")).to_be_visible()
-    prediction.get_by_role("button", name="Record", exact=True).click()
-    # Two seconds of the sample, by the widget's own clock.
-    expect(prediction.get_by_test_id("stAudioInputWaveformTimeCode")).to_have_text("00:02")
-    prediction.get_by_role("button", name="Stop recording").click()
+    record(prediction)
     expect(answer(prediction)).to_be_visible()
     expect(prediction.get_by_text("Heard:")).to_be_visible()
 
@@ -110,6 +107,17 @@ def test_the_live_microphone_names_what_it_hears_and_starts_again(prediction, tm
     assert rate == 16_000 and len(kept) > rate and np.abs(kept).max() > 0.01
     prediction.get_by_role("button", name="Forget it").click()
     expect(prediction.get_by_text("Press Start listening and speak")).to_be_visible()
+
+
+def test_who_comes_back_is_not_heard_before_they_say_so(prediction):
+    prediction.get_by_text("Live", exact=True).click()
+    start_listening(prediction)
+    prediction.get_by_role("link", name="Home").click()
+    expect(prediction.get_by_role("heading", name="Speech emotion recognition")).to_be_visible()
+    prediction.get_by_role("link", name="Prediction").first.click()
+    prediction.get_by_text("Live", exact=True).click()
+    expect(prediction.get_by_role("button", name="Start listening")).to_be_visible()
+    expect(prediction.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
 
 
 @pytest.mark.parametrize("way", ["Record", "Live"])

@@ -7,6 +7,7 @@ from ser import assets
 from ser.app import learned, workspace
 from ser.app.widgets import hands_free
 from ser.data.recordings import SENTENCES, Voice
+from ser.errors import DataError
 from ser.labels import EMOTIONS
 from ser.models.recognizer import Recognizer
 from tests.tiny import SAMPLES
@@ -160,6 +161,8 @@ def test_a_learned_model_is_renamed_and_deleted(open_part, mine):
         assert {"other/model.keras", "other/manifest.json", "other/USE.txt"} <= set(
             packed.namelist()
         )
+    with pytest.raises(DataError, match="in use already"):  # its report would stay behind
+        learned.folder_of("other", classes=True)
     button(app, "Delete this model").click().run()
     assert not app.exception
     assert not learned.models() and workspace.active_model() == assets.DEFAULT_MODEL
@@ -184,6 +187,24 @@ def test_everybody_has_recordings_of_their_own(open_part, mine):
     app.run()
     assert "No recording is kept yet" in said(app, "info")
     assert len(mine.recordings()) == 8
+
+
+def test_what_is_kept_is_not_asked_about_again_if_another_is_refused(visit, mine):
+    mine.add(CLIPS[1], "sad", SENTENCES[0])
+    said_now = zip(("happy", "angry", "fearful"), CLIPS[:3], strict=True)
+    takes = [hands_free.Take(e, SENTENCES[0], clip.read_bytes(), ()) for e, clip in said_now]
+    app = visit("pages/5_Your_voice.py")
+    app.session_state["voice-consent"] = True
+    app.session_state["hands-free"] = hands_free.Session(takes)
+    app.session_state["emotions"] = ["happy", "angry", "fearful"]
+    app.session_state["wanted"] = 1
+    app.run()
+    button(app, "Keep 3 recordings").click().run()
+    assert not app.exception
+    assert "already there" in said(app, "error")
+    assert sorted(mine.recordings()["emotion"]) == ["happy", "sad"]
+    left = [take.emotion for take in app.session_state["hands-free"].takes]
+    assert left == ["angry", "fearful"]
 
 
 def test_what_is_asked_for_is_what_is_rarest():
