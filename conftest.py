@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # sums are taken in another order and end in other digits, and a run resumed here that was begun
 # by the command line would not end like an undisturbed one.
 CORES = os.cpu_count() or 1
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # else on or off by the kind of processor
 os.environ["TF_NUM_INTEROP_THREADS"] = str(CORES)
 os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(CORES // 2, 1))
 
