@@ -67,4 +67,4 @@ def finished_run(tmp_path_factory):
     from tests.tiny import tiny_corpus, tiny_run
 
     folder = tmp_path_factory.mktemp("finished")
-    return tiny_run(folder / "run", tiny_corpus(folder / "data"))
+    return tiny_run(folder / "run", tiny_corpus(folder / "data"), robustness=True)

@@ -33,6 +33,7 @@ def tiny_config(data: Path | tuple[str, ...], **changes: object) -> TrainingConf
         "copies": 1,
         "warmup": 1,
         "batch_size": 8,
+        "robustness": False,
         "model": ModelConfig(filters=(8, 8, 8, 8), lstm=4),
     }
     return TrainingConfig(**(values | changes))  # type: ignore[arg-type]

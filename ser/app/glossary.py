@@ -74,16 +74,16 @@ SECTIONS = {
         "UAR": "UAR, unweighted average recall: the mean of the recalls, so that every emotion "
         "counts alike however many clips it has.",
         "confusion": "Confusion matrix: a row per true emotion, a column per answer.",
-        "interval": "95 % interval: in 95 of 100 tests such a range holds the figure that all "
+        "interval": "95% interval: in 95 of 100 tests such a range holds the figure that all "
         "clips of this kind would give.",
-        "Wilson": "Wilson interval: the 95 % interval of an accuracy, from the number of clips and "
+        "Wilson": "Wilson interval: the 95% interval of an accuracy, from the number of clips and "
         "of right answers. Clips of one speaker are alike, which it does not know.",
         "bootstrap": "Bootstrap: a figure is computed again on 1000 random draws of the same test "
-        "clips; the middle 95 % of the results are its interval.",
+        "clips; the middle 95% of the results are its interval.",
     },
     "Confidence": {
         "confidence": "Confidence: the probability of the answer that was given.",
-        "calibration": "Calibration: of the answers given with 70 % confidence, 70 % should be "
+        "calibration": "Calibration: of the answers given with 70% confidence, 70% should be "
         "right.",
         "temperature": "Temperature: what logits are divided by to calibrate the confidence, "
         "fitted on validation clips. Above 1 the network was too sure, below 1 not sure enough.",
@@ -108,7 +108,7 @@ SECTIONS = {
         "whitened": "Whitened: turned and scaled so that the numbers of an embedding are "
         "uncorrelated and spread alike over the training clips.",
         "out-of-distribution": "Out-of-distribution distance: how far a clip's embedding is from "
-        "the nearest training clip's. 95 % of the validation clips stay below 1; beyond 1 the "
+        "the nearest training clip's. 95% of the validation clips stay below 1; beyond 1 the "
         "answer is less sure for it.",
         "few-shot": "Few-shot adaptation: a copy of a model gets one more layer, fitted on a few "
         "labelled recordings of one voice. The network itself stays as it is.",

@@ -33,7 +33,7 @@ _FEW = ("waveform", "spectrogram", "mfcc", "channel 1", "channel 2")
 _POINTS = 1200  # of a waveform: more than a screen has columns
 _ROUND_HZ = (100, 500, 1000, 2000, 4000)
 # Speech is brought to -23 dBFS, so one scale fits all clips and two of them can be compared. In
-# RAVDESS all but two cells in a million lie within these decibels, and 98 % of the coefficients.
+# RAVDESS all but two cells in a million lie within these decibels, and 98% of the coefficients.
 _MEL_DB = (-65.0, 25.0)
 _MFCC = (-100.0, 100.0)
 _SPREADS = (-3.0, 3.0)  # standard deviations

@@ -150,7 +150,7 @@ def average_spectrograms(
     """
     there = [i for i, count in enumerate(counts) if count]
     shown = means[there]
-    # The middle 98 %: the few darkest cells would cost the rest its colours.
+    # The middle 98%: the few darkest cells would cost the rest its colours.
     low, high = (float(v) for v in np.quantile(shown, [0.01, 0.99]))
     return {
         EMOTIONS[i]: heatmap(

@@ -109,7 +109,7 @@ def transfer(table: pd.DataFrame) -> Chart:
             alt.Tooltip("tested_on:N", title="Tested on"),
             alt.Tooltip("n:Q", title="Clips"),
             alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("low:Q", title="95% from", format=".1%"),
             alt.Tooltip("high:Q", title="to", format=".1%"),
         ],
     )
@@ -149,7 +149,7 @@ def recalls(table: pd.DataFrame, goal: float) -> Chart:
         tooltip=[
             alt.Tooltip("emotion:N", title="Emotion"),
             alt.Tooltip("recall:Q", title="Recall", format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("low:Q", title="95% from", format=".1%"),
             alt.Tooltip("high:Q", title="to", format=".1%"),
             alt.Tooltip("clips:Q", title="Clips"),
         ],
@@ -185,7 +185,7 @@ def intervals(
     by: Sequence[str] = (),
     step: int = 22,
 ) -> Chart:
-    """Draw accuracies as dots on their 95 % intervals, one row under the other.
+    """Draw accuracies as dots on their 95% intervals, one row under the other.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def intervals(
         tooltip=[
             alt.Tooltip(f"{column}:N", title=column.capitalize()),
             alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("low:Q", title="95% from", format=".1%"),
             alt.Tooltip("high:Q", title="to", format=".1%"),
             *([alt.Tooltip("clips:Q", title="Clips")] if "clips" in table else []),
         ],

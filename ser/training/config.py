@@ -18,7 +18,7 @@ from ser.utils.files import read_json
 from ser.utils.settings import STRICT, Settings
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"epochs": 24, "copies": 4, "model": ModelConfig()},
+    "quick": {"epochs": 24, "copies": 4, "robustness": False, "model": ModelConfig()},
     "full": {"epochs": 100, "copies": 12, "model": ModelConfig(members=5)},
     "unseen-speakers": {
         "epochs": 40,
@@ -144,6 +144,10 @@ class TrainingConfig(Settings):
     """Whether, once the held-out clips have told the temperature, the network is trained anew on
     those as well. It takes twice the time; where speakers are few, every one counts."""
 
+    robustness: bool = True
+    """Whether the finished model is also heard in noise, rooms and codecs, and asked about sounds
+    that are no speech; of the protocols random and unseen-speakers alone."""
+
     model: ModelConfig = PRESETS["full"]["model"]
     """Size of the network."""
 
@@ -195,6 +199,7 @@ class TrainingConfig(Settings):
         RunError
             If a value is missing, unknown or impossible.
         """
+        values = {"robustness": True} | values  # what every run did before it could be chosen
         try:
             if missing := [f.name for f in fields(cls) if f.name not in values]:
                 raise RunError(f"{missing[0]} is missing.")

@@ -83,7 +83,9 @@ def cross_validate(
     results = []
     count = folds_of(config.protocol, config.folds)
     for fold in range(count):
-        run = pipeline.start_or_resume(folder / f"fold-{fold + 1}", replace(config, fold=fold))
+        # A fold is only a part of its study, so it is not tested in noise and rooms by itself.
+        part = replace(config, fold=fold, robustness=False)
+        run = pipeline.start_or_resume(folder / f"fold-{fold + 1}", part)
         results.append(_result(run, f"fold {fold + 1} of {count}", n_jobs))
         _check_same_corpus(folder, fold)
     if listen:
@@ -109,7 +111,7 @@ def _result(run: Run, which: str, n_jobs: int) -> Report:
     if result is not None:
         return result
     try:
-        return pipeline.train(run, robustness=False, n_jobs=n_jobs)
+        return pipeline.train(run, n_jobs=n_jobs)
     except Stopped:  # it names the command for one run, which would leave the study undone
         raise Stopped(f"Stopped in {which}. Go on with the same command and --resume.") from None
 

@@ -41,16 +41,13 @@ from ser.utils.parallel import Progress
 LIBRARIES = ("keras", "librosa", "numpy", "pandas", "scikit-learn", "soundfile", "tensorflow")
 
 
-def train(run: Run, *, robustness: bool = True, n_jobs: int = -1) -> Report:
+def train(run: Run, *, n_jobs: int = -1) -> Report:
     """Train, test and report; or go on where the run was stopped or killed.
 
     Parameters
     ----------
     run : Run
         With its configuration, see `start` and `ser.training.runs.Run.create`.
-    robustness : bool
-        Whether test clips of known corpora are also heard in noise, rooms and codecs, and what is
-        no speech, see `ser.evaluation.robustness`; a fold is only a part of its study.
     n_jobs : int
         Parallel workers for the features; -1 is one per core.
 
@@ -67,7 +64,7 @@ def train(run: Run, *, robustness: bool = True, n_jobs: int = -1) -> Report:
         If interrupted (Ctrl-C, SIGTERM).
     """
     with working_on(run) as config:
-        result = _train(run, config, robustness, n_jobs)
+        result = _train(run, config, n_jobs)
         run.write_status("finished", f"Accuracy {result.accuracy:.1%} on unseen clips")
         # Not before: until then it is all that a killed process leaves to go on with.
         for file in run.folder.glob("checkpoint*.npz"):
@@ -136,7 +133,7 @@ def start_or_resume(folder: str | Path, config: TrainingConfig) -> Run:
     return run
 
 
-def _train(run: Run, config: TrainingConfig, robustness: bool, n_jobs: int) -> Report:
+def _train(run: Run, config: TrainingConfig, n_jobs: int) -> Report:
     _write_or_compare(
         run.folder / "environment.json",
         environment(),
@@ -148,8 +145,7 @@ def _train(run: Run, config: TrainingConfig, robustness: bool, n_jobs: int) -> R
     trained = _fit(run, config, clips, split, n_jobs)
     _save(run, config, clips, split, trained)
     seconds = sum(epoch["seconds"] for epoch in trained.epochs)
-    robustness = robustness and config.protocol in ("random", "unseen-speakers")
-    report = _test(run, config, clips.iloc[split.test], seconds, robustness, n_jobs)
+    report = _test(run, config, clips.iloc[split.test], seconds, n_jobs)
     rendering.write_all(run.folder, report, run.read_epochs())
     return report
 
@@ -291,7 +287,6 @@ def _test(
     config: TrainingConfig,
     clips: pd.DataFrame,
     seconds: float,
-    robustness: bool,
     n_jobs: int,
 ) -> Report:
     """Report what the model says of clips it has never met."""
@@ -302,7 +297,7 @@ def _test(
         location=config.data,
         protocol=config.protocol,
         seed=config.seed,
-        robustness=robustness,
+        robustness=config.robustness and config.protocol in ("random", "unseen-speakers"),
         training_seconds=round(seconds, 1),
         n_jobs=n_jobs,
         progress=_progress(run, "evaluating"),

@@ -91,7 +91,7 @@ def show_figures() -> None:
                 f"{catalogue.when_measured(folder)}."
             )
     st.markdown("\n".join(said) if said else "It has no report, so nothing can be said about it.")
-    st.caption("Guessing among eight emotions would be right in 12.5 %.")
+    st.caption("Guessing among eight emotions would be right in 12.5%.")
     st.page_link("pages/3_Evaluation.py", label="All reports", icon=":material/fact_check:")
 
 

@@ -34,7 +34,8 @@ PROTOCOLS = {
 PRESETS_IN_WORDS = {
     "quick": (
         "Quick",
-        "A first look: {epochs} epochs, {copies} augmented copies per clip, one network.",
+        "A first look: {epochs} epochs, {copies} augmented copies per clip, one network, not tested "
+        "in noise and rooms.",
     ),
     "full": (
         "Full",

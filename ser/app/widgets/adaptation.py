@@ -144,7 +144,7 @@ def _show(result: Adaptation) -> None:
                 help=TERMS["accuracy"],
             )
             st.caption(
-                f"{figures.right} of {result.n} recordings; 95 %: {low:.0%} to {high:.0%}; "
+                f"{figures.right} of {result.n} recordings; 95%: {low:.0%} to {high:.0%}; "
                 f"UAR {figures.uar:.0%}.",
                 help=TERMS["UAR"],
             )

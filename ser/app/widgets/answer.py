@@ -88,13 +88,13 @@ def headline(emotion: str, probability: float, verdict: str) -> str:
     Examples
     --------
     >>> headline("fearful", 0.67, "sure"), headline("fearful", 0.3, "uncertain")
-    ('Fearful, 67 %', 'Not sure. Closest: fearful, 30 %')
+    ('Fearful, 67%', 'Not sure. Closest: fearful, 30%')
     """
     if verdict == "no speech":
         return "Nobody speaks here"
     if verdict == "sure":
-        return f"{emotion.capitalize()}, {100 * probability:.0f} %"
-    return f"Not sure. Closest: {emotion}, {100 * probability:.0f} %"
+        return f"{emotion.capitalize()}, {probability:.0%}"
+    return f"Not sure. Closest: {emotion}, {probability:.0%}"
 
 
 def show_files(

@@ -172,7 +172,7 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
     low, high = wilson_interval(found.right, found.n)
     st.write(
         f"**{found.right} of {found.n} examples are named rightly** ({found.right / found.n:.0%}; "
-        f"95 %: {low:.0%} to {high:.0%}), each by what was learned from the others."
+        f"95%: {low:.0%} to {high:.0%}), each by what was learned from the others."
     )
     names = list(found.recognizer.labels)
     layout.show(

@@ -186,7 +186,7 @@ def emotions(report: Report) -> None:
     words = f"{reached} of {len(table)} emotions reach the goal of {GOAL:.0%} recall."
     st.write(f"{words} Below it: {', '.join(below)}." if below else words)
     layout.show(plots.recalls(table, GOAL))
-    st.caption("Pale bar: recall. Line: its 95 % interval. Dashed: the goal.", help=TERMS["recall"])
+    st.caption("Pale bar: recall. Line: its 95% interval. Dashed: the goal.", help=TERMS["recall"])
     st.dataframe(
         _per_cent(table),
         hide_index=True,
@@ -333,8 +333,8 @@ def groups(report: Report) -> None:
             )
     if found:
         st.caption(
-            "Dot: accuracy. Line: its 95 % interval. Dashed: all clips together. What chance "
-            "explains is judged by a chi-square test at the 5 % level."
+            "Dot: accuracy. Line: its 95% interval. Dashed: all clips together. What chance "
+            "explains is judged by a chi-square test at the 5% level."
         )
 
 
@@ -489,7 +489,7 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
             "speakers": "Tested on",
             "n": "Clips",
             "accuracy": _percent("Accuracy", TERMS["accuracy"]),
-            "low": _percent("95 % from", TERMS["interval"]),
+            "low": _percent("95% from", TERMS["interval"]),
             "high": _percent("to", TERMS["interval"]),
             "weighted_f1": _percent("Weighted F1", TERMS["F1"]),
             "uar": _percent("UAR", TERMS["UAR"]),
@@ -510,12 +510,12 @@ def _per_cent(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _percent(title: str, words: str) -> Any:
-    return st.column_config.NumberColumn(title, format="%.1f %%", help=words)
+    return st.column_config.NumberColumn(title, format="%.1f%%", help=words)
 
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table as text for people: shares in per cent, columns named."""
-    names = {"low": "95 % from", "high": "to", "uar": "UAR", "ece": "ECE", "weighted_f1": "F1"}
+    names = {"low": "95% from", "high": "to", "uar": "UAR", "ece": "ECE", "weighted_f1": "F1"}
     shown = table.copy()
     for column in table:
         if column in _SHARES:

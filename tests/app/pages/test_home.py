@@ -55,7 +55,7 @@ def test_who_speaks_is_answered(page):
     row = resources.recognizer().predict(CLIP).iloc[0]
     (headline,) = (each.value for each in home.subheader if "%" in each.value)
     assert row["emotion"] in headline.lower()
-    assert f"{100 * row[row['emotion']]:.0f} %" in headline
+    assert f"{row[row['emotion']]:.0%}" in headline
 
 
 @pytest.mark.parametrize("guess", ["fearful", "happy"])

@@ -64,7 +64,7 @@ def test_the_answer_of_another_model_is_not_that_of_the_first(page, finished_run
         next(c for c in SAMPLES.rglob("*.flac") if c.name == name)
     )
     probability = row.iloc[0][row.iloc[0]["emotion"]]
-    assert f"{100 * probability:.0f} %" in shown
+    assert f"{probability:.0%}" in shown
 
 
 @pytest.mark.parametrize("sound", ["noise", "tone"])
@@ -147,7 +147,7 @@ def test_uploads_of_one_person_are_heard_against_each_other(page, listening):
     np.testing.assert_allclose(prediction.dataframe[0].value[labels], together, atol=1e-4)
     assert np.abs((together - apart).to_numpy()).max() > 1e-3
     shown = headline(prediction)
-    assert f"{100 * together.iloc[0].max():.0f} %" in shown, "the one looked into as well"
+    assert f"{together.iloc[0].max():.0%}" in shown, "the one looked into as well"
 
 
 def test_recordings_get_the_model_used_to_a_voice_until_it_is_forgotten(page, listening):
@@ -159,7 +159,7 @@ def test_recordings_get_the_model_used_to_a_voice_until_it_is_forgotten(page, li
         assert not prediction.exception and not prediction.error
         assert f"{number} of 10" in prediction.main.get("progress")[-1].proto.text
     row = listening.knowing(listening.listen(clips[:1], n_jobs=1)).predict(clips[1]).iloc[0]
-    assert f"{100 * row[row['emotion']]:.0f} %" in headline(prediction)
+    assert f"{row[row['emotion']]:.0%}" in headline(prediction)
     prediction.button(key="forget-voice").click().run()
     assert not prediction.exception
     assert "0 of 10" in prediction.main.get("progress")[-1].proto.text
