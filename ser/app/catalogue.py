@@ -264,6 +264,40 @@ def compare(chosen: Entry | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def settings_that_differ(first: Entry, second: Entry) -> pd.DataFrame:
+    """Return the settings in which the trainings of two reports differ.
+
+    Returns
+    -------
+    DataFrame
+        ``setting`` and a column per report, named by its label; empty if one of them is not known.
+    """
+    known = [_config_of(entry) for entry in (first, second)]
+    if not all(known):
+        return pd.DataFrame()
+    rows = [
+        {"Setting": name, first.label: str(a), second.label: str(b)}
+        for name in sorted(set(known[0]) | set(known[1]))
+        if (a := known[0].get(name, "–")) != (b := known[1].get(name, "–"))
+    ]
+    return pd.DataFrame(rows)
+
+
+def _config_of(entry: Entry) -> dict[str, Any]:
+    """Return what a model was trained with, as flat names and values; {} if that is not known."""
+    try:
+        config = (
+            load_report(entry.file).config or {}
+            if entry.folder == REPORTS
+            else read_json(entry.folder / "config.json")
+        )
+    except (OSError, ValueError, ReportError):
+        return {}
+    model = config.get("model")
+    sizes = {f"model.{name}": value for name, value in model.items()} if model else {}
+    return {name: value for name, value in config.items() if name != "model"} | sizes
+
+
 def gaps(table: pd.DataFrame) -> list[Gap]:
     """Say for each recipe what knowing the speakers is worth.
 

@@ -11,8 +11,6 @@ from ser.app import workspace
 from ser.errors import BundleError, DataError, OutputError
 from ser.models import bundle
 
-_TAKEN = ("classes", "data", "evaluations", "voices")  # what else lies there, or will
-
 
 def is_learned(folder: Path) -> bool:
     """Say whether a folder holds a model that learned a voice."""
@@ -48,7 +46,7 @@ def folder_of(name: str, *, classes: bool = False) -> Path:
         )
     folder = workspace.folder() / name
     taken = folder.exists() and not is_learned(folder)
-    if name in _TAKEN or taken or (classes and (folder / "report.json").exists()):
+    if name in workspace.TAKEN or taken or (classes and (folder / "report.json").exists()):
         raise DataError(f"{name} is in use already. Choose another name.")
     return folder
 
@@ -95,7 +93,7 @@ def delete(folder: Path) -> None:
 
 
 def packed(folder: Path) -> bytes:
-    """Return a model as a zip file, with a word on how to use it."""
+    """Return a model, or a run with one, as a zip file with a word on how to use it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.iterdir()):

@@ -35,7 +35,7 @@ _LOG_BYTES = 20_000
 def free_name(preferred: str) -> str:
     """Return a name that no run of the app has: the one wished for, or with a number added."""
     name, number = preferred, 1
-    while (workspace.folder() / name).exists():
+    while name in workspace.TAKEN or (workspace.folder() / name).exists():
         number += 1
         name = f"{preferred}-{number}"
     return name
@@ -69,6 +69,8 @@ def start(name: str, config: TrainingConfig) -> Run:
             f"{name!r} cannot be the name of a run. Use letters (a to z), digits, - and _, at "
             "most 60, and begin with a letter or digit."
         )
+    if name in workspace.TAKEN:
+        raise RunError(f"{name} is the name of something else here. Choose another name.")
     if (workspace.folder() / name).exists():
         raise RunError(f"There is a run called {name} already. Choose another name.")
     # A corpus that cannot be used, or is too small, is refused before anything is made.
@@ -194,7 +196,8 @@ def delete(run: Run) -> None:
     """
     folder = run.folder.absolute()
     own = (workspace.folder(), workspace.evaluations())
-    if folder.parent not in own or folder.is_symlink() or not folder.is_dir():
+    other = folder.parent == workspace.folder() and folder.name in workspace.TAKEN
+    if folder.parent not in own or other or folder.is_symlink() or not folder.is_dir():
         raise RunError(f"{folder} is no folder in {workspace.folder()}, so it is not deleted.")
     if any(inner.is_held() for inner in find_runs(folder)):
         raise RunError(f"{folder.name} is being worked on. Wait for it or stop it.")

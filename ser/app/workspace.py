@@ -31,6 +31,9 @@ from ser.utils.files import read_json, write_json
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 """What a folder that somebody names here may be called."""
 
+TAKEN = ("classes", "data", "evaluations", "voices")
+"""Names that no run or model may have: what else lies in the folder of the app, or will."""
+
 _RECENT = 8
 
 

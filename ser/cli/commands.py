@@ -228,6 +228,27 @@ def evaluate(options: argparse.Namespace) -> None:
     print_skipped(corpus.skipped)
 
 
+def compare(options: argparse.Namespace) -> None:
+    """Compare two reports."""
+    from ser.evaluation.comparison import compare as compare_reports
+    from ser.evaluation.report import Report
+
+    files = [
+        path / "report.json" if path.is_dir() else path for path in (options.first, options.second)
+    ]
+    first, second = map(Report.load, files)
+    found = compare_reports(first, second)
+    print(f"First:  {first.title} ({first.protocol_in_words})")
+    print(f"Second: {second.title} ({second.protocol_in_words})\n")
+    print(f"{found}.")
+    if not found.paired:
+        print("They tested different clips, so corpora and speakers differ as well as models.")
+    if len(found.recalls):
+        print("\n  recall      first  second")
+        for row in found.recalls.itertuples():
+            print(f"  {row.emotion:10} {row.first:6.1%}  {row.second:6.1%}")
+
+
 def _evaluate_adaptation(options: argparse.Namespace) -> None:
     from ser.data.inspection import inspect_corpus
     from ser.evaluation import few_shot

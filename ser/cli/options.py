@@ -134,6 +134,15 @@ def make_parser() -> argparse.ArgumentParser:
     _jobs(sub)
 
     sub = command(
+        "compare",
+        commands.compare,
+        "say how far two reports are apart, and what of that chance explains",
+    )
+    what = "a report as JSON, or the folder of a run or model that has one"
+    sub.add_argument("first", type=Path, metavar="REPORT", help=what)
+    sub.add_argument("second", type=Path, metavar="REPORT2", help=what)
+
+    sub = command(
         "adapt",
         commands.adapt,
         "adapt a model to a voice with a few labelled recordings (few-shot)",

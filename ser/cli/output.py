@@ -32,6 +32,8 @@ def print_figures(report: Report) -> None:
     print(f"\n{report.n_test} test clips: {report.protocol_in_words}")
     if report.n_seen_in_training:
         print(f"WARNING: {report.n_seen_in_training} of them were seen in training.")
+    if report.label_review:
+        print(report.label_review)
     for word, share, (low, high) in (
         ("accuracy", report.accuracy, report.accuracy_interval),
         ("weighted F1", report.weighted_f1, report.weighted_f1_interval),

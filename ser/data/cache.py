@@ -1,4 +1,4 @@
-"""What is kept on disk to save time, and can be made again: features, inspected corpora, maps.
+"""What is kept on disk to save time and can be made again: features, corpora, maps, answers.
 
 It lies in one folder: ``SER_CACHE`` if set, else the user's cache folder.  Features take 0.4 GB per
 seed and preset of a corpus such as RAVDESS, so of them only what was used lately is kept.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-KINDS = ("features", "corpora", "maps")
+KINDS = ("features", "corpora", "maps", "answers")
 """Folders of the cache."""
 
 LIMIT_BYTES = 5_000_000_000

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ser import audio
+from ser.data.label_review import reviewed
 from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
@@ -65,7 +66,8 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
     docs/corpora.md, and of `ser.data.parsers.register_parser`), or if it lies in a folder that is
     called like an emotion.  A CSV file needs the columns ``path`` (absolute, or relative to the
     CSV) and ``emotion``; any other of `COLUMNS` is kept.  Without the column ``corpus``, the corpus
-    is called like the CSV file.
+    is called like the CSV file.  What a person decided about its labels is respected, see
+    `ser.data.label_review`.
 
     Parameters
     ----------
@@ -80,7 +82,8 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
     Raises
     ------
     DataError
-        If the location does not exist, cannot be read, or holds no clip at all.
+        If the location does not exist, cannot be read, or holds no clip at all; or its label review
+        cannot be read.
     """
     if not isinstance(location, str | Path):
         return joined([scan(each) for each in location])
@@ -94,6 +97,7 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
         raise DataError(f"{location} is neither a folder nor a .csv file. Give a corpus.")
     else:
         raise DataError(f"{location} does not exist. Check the name of the corpus folder.")
+    corpus = Corpus(*reviewed(corpus.clips, corpus.skipped, location))
     if corpus.clips.empty:
         reasons = corpus.skipped["reason"].value_counts()
         detail = f" Left out: {reasons.iloc[0]} × {reasons.index[0]}." if len(reasons) else ""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ser.data import corpora, splits
+from ser.data import corpora, label_review, splits
 from ser.data.corpora import Corpus, Location
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import draw_others
 from ser.errors import DataError
 from ser.evaluation import metrics
-from ser.evaluation.report import Origin, Predictions, Report, Speakers, speakers_of
+from ser.evaluation.report import LabelReview, Origin, Predictions, Report, Speakers, speakers_of
 from ser.evaluation.robustness import measure, measure_rejection
 from ser.models.manifest import Manifest
 from ser.models.recognizer import REFUSED, SURE, Recognizer
@@ -97,6 +98,7 @@ def evaluate_clips(
         **more,
         n_uncertain=int((predictions["verdict"] != SURE).sum()),
         training_seconds=training_seconds,
+        label_review=_reviewed(location),
         stored_predictions=Predictions.of(predictions),
     )
 
@@ -223,6 +225,15 @@ def what_is_known(clips: pd.DataFrame) -> pd.DataFrame:
     """Return what predictions keep of a table of clips: the ``truth``, who speaks, and so on."""
     kept = ["emotion", "speaker", "gender", "channel", "intensity", "statement", "corpus"]
     return clips[kept].rename(columns={"emotion": "truth"}).reset_index(drop=True)
+
+
+def _reviewed(location: Location | Sequence[Location]) -> LabelReview | None:
+    """Count what a person decided about the labels of corpora."""
+    locations = [location] if isinstance(location, str | Path) else location
+    found = Counter[str]()
+    for each in locations:
+        found.update(label_review.counts(each))
+    return LabelReview(**found) if found else None
 
 
 def _elsewhere(

@@ -187,6 +187,21 @@ class Origin(StoredRecord):
         return _PROTOCOLS[self.protocol][1]
 
 
+class LabelReview(Record):
+    """How many labels of the corpora a person has decided about, see `ser.data.label_review`."""
+
+    keep: Count = 0
+    correct: Count = 0
+    exclude: Count = 0
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        return (
+            f"Labels were reviewed by ear: {self.keep} kept, {self.correct} corrected, "
+            f"{self.exclude} clips left out (label-review.csv)."
+        )
+
+
 @dataclass(frozen=True)
 class SureAnswers:
     """What a model said without a doubt: the figure to trust it by.
@@ -241,6 +256,8 @@ class Report(Figures, Origin):
         Which corpus teaches what about which; of the protocol ``corpora``.
     robustness, rejection : optional
         See `ser.evaluation.robustness`.
+    label_review : LabelReview, optional
+        What a person decided about the labels of the corpora, whichever part was tested.
     adaptation : Adaptation, optional
         What an adapted model was before and is after learning.
     stored_predictions : Predictions
@@ -266,6 +283,7 @@ class Report(Figures, Origin):
     transfer: tuple[Transfer, ...] = ()
     robustness: tuple[ConditionFigures, ...] = ()
     rejection: tuple[RejectionFigures, ...] = ()
+    label_review: LabelReview | None = None
     adaptation: Adaptation | None = None
     stored_predictions: Annotated[Predictions, Field(alias="predictions")]
 

@@ -129,7 +129,7 @@ _SHARES = ["#64748b", "#1d4ed8"]
 
 
 def recalls(table: pd.DataFrame, goal: float) -> Chart:
-    """Draw the recall of every emotion with its interval, against a goal.
+    """Draw the recall of every emotion with its interval, against a goal and chance.
 
     Parameters
     ----------
@@ -170,10 +170,69 @@ def recalls(table: pd.DataFrame, goal: float) -> Chart:
         .mark_rule(color=VALIDATION, strokeDash=[4, 4], strokeWidth=2)
         .encode(x="goal:Q")
     )
-    return alt.layer(bars, spread, line).properties(
+    chance = 1 / len(emotions)
+    return alt.layer(bars, spread, line, _chance_line(chance)).properties(
         width=WIDTH,
         height=30 * len(table),
-        description=f"Recall by emotion, against a goal of {goal:.0%}",
+        description=f"Recall by emotion, against a goal of {goal:.0%} and chance, {chance:.1%}",
+    )
+
+
+def _chance_line(chance: float) -> Chart:
+    """Draw what guessing would reach, dotted."""
+    rule = alt.Chart(pd.DataFrame({"chance": [chance]})).mark_rule(
+        color=_SPEAKERS[0], strokeDash=[2, 3], strokeWidth=2
+    )
+    return rule.encode(x="chance:Q", tooltip=alt.Tooltip("chance:Q", title="Chance", format=".1%"))
+
+
+def recall_pairs(table: pd.DataFrame, names: tuple[str, str]) -> Chart:
+    """Draw the recalls of two reports beside each other, a row per emotion.
+
+    Parameters
+    ----------
+    table : DataFrame
+        See `ser.evaluation.comparison.Comparison.recalls`.
+    names : tuple of str
+        Of the two reports.
+    """
+    emotions = table["emotion"].tolist()
+    rows = alt.Y("emotion:N", sort=emotions, title=None, axis=alt.Axis(labelOverlap=False))
+    long = pd.concat(
+        [
+            table[["emotion"]].assign(recall=table[side], report=name)
+            for side, name in zip(("first", "second"), names, strict=True)
+        ]
+    )
+    lines = alt.Chart(table).mark_rule(color=_SPEAKERS[0], strokeWidth=2)
+    # Colour and shape say the same, for who does not see the one.
+    kinds = alt.Scale(domain=list(names), range=[TRAINING, VALIDATION])
+    shapes = alt.Scale(domain=list(names), range=["circle", "triangle-up"])
+    legend = alt.Legend(orient="bottom", columns=1, labelLimit=400)
+    dots = (
+        alt.Chart(long)
+        .mark_point(filled=True, size=90, opacity=1)
+        .encode(
+            y=rows,
+            x=alt.X(
+                "recall:Q",
+                title="Recall",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format=".0%"),
+            ),
+            color=alt.Color("report:N", title=None, scale=kinds, legend=legend),
+            shape=alt.Shape("report:N", title=None, scale=shapes, legend=legend),
+            tooltip=[
+                alt.Tooltip("report:N", title="Report"),
+                alt.Tooltip("emotion:N", title="Emotion"),
+                alt.Tooltip("recall:Q", title="Recall", format=".1%"),
+            ],
+        )
+    )
+    return alt.layer(lines.encode(y=rows, x="first:Q", x2="second:Q"), dots).properties(
+        width=WIDTH,
+        height=30 * len(table) + 60,
+        description=f"Recall by emotion: {names[0]} and {names[1]}",
     )
 
 
@@ -182,6 +241,7 @@ def intervals(
     column: str,
     *,
     line: float | None = None,
+    chance: float | None = None,
     by: Sequence[str] = (),
     step: int = 22,
 ) -> Chart:
@@ -195,6 +255,8 @@ def intervals(
         What names a row.
     line : float, optional
         An accuracy to compare with, in [0, 1].
+    chance : float, optional
+        What guessing would reach, in [0, 1].
     by : sequence of str
         Values of the column ``speakers``, to colour the rows by.  A comma in a name then begins a
         new line.
@@ -244,6 +306,8 @@ def intervals(
             color=VALIDATION, strokeDash=[4, 4], strokeWidth=2
         )
         layers.insert(0, compared.encode(x="line:Q"))
+    if chance is not None:
+        layers.insert(0, _chance_line(chance))
     return alt.layer(*layers).properties(
         width=WIDTH,
         height=step * len(table) + 26 * len(used),  # the legend takes its share of the height
@@ -331,12 +395,14 @@ def beside(left: Chart, right: Chart) -> Chart:
     return alt.hconcat(left, right)
 
 
-def robustness(table: pd.DataFrame) -> Chart:
+def robustness(table: pd.DataFrame, *, chance: float | None = None) -> Chart:
     """Draw the accuracy under each condition with its interval, against the clean one.
 
     Parameters
     ----------
     table : DataFrame
         See `ser.evaluation.report.Report.conditions`; the first row is the clean one.
+    chance : float, optional
+        What guessing would reach, in [0, 1].
     """
-    return intervals(table, "condition", line=float(table["accuracy"].iloc[0]))
+    return intervals(table, "condition", line=float(table["accuracy"].iloc[0]), chance=chance)

@@ -176,6 +176,7 @@ def _summary(name: str, config: TrainingConfig, results: list[Report]) -> Report
         mean=_over_folds(folds, np.mean),
         std=_over_folds(folds, partial(np.std, ddof=1)),
         n_uncertain=int((pooled["verdict"] != SURE).sum()),
+        label_review=results[0].label_review,
         **dict(metrics.evaluate(pooled, EMOTIONS)),
         stored_predictions=Predictions.of(pooled),
     )

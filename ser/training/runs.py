@@ -11,6 +11,7 @@ Those of a training; an evaluation of the app (`ser.app.evaluations`) has fewer 
     checkpoint.npz    everything needed to go on after the last finished epoch
     checkpoint-refit.npz  the same, of the training on all clips that may follow (`refit`)
     calibration.npz   what networks said of corpora that were left out of their training
+    notes.txt         what people wrote about it in the app
     log.txt           what the process said, if the app started it
     stop              a request to stop; the process takes it away when it has obeyed
     model.keras, manifest.json, report.json, report.html, MODEL_CARD.md
@@ -38,6 +39,9 @@ from ser.utils.files import read_json, write_json, write_text
 from ser.utils.validation import first_problem
 
 log = logging.getLogger(__name__)
+
+MOST_NOTES = 4000
+"""Characters that notes about a run may have."""
 
 BUSY_STATES = ("queued", "preparing", "training", "evaluating")
 """States of a run that a process is working on, or keeps in the queue."""
@@ -289,6 +293,25 @@ class Run:
             worked=round(self._worked, 3),
         )
         write_json(self.folder / "status.json", status.model_dump())
+
+    def read_notes(self) -> str:
+        """Return what people wrote about it; empty if nothing, or if that cannot be read."""
+        try:
+            return (self.folder / "notes.txt").read_text(encoding="utf-8", errors="replace")[
+                :MOST_NOTES
+            ]
+        except OSError:
+            return ""
+
+    def write_notes(self, text: str) -> None:
+        """Keep what people write about it.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        write_text(self.folder / "notes.txt", text[:MOST_NOTES])
 
     def read_status(self) -> Status:
         """Return state, message and progress, and when what.

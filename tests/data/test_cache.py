@@ -31,7 +31,12 @@ def test_the_cache_lies_where_the_environment_says(own, monkeypatch):
 
 
 def test_what_is_in_it_is_counted(own):
-    assert cache.usage() == {"features": (10, 10_000), "corpora": (0, 0), "maps": (1, 7)}
+    assert cache.usage() == {
+        "features": (10, 10_000),
+        "corpora": (0, 0),
+        "maps": (1, 7),
+        "answers": (0, 0),
+    }
 
 
 def test_what_was_used_longest_ago_goes_first(own):
@@ -44,5 +49,5 @@ def test_what_was_used_longest_ago_goes_first(own):
 
 def test_everything_can_be_deleted(own):
     assert cache.clear() == 10_007
-    assert cache.usage() == {"features": (0, 0), "corpora": (0, 0), "maps": (0, 0)}
+    assert cache.usage() == dict.fromkeys(cache.KINDS, (0, 0))
     assert cache.clear() == 0

@@ -11,9 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from ser import plots
+from ser.app import workspace
 from ser.app.glossary import TERMS
 from ser.app.tasks import Task
-from ser.app.widgets import clip, corpus, layout, resources, tasks
+from ser.app.widgets import answer, clip, corpus, label_review, layout, linked, resources, tasks
 from ser.data import corpora, projections
 from ser.data.inspection import Inspection
 
@@ -130,10 +131,21 @@ def explore(index: Inspection, location: Path) -> None:
     """Show the clips as a table, and one or two of them closely."""
     chosen = f"clip {location}"
     shown, asked = filtered(index.clips)
+    with st.container(horizontal=True):
+        ask = st.toggle("What the model answers", help="Asks the active model about every clip.")
+        doubt = st.toggle(
+            "Most doubtful labels first",
+            help="Finds clips that sound like another emotion than the one they are labelled with.",
+        )
+    shown_columns = dict(COLUMNS)
+    if ask and (found := linked.with_answers(shown, index, location)) is not None:
+        shown, shown_columns = found, shown_columns | linked.ANSWER_COLUMNS
+    if doubt and (found := linked.with_doubt(shown, index)) is not None:
+        shown, shown_columns = found, shown_columns | linked.DOUBT_COLUMNS
     if shown.empty:
         st.info("No clip is like that. Take a filter away.", icon=":material/filter_alt_off:")
     else:
-        table = f"table {location} {asked} {index.key}"
+        table = f"table {location} {asked} {index.key} {list(shown_columns)}"
 
         def open_row() -> None:
             rows = st.session_state[table].selection.rows
@@ -141,9 +153,9 @@ def explore(index: Inspection, location: Path) -> None:
 
         st.caption(f"{len(shown)} of {len(index.clips)} clips. Click on a row to open its clip.")
         st.dataframe(
-            shown[list(COLUMNS)],
+            shown[_in_sight(shown_columns)],
             hide_index=True,
-            column_config=COLUMNS,
+            column_config=shown_columns,
             height=320,
             key=table,
             on_select=open_row,
@@ -182,7 +194,29 @@ def explore(index: Inspection, location: Path) -> None:
         with column:
             shown_clip = index.clips[index.clips["path"] == one].iloc[0]
             st.markdown(f"**{layout.plain(shown_clip['name'])}**  \n{say(shown_clip)}")
-            clip.clip_view(one, view, key=f"{i} {one}")
+            clip.clip_view(one, view, key=f"{i} {one}", autoplay=doubt and not i)
+
+    def go_on() -> None:
+        order = shown["path"].tolist()
+        here = order.index(path) + 1 if path in order else 0
+        st.session_state[chosen] = order[here] if here < len(order) else path
+
+    label_review.show(location, row["path"], str(row["emotion"]), go_on)
+    if os.path.isfile(row["path"]) and st.toggle(
+        "Ask the model about this clip", key="ask about clip"
+    ):
+        with layout.errors_for_people():
+            folder = workspace.active_model()
+            model = resources.recognizer(folder)
+            data = Path(row["path"]).read_bytes()
+            answer.show_answer(data, row["name"], model, folder=folder, truth=str(row["emotion"]))
+
+
+def _in_sight(columns: dict[str, Any]) -> list[str]:
+    """Order columns so that what a model says stands beside the label."""
+    first = [name for name in ("name", "emotion") if name in columns]
+    said = [name for name in columns if name in linked.ANSWER_COLUMNS | linked.DOUBT_COLUMNS]
+    return [*first, *said, *(name for name in columns if name not in {*first, *said})]
 
 
 def summed_up(index: Inspection) -> tuple[pd.DataFrame, Any]:

@@ -41,6 +41,7 @@ def show() -> None:
                 "Confidence": partial(report.confidence, figures),
                 "Conditions": partial(report.conditions, figures),
                 "Training": partial(report.training, entry, figures),
+                "Compare": partial(report.compare, entry, figures, entries),
                 "Protocols": partial(report.protocols, entry, entries),
             }
             # Only the part that is open is drawn.

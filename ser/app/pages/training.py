@@ -34,8 +34,8 @@ PROTOCOLS = {
 PRESETS_IN_WORDS = {
     "quick": (
         "Quick",
-        "A first look: {epochs} epochs, {copies} augmented copies per clip, one network, not tested "
-        "in noise and rooms.",
+        "A first look: {epochs} epochs, {copies} augmented copies per clip, one network, and no "
+        "tests in noise and rooms.",
     ),
     "full": (
         "Full",
@@ -156,8 +156,24 @@ def name_for(corpus: str, preset: str) -> str:
     return processes.free_name(f"{stem or 'corpus'}-{preset}-{date.today():%Y-%m-%d}")
 
 
-def new_training(found: Sequence[Training]) -> None:
-    """Show the form that starts a training."""
+_OPEN = "new training"  # of this visitor: what the form begins with, while it is open
+
+
+def _open_form() -> None:
+    st.session_state[_OPEN] = ""
+
+
+def _close_form() -> None:
+    st.session_state.pop(_OPEN, None)
+
+
+@st.dialog("New training", width="large", on_dismiss=_close_form)
+def new_training(found: Sequence[Training], like: str) -> None:
+    """Show the form that starts a training, perhaps like another one."""
+    model = next((t for t in found if t.name == like and t.config), None)
+    if model is not None and model.config is not None:
+        _start_like(model.name, model.config, found)
+        return
     corpus = pick("The clips to learn from.")
     if corpus == str(assets.SAMPLES):
         st.caption(
@@ -182,6 +198,22 @@ def new_training(found: Sequence[Training]) -> None:
         runs.show_duration(found, preset)
     else:
         st.info("Choose a corpus, or type where one lies.", icon=":material/folder:")
+    _start(name, config, found)
+
+
+def _start_like(name: str, config: TrainingConfig, found: Sequence[Training]) -> None:
+    """Show the form that starts a training with the settings of another, or some of them."""
+    st.write(
+        f"On the corpus and with the protocol of **{layout.plain(name)}**. With the same settings "
+        "and seed it would be the same model again, so change something."
+    )
+    chosen = choose_settings(config)
+    new = st.text_input("Name", processes.free_name(f"{name[:56]}-2"), max_chars=60)
+    _start(new, replace(config, **chosen), found)
+
+
+def _start(name: str, config: TrainingConfig | None, found: Sequence[Training]) -> None:
+    """Offer to start a training, or say what it waits for."""
     if busy := [training for training in found if training.is_busy]:
         st.caption(
             f":material/hourglass_top: {layout.plain(busy[-1].name)} is at work. One training runs "
@@ -193,6 +225,7 @@ def new_training(found: Sequence[Training]) -> None:
     if start and config is not None:
         with layout.errors_for_people(), st.spinner("Starting …"):
             processes.start(name.strip(), config)
+            _close_form()
             st.rerun()
 
 
@@ -239,9 +272,9 @@ def show() -> None:
     if any(training.is_busy for training in found):
         st.subheader("Running now")
     runs.watch(found)
-    st.subheader("New training")
-    with st.container(border=True):
-        new_training(found)
+    st.button("New training", type="primary", icon=":material/add:", on_click=_open_form)
     st.subheader("Trainings")
     all_trainings(found)
+    if _OPEN in st.session_state:
+        new_training(found, st.session_state[_OPEN])
     layout.finish()

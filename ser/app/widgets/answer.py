@@ -13,7 +13,7 @@ import streamlit as st
 from ser import assets, plots
 from ser.app import catalogue
 from ser.app.glossary import TERMS
-from ser.app.widgets import correction, explanation, layout, over_time, voice
+from ser.app.widgets import correction, explanation, layout, over_time, resources, voice
 from ser.app.widgets.kept import kept
 from ser.audio import CLIP_SECONDS, SAMPLING_RATE, check_recording, load_audio
 from ser.errors import SerError
@@ -58,7 +58,7 @@ def show_answer(
     if not truth:
         _what_to_do(row, model, problems)
         correction.ask(data, digest, model.labels)
-    _measured(folder, truth)
+    _measured(folder, truth, name)
     if seconds > CLIP_SECONDS + 1:
         over_time.show(data, name, recording, model, what)
     why = st.expander("Why", icon=":material/lightbulb:", key="why", on_change="rerun")
@@ -244,11 +244,12 @@ def _what_to_do(row: pd.Series, model: Recognizer, problems: list[str]) -> None:
     )
 
 
-def _measured(folder: Path, truth: str) -> None:
+def _measured(folder: Path, truth: str, name: str) -> None:
     """Say how often a shipped model was right about such recordings."""
     samples = catalogue.find_report(catalogue.REPORTS / "samples.json")
     strangers = catalogue.on_strangers(folder)
-    if truth and samples and folder == assets.DEFAULT_MODEL:
+    is_sample = name in set(resources.samples()["name"])
+    if truth and is_sample and samples and folder == assets.DEFAULT_MODEL:
         st.caption(
             "The samples are synthetic voices, bent until they sound like an emotion. The model, "
             f"which learned from people alone, names {samples.accuracy:.0%} of them as they were "

@@ -45,7 +45,7 @@ def choose_view(key: str) -> str:
     return view
 
 
-def clip_view(path: str | Path, view: str, *, key: str) -> None:
+def clip_view(path: str | Path, view: str, *, key: str, autoplay: bool = False) -> None:
     """Show a clip: its player, and the charts of one of `VIEWS`.
 
     Parameters
@@ -56,6 +56,8 @@ def clip_view(path: str | Path, view: str, *, key: str) -> None:
         One of `VIEWS`; only its charts are computed.
     key : str
         Of the widgets; other for each clip on a page.
+    autoplay : bool
+        Whether it is to be heard at once.
     """
     path = str(path)
     with layout.errors_for_people():
@@ -71,9 +73,9 @@ def clip_view(path: str | Path, view: str, *, key: str) -> None:
         drawn = _charts(path, status.st_size, status.st_mtime_ns, view)
         if path.lower().endswith(_UNPLAYABLE):
             samples = _samples(path, status.st_size, status.st_mtime_ns)
-            st.audio(samples, sample_rate=audio.SAMPLING_RATE)
+            st.audio(samples, sample_rate=audio.SAMPLING_RATE, autoplay=autoplay)
         else:
-            st.audio(path)
+            st.audio(path, autoplay=autoplay)
         for name, chart in drawn.items():
             table = plots.heatmap_table(chart) if name in _TABLES else None
             layout.show(chart, table=table, key=f"{key} {name}")

@@ -12,8 +12,10 @@ import altair
 import streamlit as st
 
 from ser import assets, plots
+from ser.app import workspace
 from ser.app.widgets import microphone, resources
 from ser.errors import SerError
+from ser.training.runs import BUSY_STATES, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +65,32 @@ def _watch_warm_up() -> None:
     st.caption(":material/hourglass_top: The model is being loaded, a few seconds once.")
 
 
+def _busy() -> list[Run]:
+    return [run for run in workspace.runs() if run.read_status().state in BUSY_STATES]
+
+
+@st.fragment(run_every=3.0)
+def _watch_trainings() -> None:
+    """Say in the sidebar what is being trained, until nothing is."""
+    busy = _busy()
+    if not busy:
+        st.rerun()
+    for run in busy:
+        status = run.read_status()
+        share = min(status.done / status.total, 1.0) if status.total else 0.0
+        words = "in the queue" if status.state == "queued" else status.message or status.state
+        st.progress(share, f"**{plain(run.folder.name)}**: {plain(words)}")
+    st.page_link("pages/2_Training.py", label="Watch the training", icon=":material/school:")
+
+
 def finish() -> None:
-    """End a page: load the model in the background, with a word about it while that lasts."""
+    """End a page: what is being trained, and the model, loaded in the background.
+
+    There is a word about it while that lasts.
+    """
+    if st.session_state.get(_PAGE) != "Training" and _busy():
+        with st.sidebar:
+            _watch_trainings()
     if not resources.warm_up().done():
         with st.sidebar:
             _watch_warm_up()

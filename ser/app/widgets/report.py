@@ -17,7 +17,7 @@ from ser.app.catalogue import Entry
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout
 from ser.errors import ReportError
-from ser.evaluation import metrics, rendering
+from ser.evaluation import comparison, metrics, rendering
 from ser.evaluation.figures import as_table
 from ser.evaluation.report import GOAL, Report, Speakers
 from ser.training.runs import Run
@@ -92,6 +92,8 @@ def summary(entry: Entry, report: Report) -> None:
     if day := catalogue.finished_on(entry):
         facts.append(f"finished on {day}")
     st.caption(layout.plain(f"{', '.join(facts)}."))
+    if report.label_review:
+        st.caption(str(report.label_review))
     if count := report.n_seen_in_training:
         st.warning(
             f"{count} of these {report.n_test} clips were seen in training, so the figures "
@@ -186,7 +188,11 @@ def emotions(report: Report) -> None:
     words = f"{reached} of {len(table)} emotions reach the goal of {GOAL:.0%} recall."
     st.write(f"{words} Below it: {', '.join(below)}." if below else words)
     layout.show(plots.recalls(table, GOAL))
-    st.caption("Pale bar: recall. Line: its 95% interval. Dashed: the goal.", help=TERMS["recall"])
+    st.caption(
+        f"Pale bar: recall. Line: its 95% interval. Dashed: the goal. Dotted: "
+        f"{_chance_of(report)}.",
+        help=TERMS["recall"],
+    )
     st.dataframe(
         _per_cent(table),
         hide_index=True,
@@ -329,12 +335,16 @@ def groups(report: Report) -> None:
         if shown:
             table = pd.concat(shown)
             layout.show(
-                plots.intervals(table, "group", line=report.accuracy), table=_readable(table)
+                plots.intervals(
+                    table, "group", line=report.accuracy, chance=1 / len(report.labels)
+                ),
+                table=_readable(table),
             )
     if found:
         st.caption(
-            "Dot: accuracy. Line: its 95% interval. Dashed: all clips together. What chance "
-            "explains is judged by a chi-square test at the 5% level."
+            f"Dot: accuracy. Line: its 95% interval. Dashed: all clips together. Dotted: "
+            f"{_chance_of(report)}. What chance explains is judged by a chi-square test at the 5% "
+            "level."
         )
 
 
@@ -379,7 +389,8 @@ def conditions(report: Report) -> None:
         f"{table['accuracy'][0]:.0%}, and {worst['uncertain']:.0%} of the answers are called "
         "uncertain."
     )
-    layout.show(plots.robustness(table))
+    layout.show(plots.robustness(table, chance=1 / len(report.labels)))
+    st.caption(f"Dashed: clean. Dotted: {_chance_of(report)}.")
     st.dataframe(_readable(table), hide_index=True)
     sounds = report.sounds()
     st.markdown("**Sounds that are no speech**")
@@ -430,7 +441,12 @@ def training(entry: Entry, report: Report) -> None:
             f"{len(table)} folds: {mean:.1%} on average, with a standard deviation of "
             f"{spread:.1%} from fold to fold."
         )
-        layout.show(plots.intervals(table, "fold", line=report.accuracy, step=30))
+        layout.show(
+            plots.intervals(
+                table, "fold", line=report.accuracy, chance=1 / len(report.labels), step=30
+            )
+        )
+        st.caption(f"Dashed: all clips together. Dotted: {_chance_of(report)}.")
         st.dataframe(_readable(table), hide_index=True)
     if report.transfer:
         st.markdown("**Which corpus teaches what about which**")
@@ -442,6 +458,63 @@ def training(entry: Entry, report: Report) -> None:
         )
     if not epochs and table.empty:
         st.info("No training belongs to this report: it tests a model that existed before.")
+
+
+def _chance_of(report: Report) -> str:
+    return f"chance, {1 / len(report.labels):.1%} of {len(report.labels)} answers"
+
+
+def compare(chosen: Entry, report: Report, entries: list[Entry]) -> None:
+    """Show how far a report is from another one, and in what their trainings differ."""
+    others = {e.key: e for e in entries if e.key != chosen.key and e.file.is_file()}
+    key = st.selectbox(
+        "Compare with",
+        list(others),
+        index=None,
+        format_func=lambda key: others[key].label,
+        placeholder="Choose another report",
+        key="compared with",
+        bind="query-params",
+        help="Where both tested the same clips, they are compared clip by clip.",
+    )
+    if key is None:
+        st.info("Choose a second report to see what is different.", icon=":material/compare:")
+        return
+    other = others[key]
+    found = comparison.compare(catalogue.load_report(other.file), report)
+    low, high = found.interval
+    names = (other.label, chosen.label)
+    with st.container(horizontal=True):
+        for name, share in zip(names, (found.first, found.second), strict=True):
+            st.metric(layout.plain(name), f"{share:.1%}", border=True)
+        st.metric(
+            "Difference",
+            f"{100 * found.difference:+.1f} points",
+            f"{100 * low:+.1f} to {100 * high:+.1f}",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help=f"Accuracy. Below: {TERMS['interval']}",
+        )
+    if found.p_value is not None:
+        p = "p < .001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
+        st.write(
+            f"Both answered the same **{found.n} clips**. Of those on which they differ, "
+            f"{found.only_first} are right only in the first report and {found.only_second} only "
+            f"in the second (McNemar's exact test: {p})."
+        )
+    else:
+        st.write(
+            "They tested **different clips**, so the difference is between corpora and speakers "
+            "as much as between models."
+        )
+    st.write("It is a real difference (p < .05)." if found.real else "It may be chance.")
+    if len(found.recalls):
+        layout.show(plots.recall_pairs(found.recalls, names), table=found.recalls.round(4))
+    settings = catalogue.settings_that_differ(other, chosen)
+    if len(settings):
+        st.markdown("**Settings in which their trainings differ**")
+        st.dataframe(settings, hide_index=True)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)

@@ -8,11 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import catalogue, history, processes, workspace
+from ser.app import catalogue, history, learned, processes, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout
-from ser.training.runs import Run, Status
+from ser.errors import SerError
+from ser.training.runs import MOST_NOTES, Run, Status
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
 """What a training goes through, in the order it does."""
@@ -247,6 +248,8 @@ def show_ended(training: Training) -> None:
     box = {"finished": st.success, "stopped": st.info, "interrupted": st.warning}
     box.get(training.state, st.error)(text, icon=_ICONS.get(training.state))
     _show_actions(training)
+    if training.state != history.DAMAGED:
+        _show_notes(training)
     if training.figures:
         _show_figures(training)
     if not training.epochs.empty:
@@ -257,6 +260,30 @@ def show_ended(training: Training) -> None:
         with st.expander("Settings", icon=":material/tune:"):
             chosen = history.settings(training.config) | {"Folder": ", ".join(training.config.data)}
             st.table(pd.Series(chosen, name="Value").rename_axis("Setting"))
+
+
+def _show_notes(training: Training) -> None:
+    """Let people write down what they think of a training."""
+
+    def keep() -> None:
+        try:
+            training.run.write_notes(st.session_state[key])
+        except SerError as error:
+            st.session_state[f"{key} failed"] = str(error)
+
+    key = f"notes-{training.name}"
+    st.text_area(
+        "Notes",
+        training.run.read_notes(),
+        key=key,
+        height=68,
+        max_chars=MOST_NOTES,
+        placeholder="What was tried, and why",
+        on_change=keep,
+        help="Kept in the folder of the run, for everybody who uses this app.",
+    )
+    if failed := st.session_state.pop(f"{key} failed", ""):
+        st.error(layout.plain(failed), icon=":material/error:")
 
 
 def _show_figures(training: Training) -> None:
@@ -300,6 +327,24 @@ def _show_actions(training: Training) -> None:
                 icon=":material/analytics:",
                 query_params={"report": f"run/{name}"},
             )
+            st.download_button(
+                "Download the model",
+                lambda: learned.packed(folder),
+                f"{name}.zip",
+                icon=":material/download:",
+                key=f"take-{name}",
+                on_click="ignore",
+                help="With everything that belongs to it, and how to use it from Python and on "
+                "the command line.",
+            )
+        if training.config is not None and st.button(
+            "Again with these settings",
+            key=f"like-{name}",
+            icon=":material/replay:",
+            help="Opens the form with these settings, to change some.",
+        ):
+            st.session_state["new training"] = name
+            st.rerun()
         _show_delete(training, active=active)
 
 

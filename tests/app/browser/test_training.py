@@ -41,9 +41,12 @@ def fill(page, label, value):
 @pytest.mark.parametrize("tab", ["light 1280"], indirect=True)
 def test_a_training_is_watched_left_found_again_and_made_active(tab, keep, clean_workspace):
     tab.goto("/Training")
+    expect(tab.get_by_text("Nothing was trained here yet")).to_be_visible()
+    keep(tab, "training-empty")
+    tab.get_by_role("button", name="New training").click()
     start = tab.get_by_role("button", name="Start", exact=True)
     expect(start).to_be_visible()
-    keep(tab, "training-empty")
+    keep(tab, "training-form")
     tab.get_by_text("Unseen speakers", exact=True).click()
     tab.get_by_text("Settings").click()
     fill(tab, "Epochs", 80)
@@ -58,6 +61,9 @@ def test_a_training_is_watched_left_found_again_and_made_active(tab, keep, clean
 
     tab.get_by_role("link", name="Home").click()
     expect(tab.get_by_role("heading", name="Speech emotion recognition")).to_be_visible()
+    sidebar = tab.get_by_test_id("stSidebar")
+    expect(sidebar.get_by_text(NAME)).to_be_visible()  # it is in sight on every page
+    expect(sidebar.get_by_role("link", name="Watch the training")).to_be_visible()
     tab.goto("/Training")  # a new session, as if the browser had been closed
     expect(tab.get_by_text(NAME).first).to_be_visible()
     # Not just the words: the log says them too.

@@ -319,3 +319,55 @@ def test_file_names_are_counted_while_the_files_are_opened(page, tmp_path):
         assert any(f"{count} clips, counted by file names" in c.value for c in dataset.caption)
     finally:
         go_on.set()
+
+
+def test_clips_are_linked_to_what_the_model_answers(open_corpus):
+    dataset = open_corpus(SAMPLES, "Clips")
+    find(dataset.toggle, "What the model answers").set_value(True).run()
+    settled(dataset)
+    table = dataset.dataframe[0].value
+    assert {"answer", "probability", "agrees"} <= set(table.columns)
+    agrees = (table["answer"] == table["emotion"].astype(str)).mean()
+    assert agrees == table["agrees"].mean() > 0.6
+    assert any("everyday" in caption.value for caption in dataset.caption)
+    find(dataset.selectbox, "Clip").set_value(str(next(SAMPLES.rglob(FIRST)))).run()
+    find(dataset.toggle, "Ask the model about this clip").set_value(True).run()
+    assert not dataset.exception
+    assert any("Neutral" in heading.value for heading in dataset.subheader)
+
+
+def test_doubtful_labels_come_first_and_are_decided_about(open_corpus, tmp_path):
+    folder = tiny_corpus(tmp_path / "corpus")
+    wrong = folder / "03-01-04-01-01-01-25.flac"  # of somebody sad
+    shutil.copy(next(SAMPLES.rglob("03-01-05-02-01-01-25.flac")), wrong)
+    dataset = open_corpus(folder, "Clips")
+    before = int(metrics(dataset)["Clips"])
+    find(dataset.toggle, "Most doubtful labels first").set_value(True).run()
+    settled(dataset)
+    table = dataset.dataframe[0].value
+    assert table["doubt"].is_monotonic_decreasing
+    assert wrong.name in table["name"].tolist()[:3]
+    assert table.set_index("name").loc[wrong.name, "suggested"] == "angry"
+    find(dataset.selectbox, "Clip").set_value(str(wrong)).run()
+    find(dataset.button, "Angry").click().run()
+    assert not dataset.exception and not dataset.error
+    review = (folder / "label-review.csv").read_text()
+    assert f"{wrong.name},sad,correct,angry" in review
+    opened = find(dataset.selectbox, "Clip").value
+    assert opened != str(wrong), "the next clip is opened"
+    find(dataset.button, "Leave out").click().run()
+    assert f"{opened.rsplit('/', 1)[-1]}," in (folder / "label-review.csv").read_text()
+    assert any("1 corrected, 1 left out" in caption.value for caption in dataset.caption)
+    find(dataset.toggle, "Most doubtful labels first").set_value(False)
+    find(dataset.button, "Rescan").click().run()
+    settled(dataset)
+    assert int(metrics(dataset)["Clips"]) == before - 1
+    emotions = dataset.dataframe[0].value.set_index("name")["emotion"]
+    assert emotions[wrong.name] == "angry"
+
+
+def test_a_review_that_is_damaged_gets_a_sentence(open_corpus, tmp_path):
+    folder = tiny_corpus(tmp_path / "corpus", ("05",))
+    (folder / "label-review.csv").write_text("nonsense")
+    dataset = open_corpus(folder)
+    assert "has the columns nonsense" in dataset.error[0].value

@@ -31,6 +31,14 @@ def open_training(home, page):
 
 
 @pytest.fixture
+def open_form(open_training):
+    def open_form():
+        return button(open_training(), "New training").click().run()
+
+    return open_form
+
+
+@pytest.fixture
 def run_of(home):
     """Make a run in some state; the newest is the one made last."""
     made = []
@@ -75,13 +83,14 @@ def test_an_empty_page_says_what_to_do(open_training):
     page = open_training()
     assert "Nothing was trained here yet" in said(page)
     assert "everyday (shipped)" in said(page)
+    button(page, "New training").click().run()
     assert not button(page, "Start").disabled
     assert field(page, "Name").value == f"samples-quick-{date.today():%Y-%m-%d}"
     assert not [b for b in page.button if "Back to" in b.label]
 
 
-def test_a_preset_fills_in_the_fields(open_training):
-    page = open_training()
+def test_a_preset_fills_in_the_fields(open_form):
+    page = open_form()
     assert field(page, "Epochs").value == PRESETS["quick"]["epochs"]
     field(page, "Preset").set_value("full").run()
     assert field(page, "Epochs").value == PRESETS["full"]["epochs"]
@@ -89,7 +98,7 @@ def test_a_preset_fills_in_the_fields(open_training):
     assert "-full-" in field(page, "Name").value
 
 
-def test_it_is_said_how_long_the_last_training_with_the_preset_took(open_training, home):
+def test_it_is_said_how_long_the_last_training_with_the_preset_took(open_form, home):
     def finish(name, seconds, finished, **changes):
         config = TrainingConfig(data="x", **PRESETS["quick"] | changes)
         run = pipeline.start(home / name, config)
@@ -100,7 +109,7 @@ def test_it_is_said_how_long_the_last_training_with_the_preset_took(open_trainin
         status = run.read_status().model_dump() | {"worked": seconds, "updated": finished}
         (run.folder / "status.json").write_text(json.dumps(status))
 
-    page = open_training()
+    page = open_form()
     assert "The last training" not in said(page)
     finish("first", 7000, "2026-01-01T10:00:00+00:00")
     finish("second", 40, "2026-01-02T10:00:00+00:00")
@@ -115,8 +124,8 @@ def test_it_is_said_how_long_the_last_training_with_the_preset_took(open_trainin
     ("folder", "words"),
     [("/nowhere/at/all", "does not exist"), ("docs", "holds no clip")],
 )
-def test_a_corpus_that_cannot_be_used_gets_a_sentence(open_training, folder, words):
-    page = open_training()
+def test_a_corpus_that_cannot_be_used_gets_a_sentence(open_form, folder, words):
+    page = open_form()
     box = field(page, "Corpus")
     box.options += [" ", folder]  # AppTest only selects; a person types what is not in the list
     box.select(" ").run()
@@ -130,8 +139,8 @@ def test_a_corpus_that_cannot_be_used_gets_a_sentence(open_training, folder, wor
 
 
 @pytest.mark.parametrize("name", ["../escape", "a b", "finished"])
-def test_a_name_that_cannot_be_is_refused(open_training, finished, home, name):
-    page = open_training()
+def test_a_name_that_cannot_be_is_refused(open_form, finished, home, name):
+    page = open_form()
     field(page, "Name").set_value(name)
     button(page, "Start").click().run()
     assert not page.exception
@@ -246,3 +255,42 @@ def test_nobody_sees_what_another_user_has_chosen(open_training, finished, home)
     two.run()
     assert field(two, "Preset").value == "quick"
     assert len(field(two, "Look at").value) == 1
+
+
+def test_a_training_can_be_begun_again_with_other_settings(open_training, finished):
+    page = open_training()
+    button(page, "Again with these settings").click().run()
+    assert "On the corpus and with the protocol of **finished**" in said(page)
+    config = TrainingConfig.from_json(finished.read_config())
+    assert field(page, "Epochs").value == config.epochs
+    assert field(page, "Name").value == "finished-2"
+    field(page, "Seed").set_value(7).run()
+    assert not page.exception
+    assert "**finished**" in said(page), "a change must not close the form"
+
+
+def test_notes_are_kept_with_the_run(open_training, finished):
+    page = open_training()
+    (notes,) = (area for area in page.text_area if area.label == "Notes")
+    notes.set_value("first try *with* rooms").run()
+    assert finished.read_notes() == "first try *with* rooms"
+    (notes,) = (area for area in open_training().text_area if area.label == "Notes")
+    assert notes.value == "first try *with* rooms"
+
+
+def test_the_quick_preset_does_not_test_conditions():
+    assert not TrainingConfig(data="x", **PRESETS["quick"]).robustness
+    assert TrainingConfig(data="x", **PRESETS["full"]).robustness
+
+
+@pytest.mark.parametrize("name", workspace.TAKEN)
+def test_a_run_cannot_take_the_name_of_what_else_lies_there(home, name):
+    from ser.app import processes
+    from ser.errors import RunError
+
+    with pytest.raises(RunError, match="something else"):
+        processes.start(name, tiny_config(SAMPLES))
+    (home / name).mkdir(parents=True)
+    with pytest.raises(RunError, match="not deleted"):
+        processes.delete(Run(home / name))
+    assert (home / name).exists()
