@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser import assets
 from ser.audio.features import SPECTRAL
 from ser.cli import main
 from tests.tiny import SAMPLES, tiny_corpus
@@ -44,7 +45,7 @@ def refused(result, *words):
         assert word in lines[0]
 
 
-def test_help_explains_every_command():
+def test_help_explains_every_command(ser):
     done = subprocess.run(
         [sys.executable, "-m", "ser", "--help"], capture_output=True, text=True, cwd=PROJECT
     )
@@ -58,15 +59,14 @@ def test_help_explains_every_command():
         "features",
         "train",
         "evaluate",
+        "compare",
+        "adapt",
         "crossval",
         "predict",
     ]:
         assert f"\n    {command} " in done.stdout
-        sub = subprocess.run(
-            [sys.executable, "-m", "ser", command, "--help"],
-            capture_output=True, text=True, cwd=PROJECT,
-        )  # fmt: skip
-        assert sub.returncode == 0 and "usage: ser" in sub.stdout
+        code, output, _ = ser(command, "--help")
+        assert code == 0 and "usage: ser" in output
 
 
 def test_no_or_unknown_command_is_refused(ser):
@@ -222,6 +222,7 @@ TINY = """
 epochs = 1
 copies = 0
 batch_size = 8
+robustness = false
 [model]
 members = 1
 filters = [8, 8, 8, 8]
@@ -433,3 +434,11 @@ def test_a_corpus_with_names_of_its_own_is_read_by_the_parser_given(ser, tmp_pat
     assert done.returncode == 0 and "4 clips" in done.stdout, done.stderr
     rows = pd.read_csv(table)[["corpus", "emotion", "speaker"]].to_numpy().tolist()
     assert rows == [["mine", "sad", "anna"]] * 4
+
+
+def test_two_reports_are_compared(ser):
+    code, output, _ = ser("compare", PROJECT / "reports" / "quick.json", assets.RAVDESS_MODEL)
+    assert code == 0
+    assert "491 common clips: a difference of +5.3 points" in output and "McNemar" in output
+    assert "disgust" in output
+    refused(ser("compare", PROJECT / "reports" / "quick.json", PROJECT / "docs"), "report")

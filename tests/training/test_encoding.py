@@ -235,18 +235,14 @@ def test_a_voice_that_is_not_the_models_is_refused(run, recognizer, tmp_path):
 
 def test_what_an_encoder_hears_is_explained(recognizer, corpus):
     clip = sorted(corpus.iterdir())[0]
-    samples = audio.load_audio(clip)
     why = recognizer.explain(clip)
     assert why.emotion in EMOTIONS and 0 < why.probability <= 1
     assert len(why.rows) == 20 and why.rows["name"].iloc[-1].endswith("7700 Hz")
-    assert why.time["end"].iloc[-1] == 3.0
-    # Where the clip is padded nothing can be hidden, so nothing there moves the answer.
-    speech = audio.prepare_clip(samples)
-    outside = (3.0 - (speech.end - speech.start)) / 2 - 0.05
-    padded = why.time["end"] < outside
-    assert padded.any()
-    heard = why.time["effect"].abs()
-    assert heard[padded].max() < 0.2 * heard.max()
+    # In seconds of the recording, and only where the clip is no padding.
+    speech = audio.prepare_clip(audio.load_audio(clip))
+    assert why.time["start"].min() == pytest.approx(speech.start)
+    assert why.time["end"].max() == pytest.approx(speech.end)
+    assert why.time["effect"].abs().max() > 0
 
 
 def test_evaluation_can_listen_first(recognizer, corpus):

@@ -236,7 +236,7 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
         progress = page.run().get("progress")[0].proto
         assert progress.text.startswith("Training again, on all clips: epoch 5 of 9")
         assert "Begins when running has ended" in said(page)
-        assert "this one will wait" in said(page)
+        assert "this one will wait" in said(button(page, "New training").click().run())
         assert "running" not in field(page, "Look at").options
         page.button(key="stop-running").click().run()
         assert not page.exception and not page.error
@@ -249,7 +249,7 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
 
 def test_nobody_sees_what_another_user_has_chosen(open_training, finished, home):
     shutil.copytree(finished.folder, home / "other")
-    one, two = open_training(), open_training()
+    one, two = (button(open_training(), "New training").click().run() for _ in range(2))
     field(one, "Look at").set_value(["finished", "other"]).run()
     field(one, "Preset").set_value("full").run()
     two.run()
