@@ -442,3 +442,16 @@ def test_two_reports_are_compared(ser):
     assert "491 common clips: a difference of +5.3 points" in output and "McNemar" in output
     assert "disgust" in output
     refused(ser("compare", PROJECT / "reports" / "quick.json", PROJECT / "docs"), "report")
+
+
+def test_scan_names_doubtful_labels(ser, tmp_path):
+    corpus = tiny_corpus(tmp_path / "clips")
+    wrong = corpus / "03-01-04-01-01-01-25.flac"
+    shutil.copy(next(SAMPLES.rglob("03-01-05-02-01-01-25.flac")), wrong)
+    table = tmp_path / "clips.csv"
+    code, output, _ = ser("scan", corpus, "--doubtful", 3, "--csv", table, "--n-jobs", 1)
+    assert code == 0
+    listed = output.split("Most doubtful labels")[1]
+    assert wrong.name in listed and listed.count(".flac") >= 3
+    row = pd.read_csv(table).set_index("name").loc[wrong.name]
+    assert row["suggested"] == "angry" and row["doubt"] > 0

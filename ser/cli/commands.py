@@ -84,7 +84,12 @@ def scan(options: argparse.Namespace) -> None:
     from ser.utils.files import atomic_path
 
     corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
-    clips = corpus.clips
+    clips, doubtful = corpus.clips, None
+    if options.doubtful is not None:
+        from ser.training.label_errors import find_label_errors
+
+        doubtful = find_label_errors(clips, n_jobs=options.n_jobs)
+        clips = clips.merge(doubtful[["path", "suggested", "doubt"]], on="path", how="left")
     if options.csv:
         with atomic_path(options.csv) as temporary:
             clips.to_csv(temporary, index=False, float_format="%.4f")
@@ -100,6 +105,11 @@ def scan(options: argparse.Namespace) -> None:
     if len(duplicated):
         print(f"\n{len(duplicated)} clips with the same audio as another:")
         print(duplicated[["name", "audio"]].to_string(index=False))
+    if doubtful is not None:
+        print("\nMost doubtful labels (confident learning; listen before you believe it):")
+        shown = doubtful.head(max(options.doubtful, 0))
+        names = corpora.places(shown["path"], options.corpus)
+        print(shown.assign(path=names).round(2).to_string(index=False))
     print_skipped(corpus.skipped)
 
 

@@ -71,6 +71,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _corpus(sub, "corpus")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write the table of clips here")
+    sub.add_argument(
+        "--doubtful",
+        type=int,
+        metavar="N",
+        help="also name the N clips whose labels are most doubtful, which takes a while (confident "
+        "learning); with --csv every clip gets the columns suggested and doubt",
+    )
     _jobs(sub)
 
     sub = command(
