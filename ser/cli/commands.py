@@ -208,6 +208,7 @@ def evaluate(options: argparse.Namespace) -> None:
     from ser.data.inspection import inspect_corpus
     from ser.evaluation import rendering
     from ser.evaluation.evaluate import evaluate_corpus
+    from ser.evaluation.latex import to_latex
     from ser.training.runs import Run
     from ser.utils.files import atomic_path, write_text
 
@@ -231,6 +232,8 @@ def evaluate(options: argparse.Namespace) -> None:
             report.predictions.to_csv(temporary, index=False, float_format="%.5f")
     if options.html:
         write_text(options.html, rendering.to_html(report, Run(options.model).read_epochs()))
+    if options.latex:
+        write_text(options.latex, to_latex(report))
     if options.json:
         report.save(options.json)
     print_figures(report)
@@ -264,10 +267,11 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
 
-    if options.html or options.csv or options.robustness or options.emotions or options.listen:
+    unknown = (options.html, options.csv, options.latex, options.emotions, options.listen)
+    if any(unknown) or options.robustness:
         raise DataError(
-            "--protocol few-shot knows --json, but none of --html, --csv, --robustness, --emotions "
-            "and --listen."
+            "--protocol few-shot knows --json, but none of --html, --csv, --latex, --robustness, "
+            "--emotions and --listen."
         )
     recognizer = _load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)

@@ -138,6 +138,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
     sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
+    sub.add_argument("--latex", type=Path, metavar="FILE", help="and its tables for a paper here")
     _jobs(sub)
 
     sub = command(

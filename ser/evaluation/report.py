@@ -393,6 +393,24 @@ class Report(Figures, Origin):
                 tables[name] = table
         return tables
 
+    def by_speaker_and_emotion(self) -> pd.DataFrame:
+        """Return how often each speaker's clips of each emotion are answered rightly.
+
+        Returns
+        -------
+        DataFrame
+            ``speaker``, ``emotion``, ``clips`` and ``value`` (recall in [0, 1]); empty if less than
+            two speakers are known.
+        """
+        table = self.predictions
+        known = table[table["speaker"].fillna("") != ""]
+        if known["speaker"].nunique() < 2:
+            return pd.DataFrame()
+        right = known.assign(right=known["emotion"] == known["truth"])
+        cells = right.groupby(["speaker", "truth"])["right"].agg(["size", "mean"]).reset_index()
+        cells.columns = pd.Index(["speaker", "emotion", "clips", "value"])
+        return cells
+
     def conditions(self) -> pd.DataFrame:
         """Return the robustness table; empty if it was not measured.
 

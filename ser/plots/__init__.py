@@ -19,6 +19,7 @@ from ser.plots.evaluation import (
     recalls,
     reliability,
     robustness,
+    speakers_by_emotion,
     transfer,
 )
 from ser.plots.heatmaps import heatmap, heatmap_table
@@ -53,6 +54,7 @@ __all__ = [
     "reliability",
     "robustness",
     "save_chart",
+    "speakers_by_emotion",
     "spectrogram_db",
     "timeline",
     "to_svg",

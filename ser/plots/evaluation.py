@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from ser.labels import EMOTIONS
 from ser.plots.base import TRAINING, VALIDATION, WIDTH, Chart, emotion_scale
 
 
@@ -126,6 +127,54 @@ def transfer(table: pd.DataFrame) -> Chart:
 
 # White reads on all of them, and they stand out on white and on near-black.
 _SHARES = ["#64748b", "#1d4ed8"]
+
+
+def speakers_by_emotion(table: pd.DataFrame, *, shares: bool) -> Chart:
+    """Draw a number for every speaker and emotion.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``speaker``, ``emotion``, ``clips``, and of shares ``value`` in [0, 1].
+    shares : bool
+        Whether the cells show ``value`` in per cent, or the number of clips.
+    """
+    emotions = [e for e in EMOTIONS if e in set(table["emotion"])]
+    emotions += sorted(set(table["emotion"]) - set(emotions))
+    value = table["value"] if shares else table["clips"] / max(table["clips"].max(), 1)
+    shown = (100 * value).round() if shares else table["clips"]
+    table = table.assign(value=value, shown=shown.astype(int).astype(str))
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "emotion:N",
+            sort=emotions,
+            title=None,
+            axis=alt.Axis(labelAngle=-45, labelOverlap=False, orient="top"),
+            scale=alt.Scale(padding=0.04),
+        ),
+        y=alt.Y(
+            "speaker:N",
+            title=None,
+            axis=alt.Axis(labelOverlap=False),
+            scale=alt.Scale(padding=0.04),
+        ),
+        tooltip=[
+            alt.Tooltip("speaker:N", title="Speaker"),
+            alt.Tooltip("emotion:N", title="Emotion"),
+            alt.Tooltip("clips:Q", title="Clips"),
+            *([alt.Tooltip("value:Q", title="Right", format=".0%")] if shares else []),
+        ],
+    )
+    cells = base.mark_rect(cornerRadius=3).encode(
+        color=alt.Color("value:Q", scale=alt.Scale(range=_SHARES, domain=[0, 1]), legend=None)
+    )
+    numbers = base.mark_text(color="white").encode(text="shown:N")
+    what = "Recall in per cent" if shares else "Clips"
+    return alt.layer(cells, numbers).properties(
+        width=60 * len(emotions),
+        height=24 * table["speaker"].nunique(),
+        description=f"{what} by speaker and emotion",
+    )
 
 
 def recalls(table: pd.DataFrame, goal: float) -> Chart:

@@ -38,3 +38,17 @@ def test_a_cross_validation_has_a_page_with_its_folds():
     study = Report.load(SAMPLES.parent.parent / "reports" / "speakers-quick.json")
     page = to_html(study, [])
     assert f"<h1>{study.title}</h1>" in page and "By fold" in page
+
+
+def test_latex_holds_the_figures_and_nothing_that_breaks_it(report):
+    from ser.evaluation.latex import to_latex
+
+    odd = report.model_copy(update={"title": "50 % of_all {things} \\input{x}\nnext"})
+    text = to_latex(odd)
+    assert text.splitlines()[0].startswith("% 50 % of_all")
+    assert r"\caption{50 \% of\_all \{things\} \textbackslash{}input\{x\}" in text
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") >= 4
+    assert f"{100 * report.accuracy:.1f} \\%" in text
+    counts = [str(n) for row in report.confusion_matrix for n in row]
+    confusion = text.split(r"\label{tab:confusion}")[1].split(r"\bottomrule")[0]
+    assert all(n in confusion for n in counts)

@@ -14,7 +14,17 @@ from ser import plots
 from ser.app import workspace
 from ser.app.glossary import TERMS
 from ser.app.tasks import Task
-from ser.app.widgets import answer, clip, corpus, label_review, layout, linked, resources, tasks
+from ser.app.widgets import (
+    answer,
+    clip,
+    corpus,
+    label_review,
+    layout,
+    linked,
+    report,
+    resources,
+    tasks,
+)
 from ser.data import corpora, projections
 from ser.data.inspection import Inspection
 
@@ -43,6 +53,15 @@ def overview(index: Inspection) -> None:
     group = st.segmented_control("Split by", ["none", *by], default="none", required=True)
     chart, table = plots.clips_per_emotion(index.clips, by=GROUPS.get(group))
     layout.show(chart, table=table)
+    speakers = index.clips[index.clips["speaker"] != ""]
+    if 1 < speakers["speaker"].nunique() <= report.MOST_SPEAKERS:
+        st.subheader("Clips per speaker and emotion")
+        cells = speakers.groupby(["speaker", "emotion"], observed=True).size().reset_index()
+        cells.columns = ["speaker", "emotion", "clips"]
+        layout.show(
+            plots.speakers_by_emotion(cells.astype({"speaker": str, "emotion": str}), shares=False),
+            table=cells,
+        )
     left, right = st.columns(2)
     with left:
         st.subheader("Durations", help="Of whole recordings, silence included.")

@@ -46,7 +46,9 @@ def show() -> None:
             }
             # Only the part that is open is drawn.
             for tab, show_part in zip(
-                st.tabs(list(parts), key="part", on_change="rerun"), parts.values(), strict=True
+                st.tabs(list(parts), key="part", on_change="rerun", bind="query-params"),
+                parts.values(),
+                strict=True,
             ):
                 if tab.open:
                     with tab:

@@ -19,8 +19,12 @@ from ser.app.widgets import layout
 from ser.errors import ReportError
 from ser.evaluation import comparison, metrics, rendering
 from ser.evaluation.figures import as_table
+from ser.evaluation.latex import to_latex
 from ser.evaluation.report import GOAL, Report, Speakers
 from ser.training.runs import Run
+
+MOST_SPEAKERS = 100
+"""Rows of a table by speaker that can still be read."""
 
 
 def choose(entries: list[Entry]) -> Entry:
@@ -168,6 +172,15 @@ def downloads(entry: Entry, report: Report) -> None:
         on_click="ignore",
         icon=":material/data_object:",
         help="Every figure, with all predictions.",
+    )
+    st.download_button(
+        "Tables as LaTeX",
+        lambda: to_latex(report),
+        f"{name}.tex",
+        "text/x-tex",
+        on_click="ignore",
+        icon=":material/functions:",
+        help="For a paper: figures, emotions, confusions, groups and folds, with booktabs.",
     )
     st.download_button(
         "Predictions as CSV",
@@ -340,6 +353,11 @@ def groups(report: Report) -> None:
                 ),
                 table=_readable(table),
             )
+    cells = report.by_speaker_and_emotion()
+    if len(cells) > 0 and cells["speaker"].nunique() <= MOST_SPEAKERS:
+        st.markdown("**By speaker and emotion**")
+        layout.show(plots.speakers_by_emotion(cells, shares=True), table=cells.round(3))
+        st.caption("Clips answered rightly, in per cent. Few clips make a cell uncertain.")
     if found:
         st.caption(
             f"Dot: accuracy. Line: its 95% interval. Dashed: all clips together. Dotted: "
