@@ -33,7 +33,7 @@ from ser.audio.decoding import (
     mono_samples,
     read_bytes,
 )
-from ser.audio.quality import check_recording
+from ser.audio.quality import check_recording, measure_signal
 
 __all__ = [
     "CLIP_SAMPLES",
@@ -59,6 +59,7 @@ __all__ = [
     "find_speech",
     "level_dbfs",
     "load_audio",
+    "measure_signal",
     "mono_samples",
     "prepare_clip",
     "read_bytes",

@@ -105,6 +105,12 @@ def scan(options: argparse.Namespace) -> None:
     if len(duplicated):
         print(f"\n{len(duplicated)} clips with the same audio as another:")
         print(duplicated[["name", "audio"]].to_string(index=False))
+    if options.health:
+        from ser.data.health import check_health
+
+        print("\nHealth (! may need a look):")
+        for finding in check_health(corpus.clips):
+            print(f"  {'!' if finding.problem else ' '} {finding.check}: {finding.sentence}")
     if doubtful is not None:
         print("\nMost doubtful labels (confident learning; listen before you believe it):")
         shown = doubtful.head(max(options.doubtful, 0))

@@ -72,6 +72,9 @@ def make_parser() -> argparse.ArgumentParser:
     _corpus(sub, "corpus")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write the table of clips here")
     sub.add_argument(
+        "--health", action="store_true", help="say what may be wrong before anything is learned"
+    )
+    sub.add_argument(
         "--doubtful",
         type=int,
         metavar="N",

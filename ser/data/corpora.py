@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ser import audio
+from ser.audio.quality import measure_signal
 from ser.data.label_review import reviewed
 from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
@@ -37,6 +38,10 @@ COLUMNS = (
     "repetition",
 )
 """Columns of the table of clips; what a corpus does not know is an empty string."""
+
+
+NUMBERS = ("seconds", "speech_seconds", "level_dbfs", "noise_dbfs", "clipped", "bandwidth_hz")
+"""What is measured of a clip, see `measure`."""
 
 
 @dataclass(frozen=True)
@@ -254,8 +259,7 @@ def inspect(corpus: Corpus, *, n_jobs: int = -1, progress: Progress | None = Non
     Returns
     -------
     Corpus
-        ``clips`` gains ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS) and
-        ``audio`` (`ser.audio.audio_hash`); clips that cannot be used move to ``skipped``.
+        ``clips`` gains the columns of `measure`; clips that cannot be used move to ``skipped``.
     """
     measured = measure(corpus.clips["path"], n_jobs=n_jobs, progress=progress)
     good = (measured["reason"] == "").to_numpy()
@@ -285,13 +289,12 @@ def measure(
     -------
     DataFrame
         One row per file: ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS),
-        ``audio`` (`ser.audio.audio_hash`), and ``reason``, which is empty if it can be used.
+        ``noise_dbfs``, ``clipped`` and ``bandwidth_hz`` (`ser.audio.quality.Signal`), ``audio``
+        (`ser.audio.audio_hash`), and ``reason``, which is empty if it can be used.
     """
     rows = map_items(_measure, paths, "Opening clips", n_jobs=n_jobs, progress=progress)
-    table = pd.DataFrame(
-        rows, columns=["seconds", "speech_seconds", "level_dbfs", "audio", "reason"]
-    )
-    kinds = dict.fromkeys(["seconds", "speech_seconds", "level_dbfs"], "float64")
+    table = pd.DataFrame(rows, columns=[*NUMBERS, "audio", "reason"])
+    kinds = dict.fromkeys(NUMBERS, "float64")
     return table.astype({**kinds, "audio": "str", "reason": "str"})
 
 
@@ -305,6 +308,7 @@ def _measure(path: str) -> dict[str, Any]:
         "seconds": len(samples) / audio.SAMPLING_RATE,
         "speech_seconds": (end - start) / audio.SAMPLING_RATE,
         "level_dbfs": audio.level_dbfs(samples),
+        **measure_signal(samples)._asdict(),
         "audio": audio.audio_hash(samples),
         "reason": "",
     }

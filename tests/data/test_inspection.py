@@ -8,11 +8,12 @@ import pytest
 import soundfile
 
 from ser.data import corpora, inspection
+from ser.data.corpora import NUMBERS
 from ser.data.inspection import PENDING, read_inspection, update_inspection
 from ser.errors import DataError, Stopped
 from tests.tiny import tiny_corpus
 
-MEASURES = ["seconds", "speech_seconds", "level_dbfs", "audio"]
+MEASURES = [*NUMBERS, "audio"]
 
 
 @pytest.fixture

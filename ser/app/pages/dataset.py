@@ -26,6 +26,7 @@ from ser.app.widgets import (
     tasks,
 )
 from ser.data import corpora, projections
+from ser.data.health import check_health
 from ser.data.inspection import Inspection
 
 GROUPS = {"Channel": "channel", "Gender": "gender", "Intensity": "intensity"}
@@ -111,6 +112,28 @@ def left_out(index: Inspection) -> None:
                 column_config={**COLUMNS, "path": "File"},
                 alt="Clips that hold the same audio",
             )
+
+
+def show_health(index: Inspection) -> None:
+    """Show what may be wrong with the corpus before anything is learned from it."""
+
+    def work(task: Task) -> Any:
+        task.report("Checking the corpus")
+        return check_health(index.clips)
+
+    found = tasks.result(("health", index.key), work, "Checking the corpus")
+    if found is None:
+        return
+    problems = sum(finding.problem for finding in found)
+    st.subheader("Before you train", anchor=False)
+    st.write(
+        f"{layout.count(problems, 'thing')} may need a look."
+        if problems
+        else "Nothing here needs a look."
+    )
+    for finding in found:
+        icon = ":material/warning:" if finding.problem else ":material/check_circle:"
+        st.markdown(f"{icon} **{finding.check}.** {layout.plain(finding.sentence)}")
 
 
 def say(row: pd.Series) -> str:
@@ -356,7 +379,7 @@ def show() -> None:
             st.metric("Emotions", index.clips["emotion"].nunique(), border=True)
         view = st.segmented_control(
             "View",
-            ["Overview", "Clips", "Averages", "Map"],
+            ["Overview", "Health", "Clips", "Averages", "Map"],
             default="Overview",
             required=True,
             key="dataset view",
@@ -364,6 +387,8 @@ def show() -> None:
         )
         if view == "Overview":
             overview(index)
+        elif view == "Health":
+            show_health(index)
         elif view == "Clips":
             explore(index, location)
         elif view == "Averages":

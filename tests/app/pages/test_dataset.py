@@ -371,3 +371,10 @@ def test_a_review_that_is_damaged_gets_a_sentence(open_corpus, tmp_path):
     (folder / "label-review.csv").write_text("nonsense")
     dataset = open_corpus(folder)
     assert "has the columns nonsense" in dataset.error[0].value
+
+
+def test_health_is_checked_before_training(open_corpus):
+    dataset = open_corpus(SAMPLES, "Health")
+    said = " ".join(text.value for text in dataset.markdown)
+    assert "**Emotions per speaker.** Every speaker has every emotion." in said
+    assert "**Without listening.**" in said

@@ -14,7 +14,8 @@ from tests.app.pages.conftest import PROJECT
 RAVDESS = RAVDESS_MODEL / "report.json"
 PUBLISHED = sorted((PROJECT / "reports").glob("*.json"))
 PARTS = (
-    *("Emotions", "Confusions", "Groups", "Confidence", "Conditions", "Training", "Protocols"),
+    *("Emotions", "Confusions", "Groups", "Confidence", "Conditions", "Training", "Compare"),
+    "Protocols",
 )
 
 
@@ -215,6 +216,17 @@ def test_the_gap_between_protocols_is_computed(open_report):
     )
     assert f"it names {100 * quick:.0f} right" in words(app)
     assert f"and {100 * unseen:.0f} where it does not" in words(app)
+
+
+def test_two_reports_are_compared_clip_by_clip(open_report):
+    app = open_report("model/ravdess", part="Compare")
+    assert any("Choose a second report" in info.value for info in app.info)
+    find(app.selectbox, "Compare with").set_value("published/quick").run()
+    well(app)
+    assert metrics(app)["Difference"] == "+5.3 points"
+    assert "same **491 clips**" in words(app) and "a real difference" in words(app)
+    find(app.selectbox, "Compare with").set_value("published/emodb").run()
+    assert "different clips" in words(well(app))
 
 
 def test_clips_seen_in_training_are_warned_of(open_report, home):

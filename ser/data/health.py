@@ -1,0 +1,183 @@
+"""What may be wrong with a corpus before anything is learned from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ser.audio.quality import CLIPPED_SHARE
+from ser.data.corpora import duplicates
+
+FEW_CLIPS = 10
+"""Clips from which on a speaker is no longer called rare."""
+
+_FOLDS = 5
+_QUIET_PART, _NOISY_DB, _APART_DB, _UNBALANCED = 0.3, 15.0, 12.0, 5.0
+_GIVEAWAY = ("seconds", "level_dbfs", "noise_dbfs", "bandwidth_hz", "format")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that may be wrong.
+
+    Attributes
+    ----------
+    check : str
+        What was looked at, in a few words.
+    sentence : str
+        What was found, and what it means.
+    problem : bool
+        Whether it deserves a look.
+    """
+
+    check: str
+    sentence: str
+    problem: bool
+
+
+def check_health(clips: pd.DataFrame) -> list[Finding]:
+    """Look for what may be wrong with a corpus.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        As `ser.data.inspection.inspect_corpus` finds them.
+
+    Returns
+    -------
+    list of Finding
+        One for each check, see the source for the bounds.
+    """
+    return [found for check in _CHECKS for found in check(clips)]
+
+
+def _balance(clips: pd.DataFrame) -> Iterator[Finding]:
+    counts = clips["emotion"].astype(str).value_counts()
+    most, least = counts.index[0], counts.index[-1]
+    ratio = counts.iloc[0] / counts.iloc[-1]
+    yield Finding(
+        "Emotions",
+        f"{counts.iloc[0]} clips are {most}, {counts.iloc[-1]} are {least}."
+        + (
+            " Train balanced (--balanced), or rare ones are hardly named."
+            if ratio > _UNBALANCED
+            else ""
+        ),
+        ratio > _UNBALANCED,
+    )
+
+
+def _speakers(clips: pd.DataFrame) -> Iterator[Finding]:
+    known = clips[clips["speaker"].astype(str) != ""]
+    if known["speaker"].nunique() < 2:
+        yield Finding(
+            "Speakers",
+            "Less than two speakers are known, so nothing can be tested on unseen ones. Give a "
+            "column speaker in a CSV file.",
+            True,
+        )
+        return
+    each = known["speaker"].astype(str)
+    counts = each.value_counts()
+    rare = counts[counts < FEW_CLIPS]
+    yield Finding(
+        "Clips per speaker",
+        f"{counts.min()} to {counts.max()}"
+        + (
+            f"; {len(rare)} of {len(counts)} speakers have less than {FEW_CLIPS}."
+            if len(rare)
+            else "."
+        ),
+        bool(len(rare)),
+    )
+    emotions = clips["emotion"].astype(str)
+    has = pd.crosstab(each, emotions.loc[known.index]) > 0
+    lacking = has[~has.all(axis=1)]
+    example = ""
+    if len(lacking):
+        missing = ", ".join(lacking.columns[~lacking.iloc[0]])
+        example = f" ({lacking.index[0]}: no {missing})"
+    yield Finding(
+        "Emotions per speaker",
+        f"{len(lacking)} of {len(has)} speakers lack an emotion{example}; a model may learn the "
+        "voice instead."
+        if len(lacking)
+        else "Every speaker has every emotion.",
+        bool(len(lacking)),
+    )
+
+
+def _copies(clips: pd.DataFrame) -> Iterator[Finding]:
+    same = duplicates(clips)
+    torn = same.groupby("audio")["emotion"].nunique().gt(1).sum() if len(same) else 0
+    words = f"{len(same)} clips hold the same audio as another"
+    if torn:
+        words += f"; {torn} recordings have two different labels"
+    yield Finding("Duplicates", f"{words}." if len(same) else "None.", bool(torn or len(same) > 2))
+
+
+def _recordings(clips: pd.DataFrame) -> Iterator[Finding]:
+    total = len(clips)
+    clipped = int((clips["clipped"] > CLIPPED_SHARE).sum())
+    yield Finding("Clipping", f"{clipped} of {total} clips are clipped.", clipped > 0.01 * total)
+    quiet = int((clips["speech_seconds"] < _QUIET_PART * clips["seconds"]).sum())
+    yield Finding(
+        "Silence",
+        f"{quiet} of {total} clips are silent for more than {1 - _QUIET_PART:.0%} of their time.",
+        quiet > 0.05 * total,
+    )
+    noisy = int((clips["level_dbfs"] - clips["noise_dbfs"] < _NOISY_DB).sum())
+    yield Finding(
+        "Noise",
+        f"In {noisy} of {total} clips the quietest moments are less than {_NOISY_DB:.0f} dB "
+        "below the whole.",
+        noisy > 0.1 * total,
+    )
+    speakers = clips[clips["speaker"].astype(str) != ""]
+    if speakers["speaker"].nunique() > 1:
+        levels = speakers.groupby(speakers["speaker"].astype(str))["level_dbfs"].median()
+        apart = levels[(levels - levels.median()).abs() > _APART_DB]
+        far = (levels - levels.median()).abs().idxmax()
+        yield Finding(
+            "Level per speaker",
+            f"Medians from {levels.min():.0f} to {levels.max():.0f} dBFS"
+            + (f"; {far} is furthest off." if len(apart) else "."),
+            bool(len(apart)),
+        )
+
+
+def _giveaway(clips: pd.DataFrame) -> Iterator[Finding]:
+    """Ask whether the emotion can be told without listening."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    y_true = clips["emotion"].astype(str)
+    counts = y_true.value_counts()
+    frequent = y_true.isin(counts.index[counts >= _FOLDS])
+    kinds = counts[counts >= _FOLDS]
+    if len(kinds) < 2:
+        return
+    suffixes = pd.factorize(clips["path"].map(lambda path: Path(path).suffix.lower()))[0]
+    columns = clips.assign(format=suffixes)[list(_GIVEAWAY)].to_numpy(float)[frequent]
+    forest = RandomForestClassifier(100, min_samples_leaf=3, random_state=0)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    answers = cross_val_predict(forest, columns, y_true[frequent], cv=folds)
+    uar, chance = balanced_accuracy_score(y_true[frequent], answers), 1 / len(kinds)
+    yield Finding(
+        "Without listening",
+        f"Level, noise, bandwidth, duration and file format alone name {uar:.0%} of the emotions "
+        f"(average recall; chance: {chance:.0%}). "
+        + (
+            "A model can be right for such reasons: test it on another corpus."
+            if uar > 2 * chance
+            else "They tell little."
+        ),
+        bool(uar > 2 * chance),
+    )
+
+
+_CHECKS = (_balance, _speakers, _copies, _recordings, _giveaway)
