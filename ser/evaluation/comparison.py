@@ -143,9 +143,7 @@ def _unpaired(first: Report, second: Report) -> Comparison:
     rows = [
         [label, first.classes[label].recall, second.classes[label].recall]
         for label in first.labels
-        if label in second.classes
-        and first.classes[label].support
-        and second.classes[label].support
+        if label in first.classes and label in second.classes
     ]
     return Comparison(
         n=second.n_test,
