@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 
 from ser import assets
+from ser.app import workspace
 from ser.errors import SerError
 
 
@@ -38,6 +39,7 @@ def serve(*, address: str = "localhost", port: int | None = None, browser: bool 
     ServerError
         If Streamlit or what connects it with microphones is not installed.
     """
+    workspace.is_public()  # or it says what is wrong with SER_MODE, before anything is served
     if missing := [name for name in ("streamlit", "streamlit_webrtc") if find_spec(name) is None]:
         raise ServerError(
             f"The app needs {missing[0].replace('_', '-')}, which is not installed. Install it "

@@ -10,12 +10,16 @@ a checkout, else the user's data folder.  On the command line every folder is an
     voices/<name>/  recordings of one person, see `ser.data.recordings`
     settings.json   the active model and the corpora used lately
     data/           downloaded corpora, unless there is a checkout whose ``data`` holds them
+
+On a public server (``SER_MODE=public``) each visitor has such a folder of their own, which is gone
+with their session; nothing there is shared, and nothing else can be read or written.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,7 @@ import platformdirs
 from filelock import FileLock
 
 from ser import assets
-from ser.errors import BundleError
+from ser.errors import BundleError, DataError, OutputError
 from ser.models import bundle
 from ser.training.runs import Run, find_runs
 from ser.utils.files import read_json, write_json
@@ -34,11 +38,45 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 TAKEN = ("classes", "data", "evaluations", "voices")
 """Names that no run or model may have: what else lies in the folder of the app, or will."""
 
+ALONE, PUBLIC = "alone", "public"
+
 _RECENT = 8
+_own_folder: Callable[[], Path | None] | None = None
+
+
+def is_public() -> bool:
+    """Say whether the app is open to strangers (``SER_MODE=public``) or run for oneself.
+
+    Raises
+    ------
+    DataError
+        If ``SER_MODE`` is something else, so that a slip of the pen opens nothing.
+    """
+    mode = os.environ.get("SER_MODE", ALONE)
+    if mode not in (ALONE, PUBLIC):
+        raise DataError(f"SER_MODE is {mode!r}. Set it to {ALONE} (as if not set) or {PUBLIC}.")
+    return mode == PUBLIC
+
+
+def give_folders(own_folder: Callable[[], Path | None]) -> None:
+    """Say how to find the folder of the visitor who is served now; None if nobody is."""
+    global _own_folder
+    _own_folder = own_folder
 
 
 def folder() -> Path:
-    """Return the folder of the app, which may not exist yet."""
+    """Return the folder of the app, or on a public server the visitor's; it may not exist yet.
+
+    Raises
+    ------
+    OutputError
+        On a public server, if no visitor is served now.
+    """
+    if is_public():
+        visitors = _own_folder() if _own_folder else None
+        if visitors is None:
+            raise OutputError("A public server keeps things for its visitors only.")
+        return visitors
     own = assets.ROOT / "runs" if assets.IS_CHECKOUT else platformdirs.user_data_path("ser")
     return Path(os.environ.get("SER_HOME") or own).absolute()
 
@@ -102,7 +140,12 @@ def recent_corpora() -> list[Path]:
 
 
 def corpora() -> list[Path]:
-    """Return the folders that may hold recordings: those in `data`, then those used lately."""
+    """Return the folders that may hold recordings: those in `data`, then those used lately.
+
+    Strangers are shown none of them.
+    """
+    if is_public():
+        return []
     own = sorted(p for p in data().glob("*") if p.is_dir() and p != assets.SAMPLES)
     return own + [path for path in recent_corpora() if path not in own]
 

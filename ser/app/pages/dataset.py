@@ -243,7 +243,8 @@ def explore(index: Inspection, location: Path) -> None:
         here = order.index(path) + 1 if path in order else 0
         st.session_state[chosen] = order[here] if here < len(order) else path
 
-    label_review.show(location, row["path"], str(row["emotion"]), go_on)
+    if not workspace.is_public():
+        label_review.show(location, row["path"], str(row["emotion"]), go_on)
     if os.path.isfile(row["path"]) and st.toggle(
         "Ask the model about this clip", key="ask about clip"
     ):

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from ser.app import catalogue
+from ser.app import catalogue, workspace
 from ser.app.widgets import evaluations, layout, report
 
 
@@ -54,7 +54,8 @@ def show() -> None:
                     with tab:
                         show_part()
 
-    evaluations.show()
+    if not workspace.is_public():
+        evaluations.show()
     if figures is not None:
         with files:
             report.downloads(entry, figures)

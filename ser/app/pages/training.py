@@ -268,6 +268,13 @@ def show() -> None:
         "the app started again, and the training goes on. Trainings belong to the app, so "
         "everybody who opens it sees the same."
     )
+    if workspace.is_public():
+        st.info(
+            "Nobody can train on this server. Install the app on a computer of your own to do so.",
+            icon=":material/lock:",
+        )
+        layout.finish()
+        return
     found = history.read_all(workspace.runs())
     if any(training.is_busy for training in found):
         st.subheader("Running now")

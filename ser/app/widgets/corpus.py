@@ -22,6 +22,8 @@ from ser.errors import OutputError, SerError
 
 def choose() -> Path:
     """Let the user choose a corpus; returns its folder or CSV file, which may not exist."""
+    if workspace.is_public():
+        st.session_state["corpus"] = str(assets.SAMPLES)
     st.session_state.setdefault("corpus", str(assets.SAMPLES))
     known = [assets.SAMPLES, *workspace.corpora()]
     options = list(dict.fromkeys([*map(str, known), st.session_state["corpus"]]))
@@ -35,6 +37,8 @@ def choose() -> Path:
         on_change=lambda: open_corpus(st.session_state["corpus_choice"]),
         help="A corpus is a folder of recordings whose names say their emotion.",
     )
+    if workspace.is_public():  # nothing on the server is a stranger's to name
+        return assets.SAMPLES
     with st.expander("Another corpus", icon=":material/create_new_folder:"):
         folder, ravdess = st.tabs(["A folder on this computer", "RAVDESS"])
         with folder:

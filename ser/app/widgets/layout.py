@@ -13,7 +13,7 @@ import streamlit as st
 
 from ser import assets, plots
 from ser.app import workspace
-from ser.app.widgets import microphone, resources
+from ser.app.widgets import microphone, resources, visitor
 from ser.errors import SerError
 from ser.training.runs import BUSY_STATES, Run
 
@@ -32,6 +32,7 @@ def page(title: str, *, layout: str = "wide") -> None:
     """Begin a page: its name in the tab and its heading."""
     wide: Any = layout
     st.set_page_config(page_title=f"{title} · ser", page_icon=ICON, layout=wide)
+    workspace.give_folders(visitor.own_folder)
     if st.session_state.get(_PAGE) != title:
         microphone.stop()  # who comes back to a page is not heard before they say so
         st.session_state[_PAGE] = title
@@ -43,12 +44,15 @@ _NOTICE = (
     "This app recognises emotions in voices. What you say or upload is processed on the computer "
     "it runs on, is not used to judge anyone, and is not kept unless you agree."
 )
+_PUBLIC = (
+    " Everything you keep here is yours alone and is deleted when you leave: export it before."
+)
 
 
 def _notice() -> None:
     """Tell a visitor what this is, at first use and in the sidebar (EU AI Act, Article 50(3))."""
     with st.sidebar:
-        st.caption(_NOTICE)
+        st.caption(_NOTICE + (_PUBLIC if workspace.is_public() else ""))
     if not st.session_state.get("informed"):
         with st.container(border=True, key="notice"):
             said, done = st.columns([4, 1], vertical_alignment="center")

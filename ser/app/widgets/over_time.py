@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from ser import plots
+from ser.app import workspace
 from ser.app.widgets import layout
 from ser.app.widgets.kept import kept
 from ser.audio import SAMPLING_RATE, Samples
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ser.models.recognizer import Recognizer
 
+_PUBLIC_SECONDS = 300.0  # the longest recording that strangers may have followed
 _ENOUGH_SECONDS = 15.0  # of a recording to get used to a voice
 
 
@@ -40,6 +42,10 @@ def show(data: bytes, name: str, recording: Samples, model: Recognizer, what: An
 
     st.subheader("Over time")
     seconds = len(recording) / SAMPLING_RATE
+    if workspace.is_public() and seconds > _PUBLIC_SECONDS:
+        minutes = _PUBLIC_SECONDS / 60
+        st.info(f"On this server recordings of up to {minutes:.0f} minutes are followed over time.")
+        return
     same_voice = model.listens and st.toggle(
         "One person speaks throughout",
         value=seconds >= _ENOUGH_SECONDS,

@@ -87,16 +87,23 @@ def show_progress(voice: Voice, wanted: int) -> None:
     )
 
 
+ELSEWHERE = (
+    ", or from a folder or CSV table (columns path and emotion) on the computer this app runs on."
+)
+
+
 def show_import(voice: Voice) -> None:
     """Take clips that the visitor has already: labelled one by one, as a zip, or from a folder."""
     st.write(
         "Clips that you have already become recordings as well: with one emotion for all of "
-        "them, as a zip with a folder per emotion (or one exported here), or from a folder or "
-        "CSV table (columns path and emotion) on the computer this app runs on."
+        "them, or as a zip with a folder per emotion (or one exported here)"
+        + ("." if workspace.is_public() else ELSEWHERE)
     )
     emotion = st.selectbox("The emotion of these files", ["in the zip", *EMOTIONS])
     files = st.file_uploader("Audio files or a zip", accept_multiple_files=True)
-    place = st.text_input("Or a folder or CSV file", placeholder="/home/me/clips")
+    place = ""
+    if not workspace.is_public():
+        place = st.text_input("Or a folder or CSV file", placeholder="/home/me/clips")
     if st.button("Import", icon=":material/input:", disabled=not (files or place.strip())):
         st.session_state["imported"] = _import(voice, files, emotion, place.strip())
         st.rerun()  # what is said above of the recordings has changed
