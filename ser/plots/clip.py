@@ -45,6 +45,7 @@ def waveform(
     *,
     kept: tuple[float, float] | None = None,
     begin: float = 0.0,
+    peak: float | None = None,
     extractor: SpectralFeatures = SPECTRAL,
 ) -> Chart:
     """Draw the envelope of a recording over time.
@@ -57,6 +58,9 @@ def waveform(
         Start and end in seconds of what the model hears; the rest is shown pale.
     begin : float
         Where the samples begin in the recording they are a part of, in seconds.
+    peak : float, optional
+        Amplitude up to which the axis goes, so that two recordings can be compared; by default
+        the chart's own.
     extractor : SpectralFeatures
         What the features are.
     """
@@ -77,7 +81,12 @@ def waveform(
         .mark_rule(strokeWidth=1)
         .encode(
             x=alt.X("time:Q", title="Time (s)", scale=alt.Scale(nice=False)),
-            y=alt.Y("low:Q", title="Amplitude", axis=alt.Axis(minExtent=AXIS)),
+            y=alt.Y(
+                "low:Q",
+                title="Amplitude",
+                axis=alt.Axis(minExtent=AXIS),
+                scale=alt.Scale(domain=[-peak, peak]) if peak else alt.Undefined,
+            ),
             y2="high:Q",
             color=alt.Color(
                 "kept:N",
@@ -146,6 +155,7 @@ def clip_charts(
     samples: npt.NDArray[np.float32],
     *,
     names: Sequence[str] = _FEW,
+    peak: float | None = None,
     extractor: SpectralFeatures = SPECTRAL,
 ) -> dict[str, Chart]:
     """Draw a recording as people and as the model see it.
@@ -156,6 +166,8 @@ def clip_charts(
         Mono audio at 16 kHz, as `ser.audio.load_audio` returns it.
     names : sequence of str
         Which of `CLIP_CHARTS` to draw; nothing else is computed.
+    peak : float, optional
+        Of the waveform, see `waveform`.
     extractor : SpectralFeatures
         What the features are.
 
@@ -175,7 +187,9 @@ def clip_charts(
 
     clip = audio.prepare_clip(samples)
     draw: dict[str, Callable[[], Chart]] = {
-        "waveform": lambda: waveform(samples, kept=(clip.start, clip.end), extractor=extractor),
+        "waveform": lambda: waveform(
+            samples, kept=(clip.start, clip.end), peak=peak, extractor=extractor
+        ),
         "pitch": lambda: pitch(clip.samples, extractor=extractor),
         "spectrogram": lambda: _spectrogram(clip.samples, extractor),
         "mel": lambda: _mel(clip.samples, extractor),

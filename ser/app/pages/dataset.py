@@ -172,42 +172,11 @@ def filtered(clips: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 def explore(index: Inspection, location: Path) -> None:
     """Show the clips as a table, and one or two of them closely."""
     chosen = f"clip {location}"
-    shown, asked = filtered(index.clips)
-    with st.container(horizontal=True):
-        ask = st.toggle("What the model answers", help="Asks the active model about every clip.")
-        doubt = st.toggle(
-            "Most doubtful labels first",
-            help="Finds clips that sound like another emotion than the one they are labelled with.",
-        )
-    shown_columns = dict(COLUMNS)
-    if ask and (found := linked.with_answers(shown, index, location)) is not None:
-        shown, shown_columns = found, shown_columns | linked.ANSWER_COLUMNS
-    if doubt and (found := linked.with_doubt(shown, index)) is not None:
-        shown, shown_columns = found, shown_columns | linked.DOUBT_COLUMNS
-    if shown.empty:
-        st.info("No clip is like that. Take a filter away.", icon=":material/filter_alt_off:")
-    else:
-        table = f"table {location} {asked} {index.key} {list(shown_columns)}"
-
-        def open_row() -> None:
-            rows = st.session_state[table].selection.rows
-            st.session_state[chosen] = shown["path"].iloc[rows[0]] if rows else None
-
-        st.caption(f"{len(shown)} of {len(index.clips)} clips. Click on a row to open its clip.")
-        st.dataframe(
-            shown[_in_sight(shown_columns)],
-            hide_index=True,
-            column_config=shown_columns,
-            height=320,
-            key=table,
-            on_select=open_row,
-            selection_mode="single-row",
-            alt="Clips of this corpus",
-        )
+    shown, doubt = table_of_clips(index, location, chosen)
     row = clip_at(index.clips, st.session_state.get(chosen))
     st.session_state[chosen] = None if row is None else row["path"]
     few = dict(zip(shown["path"].head(FEW), shown["name"].head(FEW), strict=True))
-    path = st.selectbox(
+    st.selectbox(
         "Clip",
         [*few] if row is None or row["path"] in few else [*few, row["path"]],
         index=None,
@@ -218,6 +187,59 @@ def explore(index: Inspection, location: Path) -> None:
     )
     if row is None:
         return
+    look_closely(index, row, few, play=doubt)
+    if not workspace.is_public():
+        order = shown["path"].tolist()
+        after = order.index(row["path"]) + 1 if row["path"] in order else 0
+        following = order[after] if after < len(order) else row["path"]
+
+        def go_on() -> None:
+            st.session_state[chosen] = following
+
+        label_review.show(location, row["path"], str(row["emotion"]), go_on)
+    ask_about(row)
+
+
+def table_of_clips(index: Inspection, location: Path, chosen: str) -> tuple[pd.DataFrame, bool]:
+    """Show the clips that the user asks for; returns them, and whether doubtful ones come first."""
+    shown, asked = filtered(index.clips)
+    with st.container(horizontal=True):
+        ask = st.toggle("What the model answers", help="Asks the active model about every clip.")
+        doubt = st.toggle(
+            "Most doubtful labels first",
+            help="Finds clips that sound like another emotion than the one they are labelled with.",
+        )
+    columns = dict(COLUMNS)
+    if ask and (found := linked.with_answers(shown, index, location)) is not None:
+        shown, columns = found, columns | linked.ANSWER_COLUMNS
+    if doubt and (found := linked.with_doubt(shown, index)) is not None:
+        shown, columns = found, columns | linked.DOUBT_COLUMNS
+    if shown.empty:
+        st.info("No clip is like that. Take a filter away.", icon=":material/filter_alt_off:")
+        return shown, doubt
+    table = f"table {location} {asked} {index.key} {list(columns)}"
+
+    def open_row() -> None:
+        rows = st.session_state[table].selection.rows
+        st.session_state[chosen] = shown["path"].iloc[rows[0]] if rows else None
+
+    st.caption(f"{len(shown)} of {len(index.clips)} clips. Click on a row to open its clip.")
+    st.dataframe(
+        shown[_in_sight(columns)],
+        hide_index=True,
+        column_config=columns,
+        height=320,
+        key=table,
+        on_select=open_row,
+        selection_mode="single-row",
+        alt="Clips of this corpus",
+    )
+    return shown, doubt
+
+
+def look_closely(index: Inspection, row: pd.Series, few: dict[str, str], *, play: bool) -> None:
+    """Show a clip, perhaps beside another one on the same scale."""
+    path = row["path"]
     others = corpora.counterparts(index.clips, row)
     beside = {str(r["emotion"]): r["path"] for _, r in others.iterrows()}
     pick = st.pills(
@@ -231,23 +253,21 @@ def explore(index: Inspection, location: Path) -> None:
             "The other clip", [*few], index=None, format_func=few.__getitem__, key=f"other {path}"
         )
     view = clip.choose_view("clip view")
+    both = [path, second] if second else [path]
+    peak = clip.loudest(both) if second else None
     columns = st.columns(2) if second else [st.container()]
-    for i, (column, one) in enumerate(zip(columns, filter(None, [path, second]), strict=True)):
+    for i, (column, one) in enumerate(zip(columns, both, strict=True)):
         with column:
-            shown_clip = index.clips[index.clips["path"] == one].iloc[0]
-            st.markdown(f"**{layout.plain(shown_clip['name'])}**  \n{say(shown_clip)}")
-            clip.clip_view(one, view, key=f"{i} {one}", autoplay=doubt and not i)
+            about = index.clips[index.clips["path"] == one].iloc[0]
+            st.markdown(f"**{layout.plain(about['name'])}**  \n{say(about)}")
+            clip.clip_view(one, view, key=f"{i} {one}", autoplay=play and not i, peak=peak)
 
-    def go_on() -> None:
-        order = shown["path"].tolist()
-        here = order.index(path) + 1 if path in order else 0
-        st.session_state[chosen] = order[here] if here < len(order) else path
 
-    if not workspace.is_public():
-        label_review.show(location, row["path"], str(row["emotion"]), go_on)
-    if os.path.isfile(row["path"]) and st.toggle(
-        "Ask the model about this clip", key="ask about clip"
-    ):
+def ask_about(row: pd.Series) -> None:
+    """Show what the active model answers for a clip, when asked to."""
+    if not os.path.isfile(row["path"]):
+        return
+    if st.toggle("Ask the model about this clip", key="ask about clip"):
         with layout.errors_for_people():
             folder = workspace.active_model()
             model = resources.recognizer(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,9 @@ def choose_view(key: str) -> str:
     return view
 
 
-def clip_view(path: str | Path, view: str, *, key: str, autoplay: bool = False) -> None:
+def clip_view(
+    path: str | Path, view: str, *, key: str, autoplay: bool = False, peak: float | None = None
+) -> None:
     """Show a clip: its player, and the charts of one of `VIEWS`.
 
     Parameters
@@ -58,6 +61,8 @@ def clip_view(path: str | Path, view: str, *, key: str, autoplay: bool = False) 
         Of the widgets; other for each clip on a page.
     autoplay : bool
         Whether it is to be heard at once.
+    peak : float, optional
+        See `loudest`: amplitude up to which its waveform is drawn.
     """
     path = str(path)
     with layout.errors_for_people():
@@ -70,7 +75,7 @@ def clip_view(path: str | Path, view: str, *, key: str, autoplay: bool = False) 
             raise audio.UnreadableAudioError(
                 f"{path} is not there any more. Look at the corpus again."
             ) from None
-        drawn = _charts(path, status.st_size, status.st_mtime_ns, view)
+        drawn = _charts(path, status.st_size, status.st_mtime_ns, view, peak)
         if path.lower().endswith(_UNPLAYABLE):
             samples = _samples(path, status.st_size, status.st_mtime_ns)
             st.audio(samples, sample_rate=audio.SAMPLING_RATE, autoplay=autoplay)
@@ -86,8 +91,23 @@ _TABLES = ("mfcc", "chroma", "contrast", "channel 1", "channel 2")
 
 
 @st.cache_resource(show_spinner="Drawing …", max_entries=64)
-def _charts(path: str, size: int, mtime_ns: int, view: str) -> dict[str, plots.Chart]:
-    return plots.clip_charts(_samples(path, size, mtime_ns), names=VIEWS[view])
+def _charts(
+    path: str, size: int, mtime_ns: int, view: str, peak: float | None
+) -> dict[str, plots.Chart]:
+    return plots.clip_charts(_samples(path, size, mtime_ns), names=VIEWS[view], peak=peak)
+
+
+def loudest(paths: Iterable[str]) -> float | None:
+    """Return the highest amplitude in several clips, to draw them on one scale; None if unknown."""
+    peaks = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+            samples = _samples(path, status.st_size, status.st_mtime_ns)
+        except (OSError, audio.AudioError):  # said where the clip is shown
+            return None
+        peaks.append(float(np.abs(samples).max()))
+    return max(peaks, default=None)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)

@@ -1,3 +1,4 @@
+import json
 import shutil
 from contextlib import suppress
 from threading import Event
@@ -204,6 +205,9 @@ def test_two_clips_are_compared_in_one_click(open_corpus):
     assert "neutral" in names[0] and "angry" in names[1]
     assert all("actor 25 · male" in name and "Kids" in name for name in names)
     assert len(charts(dataset)) == 4
+    specs = [json.loads(chart.proto.spec) for chart in charts(dataset)]
+    scales = [s["encoding"]["y"]["scale"]["domain"] for s in specs if "Amplitude" in json.dumps(s)]
+    assert len(scales) == 2 and scales[0] == scales[1], "loudness can be compared"
 
 
 def test_a_clip_that_is_gone_gets_a_sentence(open_corpus, tmp_path):

@@ -1,4 +1,4 @@
-"""The app as strangers meet it: nothing on the server is theirs, and what they keep nobody else's."""
+"""The app as strangers meet it: nothing on the server is theirs, nothing they keep is shared."""
 
 import pytest
 
