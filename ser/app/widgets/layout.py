@@ -33,6 +33,10 @@ def page(title: str, *, layout: str = "wide") -> None:
     wide: Any = layout
     st.set_page_config(page_title=f"{title} · ser", page_icon=ICON, layout=wide)
     workspace.give_folders(visitor.own_folder)
+    if st.context.theme.type == "dark":
+        # Streamlit writes white on the primary colour, and on the dark theme's that is 2.6 to 1.
+        dark = _INK["light"]
+        st.html(f"<style>[data-testid=stBaseButton-primary] {{color: {dark}}}</style>")
     if st.session_state.get(_PAGE) != title:
         microphone.stop()  # who comes back to a page is not heard before they say so
         st.session_state[_PAGE] = title

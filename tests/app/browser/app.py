@@ -116,7 +116,7 @@ def record(page: Page) -> None:
 
 def answer(page: Page) -> Locator:
     """Return the headline of an answer."""
-    return page.get_by_role("heading", name=re.compile("[0-9] %$"))
+    return page.get_by_role("heading", name=re.compile("[0-9]%$"))
 
 
 def picture(page: Page, name: str) -> None:
