@@ -23,7 +23,7 @@ def show() -> None:
                 ["Record", "Import", "Recordings", "Learn", "Own classes"],
                 default="Record",
                 required=True,
-                key="part",
+                key="voice part",
                 persist_state="session",
             )
             if part not in ("Record", "Own classes"):

@@ -33,13 +33,16 @@ def agreed() -> bool:
     """Ask once per visitor whether recordings may be kept, and say whether they may."""
     if st.session_state.get(_CONSENT):
         return True
-    if st.checkbox(
+
+    def agree() -> None:
+        st.session_state[_CONSENT] = True
+
+    st.checkbox(
         "Keep what I record or import on the computer this app runs on. I can delete all of it at "
         "any time.",
         key="agree",
-    ):
-        st.session_state[_CONSENT] = True
-        st.rerun()
+        on_change=agree,
+    )
     st.info(
         "Nothing is recorded or kept until you agree. Recordings never leave that computer.",
         icon=":material/lock:",

@@ -24,7 +24,11 @@ def agree(page):
     page.goto("/Your_voice")
     page.get_by_text("Keep what I record or import").click()
     expect(page.get_by_text("0 recordings kept")).to_be_visible()
+    expect(page.get_by_test_id("stSidebar").get_by_text("The model is being loaded")).to_have_count(
+        0
+    )
     page.get_by_test_id("stButtonGroup").get_by_text("Import", exact=True).click()
+    page.locator("input[type=file]").wait_for(state="attached")
 
 
 def test_what_one_stranger_keeps_nobody_else_sees_and_it_goes_with_them(
@@ -35,7 +39,10 @@ def test_what_one_stranger_keeps_nobody_else_sees_and_it_goes_with_them(
             archive.write(clip, f"angry/{clip.name}")
 
     def kept():
-        return list(tmp_path.glob("ser-visitor-*/voices/me/*.flac"))
+        folders = tmp_path.glob("ser-visitor-*/voices/me")
+        return [
+            file for each in folders for file in each.iterdir() if file.suffix in (".flac", ".wav")
+        ]
 
     browser = launch(playwright)
     try:
