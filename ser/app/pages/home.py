@@ -43,9 +43,10 @@ def show() -> None:
 
 def show_microphone() -> None:
     """Record a sentence and answer it."""
-    blocked = microphone.show_problem()
+    if microphone.show_problem():
+        return
     recording = st.audio_input(
-        "Press the microphone, say a sentence, and press it again", key="home", disabled=blocked
+        "Press the microphone, say a sentence, and press it again", key="home"
     )
     if recording is None:
         st.caption("Two or three seconds are best, said the way you want it to sound.")

@@ -95,17 +95,19 @@ def show() -> None:
                 files = [(u.name, u.getvalue()) for u in uploads]
                 answer.show_files(files, asked, folder=folder, same_voice=same)
         elif source == "Record":
-            microphone.show_problem()
-            recording = st.audio_input(
-                "Record a sentence", help="Nothing of it is kept once you leave the page."
-            )
-            if recording is None:
+            blocked = microphone.show_problem()
+            recording = None
+            if not blocked:
+                recording = st.audio_input(
+                    "Record a sentence", help="Nothing of it is kept once you leave the page."
+                )
+            if recording is None and not blocked:
                 st.info(
                     "Press the microphone, say a sentence the way you want it to sound, and "
                     "press it again. Two or three seconds are best.",
                     icon=":material/mic:",
                 )
-            else:
+            elif recording is not None:
                 data = recording.getvalue()
                 asked = voice.used_to(model(), data)
                 answer.show_answer(data, "recording", asked, folder=folder)

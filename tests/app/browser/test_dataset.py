@@ -23,10 +23,10 @@ def drawn(tab, count):
 
 def test_a_corpus_is_seen_at_a_glance(tab, keep):
     open_view(tab, "Overview")
-    drawn(tab, 3)
+    drawn(tab, 4)
     tab.get_by_role("radio", name="Gender").click()
     expect(charts(tab).first.get_by_text("female")).to_be_visible()
-    drawn(tab, 3)
+    drawn(tab, 4)
     keep(tab, "dataset")
 
 
