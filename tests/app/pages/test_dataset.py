@@ -71,7 +71,7 @@ def test_the_samples_are_shown_at_a_glance(open_corpus):
     shown = metrics(dataset)
     assert (shown["Clips"], shown["Speakers"], shown["Emotions"]) == ("120", "4", "8")
     assert float(shown["Minutes"]) == pytest.approx(5.3, abs=0.1)
-    assert len(charts(dataset)) == 3
+    assert len(charts(dataset)) == 4
     assert not dataset.error
     assert any("No two clips" in text.value for text in dataset.markdown)
     assert "Left out: 1 file" in [expander.label for expander in dataset.expander]
