@@ -49,7 +49,7 @@ def measure_signal(samples: Samples) -> Signal:
     >>> t = np.arange(16_000, dtype=np.float32) / 16_000
     >>> tone = np.where(t < 0.5, np.sin(2 * np.pi * 1000 * t), 0.001).astype(np.float32)
     >>> signal = measure_signal(tone)
-    >>> round(signal.noise_dbfs), round(signal.bandwidth_hz, -1)
+    >>> round(signal.noise_dbfs), round(signal.bandwidth_hz, -2)
     (-60, 1000.0)
     """
     frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)

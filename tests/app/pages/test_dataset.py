@@ -206,7 +206,8 @@ def test_two_clips_are_compared_in_one_click(open_corpus):
     assert all("actor 25 · male" in name and "Kids" in name for name in names)
     assert len(charts(dataset)) == 4
     specs = [json.loads(chart.proto.spec) for chart in charts(dataset)]
-    scales = [s["encoding"]["y"]["scale"]["domain"] for s in specs if "Amplitude" in json.dumps(s)]
+    waveforms = [spec for spec in specs if spec.get("description", "").startswith("Waveform")]
+    scales = [spec["layer"][0]["encoding"]["y"]["scale"]["domain"] for spec in waveforms]
     assert len(scales) == 2 and scales[0] == scales[1], "loudness can be compared"
 
 

@@ -31,7 +31,7 @@ def open_part(mine, visit):
     def open_part(part, *, agreed=True):
         app = visit("pages/5_Your_voice.py")
         app.session_state["voice-consent"] = agreed
-        app.session_state["part"] = part
+        app.session_state["voice part"] = part
         app.run()
         assert not app.exception
         return app
