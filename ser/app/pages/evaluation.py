@@ -24,14 +24,14 @@ def show() -> None:
     entries = catalogue.entries()
     entry = report.choose(entries)
 
+    figures = None
     with layout.errors_for_people():
         if not entry.file.exists():
             report.unfinished(entry)
         else:
             figures = catalogue.load_report(entry.file)
             report.summary(entry, figures)
-            with st.container(horizontal=True):
-                report.downloads(entry, figures)
+            files = st.container(horizontal=True)
             if entry.kind == "Evaluation":
                 evaluations.show_remove(entry.title)
             parts: dict[str, Callable[[], None]] = {
@@ -56,4 +56,8 @@ def show() -> None:
 
     if not workspace.is_public():
         evaluations.show()
+    if figures is not None:
+        with files:
+            report.downloads(entry, figures)
+
     layout.finish()

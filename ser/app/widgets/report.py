@@ -152,12 +152,12 @@ def _page(entry: Entry, changed: int, _report: Report) -> str:
 def downloads(entry: Entry, report: Report) -> None:
     """Offer the report as a page, as JSON, and its predictions as a table.
 
-    Each is made only when it is asked for.
+    A page calls it last, since it takes a moment to draw the charts of the page.
     """
     name = entry.key.replace("/", "-")
     st.download_button(
         "Report as a page",
-        lambda: _page(entry, entry.file.stat().st_mtime_ns, report),
+        _page(entry, entry.file.stat().st_mtime_ns, report),
         f"{name}.html",
         "text/html",
         on_click="ignore",
@@ -166,7 +166,7 @@ def downloads(entry: Entry, report: Report) -> None:
     )
     st.download_button(
         "Report as JSON",
-        lambda: json.dumps(report.to_json(), ensure_ascii=False),
+        json.dumps(report.to_json(), ensure_ascii=False),
         f"{name}.json",
         "application/json",
         on_click="ignore",
@@ -184,7 +184,7 @@ def downloads(entry: Entry, report: Report) -> None:
     )
     st.download_button(
         "Predictions as CSV",
-        lambda: layout.csv(report.predictions),
+        layout.csv(report.predictions),
         f"{name}.csv",
         "text/csv",
         on_click="ignore",
