@@ -114,15 +114,19 @@ def transfer(table: pd.DataFrame) -> Chart:
             alt.Tooltip("high:Q", title="to", format=".1%"),
         ],
     )
-    cells = base.mark_rect(cornerRadius=3).encode(
-        color=alt.Color("accuracy:Q", scale=alt.Scale(range=_SHARES, domain=[0, 1]), legend=None)
-    )
-    numbers = base.mark_text(color="white").encode(text="shown:N")
-    return alt.layer(cells, numbers).properties(
+    return _numbered_cells(base, "accuracy").properties(
         width=60 * len(tested),
         height=40 * len(trained),
         description="Accuracy in per cent by the corpus trained on and the corpus tested on",
     )
+
+
+def _numbered_cells(base: alt.Chart, share: str) -> Chart:
+    """Draw cells coloured by a share, with what is to be read in each."""
+    cells = base.mark_rect(cornerRadius=3).encode(
+        color=alt.Color(f"{share}:Q", scale=alt.Scale(range=_SHARES, domain=[0, 1]), legend=None)
+    )
+    return alt.layer(cells, base.mark_text(color="white").encode(text="shown:N"))
 
 
 # White reads on all of them, and they stand out on white and on near-black.
@@ -165,12 +169,8 @@ def speakers_by_emotion(table: pd.DataFrame, *, shares: bool) -> Chart:
             *([alt.Tooltip("value:Q", title="Right", format=".0%")] if shares else []),
         ],
     )
-    cells = base.mark_rect(cornerRadius=3).encode(
-        color=alt.Color("value:Q", scale=alt.Scale(range=_SHARES, domain=[0, 1]), legend=None)
-    )
-    numbers = base.mark_text(color="white").encode(text="shown:N")
     what = "Recall in per cent" if shares else "Clips"
-    return alt.layer(cells, numbers).properties(
+    return _numbered_cells(base, "value").properties(
         width=60 * len(emotions),
         height=24 * table["speaker"].nunique(),
         description=f"{what} by speaker and emotion",

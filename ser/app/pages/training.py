@@ -263,11 +263,6 @@ def all_trainings(found: Sequence[Training]) -> None:
 def show() -> None:
     """Show the page."""
     layout.page("Training")
-    st.write(
-        "Train a model on a corpus, in a process of its own: this page can be left or closed and "
-        "the app started again, and the training goes on. Trainings belong to the app, so "
-        "everybody who opens it sees the same."
-    )
     if workspace.is_public():
         st.info(
             "Nobody can train on this server. Install the app on a computer of your own to do so.",
@@ -275,6 +270,11 @@ def show() -> None:
         )
         layout.finish()
         return
+    st.write(
+        "Train a model on a corpus, in a process of its own: this page can be left or closed and "
+        "the app started again, and the training goes on. Trainings belong to the app, so "
+        "everybody who opens it sees the same."
+    )
     found = history.read_all(workspace.runs())
     if any(training.is_busy for training in found):
         st.subheader("Running now")
