@@ -72,6 +72,8 @@ def figures(run):
     epochs = [{k: v for k, v in e.items() if k != "seconds"} for e in run.read_epochs()]
     report = json.loads((run.folder / "report.json").read_text())
     del report["model_sha256"], report["training_seconds"]  # the file holds the time it was saved
+    for optional in ("robustness", "rejection"):  # measured for the run that all tests share only
+        report.pop(optional, None)
     return epochs, report
 
 
