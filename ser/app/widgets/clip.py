@@ -1,4 +1,4 @@
-"""A clip to hear and to see: player, waveform, spectrograms, features, the model's input."""
+"""A clip to hear and to see: the sound itself, its features, the model's input."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ import streamlit as st
 from ser import audio, plots
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, resources
+from ser.app.widgets.sound_view import sound_view
 
 VIEWS: dict[str, tuple[str, ...]] = {
-    "Waveform": ("waveform", "spectrogram"),
-    "Pitch": ("pitch", "mel"),
-    "Features": ("mfcc", "chroma", "contrast"),
+    "Sound": (),
+    "Features": ("mel", "mfcc", "chroma", "contrast"),
     "Model input": ("channel 1", "channel 2"),
 }
-"""What can be seen of a clip: names of `ser.plots.clip_charts`."""
+"""What can be seen of a clip: names of `ser.plots.clip_charts`; the sound is a view of its own."""
 
 _EXPLAINED = {
-    "Waveform": "Pale parts are not heard: silence at both ends is cut off, and of what is longer "
-    "than 3 s the 3 s of most energy are kept. Shorter clips are centred in 3 s, which is the time "
-    "of all other charts. A spectrogram is energy over time by frequency.",
-    "Pitch": "How high the voice is; where it has no pitch there are gaps. "
-    f"{TERMS['mel'].replace('32 bands', 'bands')}",
-    "Features": f"{TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']}",
+    "Sound": "Drag over the drawing to select a part; play it, or zoom in on it. Grey parts of the "
+    "waveform are not heard by the model: silence at both ends is cut off, and of what is longer "
+    "than 3 s the 3 s of most energy are kept.",
+    "Features": f"Of the 3 s heard. {TERMS['mel'].replace('32 bands', 'bands')} "
+    f"{TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']}",
     "Model input": "The 32 × 94 numbers of each channel, as they go in. The rows of the second "
     "have many units, so each is coloured relative to its own mean and spread; hover to read the "
     "very values.",
@@ -39,9 +38,7 @@ _UNPLAYABLE = (".aif", ".aiff")
 
 def choose_view(key: str) -> str:
     """Let the user choose one of `VIEWS`."""
-    view = st.segmented_control(
-        "What to see", list(VIEWS), default="Waveform", required=True, key=key
-    )
+    view = st.segmented_control("What to see", list(VIEWS), default="Sound", required=True, key=key)
     st.caption(_EXPLAINED[view])
     return view
 
@@ -49,7 +46,7 @@ def choose_view(key: str) -> str:
 def clip_view(
     path: str | Path, view: str, *, key: str, autoplay: bool = False, peak: float | None = None
 ) -> None:
-    """Show a clip: its player, and the charts of one of `VIEWS`.
+    """Show a clip: its sound, or a player and the charts of one of the other `VIEWS`.
 
     Parameters
     ----------
@@ -75,9 +72,14 @@ def clip_view(
             raise audio.UnreadableAudioError(
                 f"{path} is not there any more. Look at the corpus again."
             ) from None
-        drawn = _charts(path, status.st_size, status.st_mtime_ns, view, peak)
+        version = (path, status.st_size, status.st_mtime_ns)
+        if view == "Sound":
+            samples = _samples(*version)
+            sound_view(samples, str(version), key=f"{key} sound", autoplay=autoplay, peak=peak)
+            return
+        drawn = _charts(*version, view)
         if path.lower().endswith(_UNPLAYABLE):
-            samples = _samples(path, status.st_size, status.st_mtime_ns)
+            samples = _samples(*version)
             st.audio(samples, sample_rate=audio.SAMPLING_RATE, autoplay=autoplay)
         else:
             st.audio(path, autoplay=autoplay)
@@ -91,10 +93,8 @@ _TABLES = ("mfcc", "chroma", "contrast", "channel 1", "channel 2")
 
 
 @st.cache_resource(show_spinner="Drawing …", max_entries=64)
-def _charts(
-    path: str, size: int, mtime_ns: int, view: str, peak: float | None
-) -> dict[str, plots.Chart]:
-    return plots.clip_charts(_samples(path, size, mtime_ns), names=VIEWS[view], peak=peak)
+def _charts(path: str, size: int, mtime_ns: int, view: str) -> dict[str, plots.Chart]:
+    return plots.clip_charts(_samples(path, size, mtime_ns), names=VIEWS[view])
 
 
 def loudest(paths: Iterable[str]) -> float | None:

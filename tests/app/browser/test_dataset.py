@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -39,8 +41,7 @@ def test_a_clip_is_opened_by_a_click_on_its_row_and_compared(tab, keep):
     table.click(position={"x": 20, "y": 52})  # the box before the first row
     expect(tab.get_by_role("combobox", name="Clip", exact=True)).to_be_visible()
     expect(tab.get_by_text("neutral · normal · actor 25")).to_be_visible()
-    expect(tab.get_by_test_id("stAudio")).to_have_count(1)
-    drawn(tab, 2)
+    expect(tab.get_by_role("button", name="Play", exact=True)).to_have_count(1)
     keep(tab, "dataset-clip")
     tab.get_by_role("radio", name="Model input").click()
     expect(tab.get_by_text("32 × 94 numbers")).to_be_visible()
@@ -60,8 +61,39 @@ def test_a_point_on_the_map_plays_its_clip_and_opens_it(tab, keep):
     points.first.click(force=True)
     expect(tab.get_by_test_id("stAudio")).to_be_visible()
     tab.get_by_role("button", name="Open this clip").click()
-    expect(tab.get_by_test_id("stAudio")).to_have_count(1)
-    drawn(tab, 2)
+    expect(tab.get_by_role("button", name="Play", exact=True)).to_have_count(1)
+
+
+def test_a_part_of_a_clip_is_selected_played_and_enlarged(tab, keep):
+    open_view(tab, "Clips")
+    table = tab.get_by_test_id("stDataFrame")
+    table.locator("canvas").first.wait_for()
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 20, "y": 52})
+    drawing = tab.get_by_role("group", name="Waveform and spectrogram of 2.4 s")
+    told = tab.get_by_role("status").filter(has_text="Cursor at")
+    expect(told).to_contain_text("Cursor at 0.00 s")
+    drawing.scroll_into_view_if_needed()
+    box = drawing.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    tab.mouse.move(box["x"] + box["width"] * 0.4, middle)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=3)
+    tab.mouse.up()
+    selected = re.compile(r"selected (\d\.\d\d) s to (\d\.\d\d) s")
+    begin, end = selected.search(told.text_content()).groups()
+    assert 0.6 < float(begin) < float(end) < 1.8
+    expect(told).to_contain_text("Hz")
+    tab.get_by_role("button", name="Play selection").click()
+    expect(told).to_contain_text(f"Cursor at {end} s")  # it has been played to its end
+    expect(tab.get_by_role("button", name="Play selection")).to_be_visible()
+    tab.get_by_role("button", name="Zoom in").click()
+    expect(tab.get_by_role("button", name="Show all")).to_be_enabled()
+    keep(tab, "dataset-part")
+    drawing.press("Escape")
+    drawing.press("ArrowLeft")
+    expect(told).to_contain_text(f"Cursor at {float(end) - 0.01:.2f} s")
+    expect(told).not_to_contain_text("selected")
 
 
 @wide
