@@ -144,6 +144,28 @@ def pca(statistics: Points) -> tuple[Points, npt.NDArray[np.float64]]:
     return points.astype(np.float32), model.explained_variance_ratio_
 
 
+def nearest(statistics: Points, clip: int, *, count: int = 8) -> npt.NDArray[np.int64]:
+    """Return the clips that sound most like one, the nearest first, without itself.
+
+    Parameters
+    ----------
+    statistics : ndarray of float32, shape (clips, n)
+        See `Summary`; standardised here, and compared by Euclidean distance.
+    clip : int
+        Which one.
+    count : int
+        How many are returned at most.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than `FEWEST` clips.
+    """
+    standard = _standardised(statistics)
+    distances = np.linalg.norm(standard - standard[clip], axis=1)
+    return np.asarray([i for i in np.argsort(distances, kind="stable") if i != clip][:count])
+
+
 def tsne(
     clips: pd.DataFrame,
     statistics: Points,

@@ -9,7 +9,14 @@ Internal: what is public is offered by `ser` itself.
 from ser.plots.adaptation import learning_curve, recordings_per_emotion
 from ser.plots.base import Chart, emotion_scale, save_chart, to_svg
 from ser.plots.clip import clip_charts, clip_figure, spectrogram_db, waveform
-from ser.plots.corpus import UNKNOWN, average_spectrograms, clip_map, clips_per_emotion, histogram
+from ser.plots.corpus import (
+    UNKNOWN,
+    average_spectrograms,
+    clip_map,
+    clips_per_emotion,
+    few_groups,
+    histogram,
+)
 from ser.plots.evaluation import (
     beside,
     confusion,
@@ -42,6 +49,7 @@ __all__ = [
     "curve",
     "curves",
     "emotion_scale",
+    "few_groups",
     "heatmap",
     "heatmap_table",
     "histogram",

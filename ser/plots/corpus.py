@@ -173,47 +173,69 @@ _SHAPES = (
 )
 
 
-def clip_map(points: pd.DataFrame, *, axes: tuple[str, str]) -> alt.Chart:
-    """Draw a map of clips, where a click on a point is the selection ``clip``.
+OTHERS = "others"
+"""What is said of a clip whose group is not among those with a colour of their own."""
+
+
+def few_groups(values: pd.Series) -> pd.Series:
+    """Return names of groups as a map can tell them apart: the seven largest, and `OTHERS`.
+
+    Examples
+    --------
+    >>> list(few_groups(pd.Series(["b", "a", "", "a"])))
+    ['b', 'a', 'unknown', 'a']
+    """
+    names = values.astype(str).replace("", UNKNOWN)
+    counts = names.value_counts()
+    if len(counts) <= len(_SHAPES):
+        return names
+    return names.where(names.isin(counts.index[: len(_SHAPES) - 1]), OTHERS)
+
+
+def clip_map(points: pd.DataFrame, *, axes: tuple[str, str], by: str = "emotion") -> alt.Chart:
+    """Draw a map of clips; the wheel zooms, shift and drag move it.
+
+    A click on a point is the selection ``clip``, what is dragged over is the selection ``area``.
 
     Parameters
     ----------
     points : DataFrame
-        ``x``, ``y``, ``emotion``, ``name`` and ``clip``, a number that names the clip.
+        ``x``, ``y``, ``emotion``, ``speaker``, ``name`` and ``clip``, a number that names the clip,
+        and `by` if it is another column.
     axes : (str, str)
         Titles of the axes.
+    by : str
+        The column that colours the points; it has eight values or fewer, see `few_groups`.
     """
     chosen = alt.selection_point(name="clip", fields=["clip"], on="click", clear="dblclick")
-    present = set(points["emotion"])
-    labels = [emotion for emotion in EMOTIONS if emotion in present]
+    drag = "[pointerdown[{}event.shiftKey], window:pointerup] > window:pointermove!"
+    area = alt.selection_interval(name="area", on=drag.format("!"), zoom=False)
+    view = alt.selection_interval(name="view", bind="scales", translate=drag.format(""))
+    present = sorted(set(points[by]))
+    known = [emotion for emotion in EMOTIONS if emotion in present]
+    labels = known + [label for label in present if label not in known]
+    shapes = [_SHAPES[EMOTIONS.index(la)] for la in known]
+    shapes += [shape for shape in _SHAPES if shape not in shapes][: len(labels) - len(known)]
+    legend = alt.Legend(orient="bottom", columns=4, title=None)
     return (
         alt.Chart(points)
         .mark_point(size=36, filled=True)
         .encode(
-            x=alt.X("x:Q", title=axes[0], scale=alt.Scale(zero=False)),
-            y=alt.Y("y:Q", title=axes[1], scale=alt.Scale(zero=False)),
-            color=alt.Color(
-                "emotion:N",
-                scale=emotion_scale(labels),
-                sort=labels,
-                legend=alt.Legend(orient="bottom", columns=4, title=None),
-            ),
+            x=alt.X("x:Q", title=axes[0], scale=alt.Scale(zero=False, padding=8)),
+            y=alt.Y("y:Q", title=axes[1], scale=alt.Scale(zero=False, padding=8)),
+            color=alt.Color(f"{by}:N", scale=emotion_scale(labels), sort=labels, legend=legend),
             # A shape as well: colour alone would leave out who cannot tell colours apart.
             shape=alt.Shape(
-                "emotion:N",
-                scale=alt.Scale(
-                    domain=labels, range=[_SHAPES[EMOTIONS.index(la)] for la in labels]
-                ),
-                sort=labels,
-                legend=alt.Legend(orient="bottom", columns=4, title=None),
+                f"{by}:N", scale=alt.Scale(domain=labels, range=shapes), sort=labels, legend=legend
             ),
             opacity=alt.condition(chosen, alt.value(0.85), alt.value(0.25)),
             tooltip=[
                 alt.Tooltip("name:N", title="Clip"),
                 alt.Tooltip("emotion:N", title="Emotion"),
                 alt.Tooltip("speaker:N", title="Speaker"),
+                *([] if by in ("emotion", "speaker") else [alt.Tooltip(f"{by}:N")]),
             ],
         )
-        .add_params(chosen)
-        .properties(height=460, description=f"Map of {len(points)} clips, coloured by emotion")
+        .add_params(chosen, area, view)
+        .properties(height=460, description=f"Map of {len(points)} clips, coloured by {by}")
     )

@@ -113,3 +113,11 @@ def test_of_many_clips_the_same_are_drawn_each_time():
     assert drawn["path"].is_monotonic_increasing and drawn["path"].is_unique
     assert drawn.equals(projections.sample(many))
     assert len(projections.sample(many.head(10))) == 10
+
+
+def test_the_nearest_clips_are_those_that_sound_alike():
+    rng = np.random.default_rng(0)
+    statistics = rng.normal(size=(12, 128)).astype(np.float32)
+    statistics[7] = statistics[2] + 0.01
+    near = projections.nearest(statistics, 2, count=5)
+    assert near[0] == 7 and len(near) == 5 and 2 not in near

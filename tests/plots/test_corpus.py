@@ -81,6 +81,19 @@ def test_a_map_colours_clips_by_emotion_and_tells_which_was_clicked():
     assert spec["encoding"]["color"]["scale"]["domain"] == [
         e for e in EMOTIONS if e in ("sad", "angry")
     ]
-    (param,) = spec["params"]
-    assert param["name"] == "clip"
-    assert param["select"]["fields"] == ["clip"]
+    params = {param["name"]: param["select"] for param in spec["params"]}
+    assert set(params) == {"clip", "area", "view"}
+    assert params["clip"]["fields"] == ["clip"]
+
+
+def test_a_map_can_be_coloured_by_many_speakers():
+    speakers = [f"actor {i:02}" for i in range(20) for _ in range(20 - i)]
+    points = pd.DataFrame(
+        {"x": 0.0, "y": 0.0, "emotion": "sad", "name": "a.wav", "speaker": speakers}
+    )
+    points = points.assign(clip=range(len(points)), speaker=plots.few_groups(points["speaker"]))
+    encoding = plots.clip_map(points, axes=("", ""), by="speaker").to_dict()["encoding"]
+    shown = [*(f"actor {i:02}" for i in range(7)), "others"]
+    assert encoding["color"]["scale"]["domain"] == shown
+    for channel in ("color", "shape"):
+        assert len(set(encoding[channel]["scale"]["range"])) == 8, channel

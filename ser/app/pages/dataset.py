@@ -38,6 +38,8 @@ FILTERS = {
     "Intensity": "intensity",
     "Statement": "statement",
 }
+MAP_GROUPS = {"Speaker": "speaker", **GROUPS, "Corpus": "corpus"}
+ANSWER = "Model's answer"
 COLUMNS: dict[str, Any] = {
     "name": "Clip",
     **{column: label for label, column in FILTERS.items()},
@@ -318,17 +320,27 @@ def averages(index: Inspection) -> None:
 @st.fragment
 def show_map(index: Inspection, location: Path) -> None:
     """Show all clips as points of a map."""
-    chosen = st.segmented_control(
-        "Layout",
-        ["PCA", "t-SNE"],
-        default="PCA",
-        required=True,
-        help="PCA shows the two directions in which clips differ most. t-SNE puts clips that "
-        "sound alike beside each other; its axes and far distances mean nothing.",
-    )
+    with st.container(horizontal=True):
+        chosen = st.segmented_control(
+            "Layout",
+            ["PCA", "t-SNE"],
+            default="PCA",
+            required=True,
+            help="PCA shows the two directions in which clips differ most. t-SNE puts clips that "
+            "sound alike beside each other; its axes and far distances mean nothing.",
+        )
+        several = [la for la, column in MAP_GROUPS.items() if index.clips[column].nunique() > 1]
+        coloured = st.segmented_control(
+            "Colour by",
+            ["Emotion", *several, ANSWER],
+            default="Emotion",
+            required=True,
+            help="Of more than eight groups, the seven largest have a colour.",
+        )
     st.caption(
         "Each point is a clip, placed by the mean and spread over time of its 64 rows of features. "
-        "Click on a point to hear it."
+        "Click on a point to hear it, drag over points to list them. The wheel zooms; hold Shift "
+        "and drag to move."
     )
     clips, found = summed_up(index)
     if found is None:
@@ -347,29 +359,72 @@ def show_map(index: Inspection, location: Path) -> None:
         axes = ("t-SNE 1", "t-SNE 2")
     if points is None:
         return
+    by = MAP_GROUPS.get(coloured, "emotion")
+    if coloured == ANSWER:
+        answered = linked.with_answers(clips, index, location)
+        if answered is None:
+            return
+        clips, by = answered, "answer"
     table = clips[["name", "emotion", "speaker"]].astype(str)
     table = table.assign(
         x=points[:, 0].round(2), y=points[:, 1].round(2), clip=np.arange(len(clips))
     )
+    table[by] = plots.few_groups(clips[by])
     event = layout.show(
-        plots.clip_map(table, axes=axes),
+        plots.clip_map(table, axes=axes, by=by),
         table=table.drop(columns="clip"),
-        key=f"map {chosen} {index.key}",
+        key=f"map {chosen} {by} {index.key}",
         on_select="rerun",
+        selection_mode=["clip", "area"],
     )
     picked = event.selection.get("clip") or []
     number = picked[0].get("clip") if picked else None
     if isinstance(number, int) and 0 <= number < len(clips):
-        row = clips.iloc[number]
-        st.markdown(f"**{layout.plain(row['name'])}**  \n{say(row)}")
-        st.audio(row["path"], autoplay=True)
-        if st.button(
-            "Open this clip",
-            icon=":material/graphic_eq:",
-            on_click=open_clip,
-            args=(location, row["path"]),
-        ):
-            st.rerun()  # the whole page, which this fragment is a part of
+        show_point(clips, summary, number, location)
+    area = event.selection.get("area") or {}
+    if {"x", "y"} <= set(area):
+        inside = table["x"].between(*area["x"]) & table["y"].between(*area["y"])
+        st.write(f"**{layout.count(int(inside.sum()), 'clip')} in the area**")
+        open_from_table(clips[inside.to_numpy()], location, f"area {chosen} {index.key}")
+
+
+def show_point(
+    clips: pd.DataFrame, summary: projections.Summary, number: int, location: Path
+) -> None:
+    """Play the clip that was clicked on in the map, and list those that sound most like it."""
+    row = clips.iloc[number]
+    st.markdown(f"**{layout.plain(row['name'])}**  \n{say(row)}")
+    st.audio(row["path"], autoplay=True)
+    if st.button(
+        "Open this clip",
+        icon=":material/graphic_eq:",
+        on_click=open_clip,
+        args=(location, row["path"]),
+    ):
+        st.rerun()  # the whole page, which this fragment is a part of
+    st.markdown("**Sounds most like**", help="By the features that place the points, all 128 of them.")
+    near = projections.nearest(summary.statistics, number)
+    open_from_table(clips.iloc[near], location, f"near {row['path']}")
+
+
+def open_from_table(clips: pd.DataFrame, location: Path, key: str) -> None:
+    """List clips; a click on a row opens its clip."""
+
+    def open_row() -> None:
+        if rows := st.session_state[key].selection.rows:
+            open_clip(location, clips["path"].iloc[rows[0]])
+
+    event = st.dataframe(
+        clips[["name", "emotion", "speaker"]],
+        hide_index=True,
+        column_config=COLUMNS,
+        key=key,
+        on_select=open_row,
+        selection_mode="single-row",
+        alt="Clips; choose one to open it",
+    )
+    if event.selection.rows:
+        st.rerun()  # the whole page, which shows the clip
 
 
 def open_clip(location: Path, path: str) -> None:

@@ -3,6 +3,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.app.browser.test_accessibility import at_rest
+
 wide = pytest.mark.parametrize("tab", ["light 1280"], indirect=True)
 
 
@@ -60,6 +62,7 @@ def test_a_point_on_the_map_plays_its_clip_and_opens_it(tab, keep):
     points = charts(tab).locator("path[aria-roledescription=circle], path[aria-label*=Clip]")
     points.first.click(force=True)
     expect(tab.get_by_test_id("stAudio")).to_be_visible()
+    expect(tab.get_by_text("Sounds most like")).to_be_visible()
     tab.get_by_role("button", name="Open this clip").click()
     expect(tab.get_by_role("button", name="Play", exact=True)).to_have_count(1)
 
@@ -94,6 +97,27 @@ def test_a_part_of_a_clip_is_selected_played_and_enlarged(tab, keep):
     drawing.press("ArrowLeft")
     expect(told).to_contain_text(f"Cursor at {float(end) - 0.01:.2f} s")
     expect(told).not_to_contain_text("selected")
+
+
+@wide
+def test_points_are_listed_and_a_row_opens_its_clip(tab, keep):
+    open_view(tab, "Map")
+    drawn(tab, 1)
+    tab.get_by_role("radio", name="Gender").click()
+    expect(charts(tab).get_by_text("female")).to_be_visible()
+    box = charts(tab).bounding_box()
+    tab.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 100)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 300, steps=5)
+    tab.mouse.up()
+    expect(tab.get_by_text(re.compile("^[1-9][0-9]* clips in the area"))).to_be_visible()
+    keep(tab, "dataset-map-area")
+    at_rest(tab)  # each move of the mouse has asked for another table
+    table = tab.get_by_test_id("stDataFrame")
+    table.locator("canvas").first.wait_for()
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 20, "y": 52})
+    expect(tab.get_by_role("button", name="Play", exact=True)).to_have_count(1)
 
 
 @wide
