@@ -12,13 +12,16 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
 from ser.app import processes, workspace
 from ser.errors import RunError, SerError, Stopped
+from ser.evaluation.report import Report
 from ser.models import bundle
+from ser.training.config import TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs, working_on
 from ser.utils.parallel import Progress
 
@@ -84,6 +87,43 @@ def start(
             }
         )
         launch(evaluation)
+    return evaluation
+
+
+def report_together(runs: Sequence[Run]) -> Run:
+    """Write one report about several finished trainings of one configuration.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Which differ in the seed alone, or in the fold alone.
+
+    Returns
+    -------
+    Run
+        The evaluation that holds the report.
+
+    Raises
+    ------
+    RunError
+        If one is not finished, or see `ser.training.studies.one_configuration`.
+    ReportError
+        If the report of one is damaged.
+    OutputError
+        If it cannot be written.
+    """
+    from ser.training.studies import one_configuration, summarise
+
+    configs = [TrainingConfig.from_json(run.read_config()) for run in runs]
+    part = one_configuration(configs)
+    reports = [Report.load(run.folder / "report.json") for run in runs]
+    names = [run.folder.name for run in runs]
+    stem = names[0].split("-seed-")[0]
+    evaluation = Run(_free(f"{stem} {len(runs)} {part}s"))
+    report = summarise(evaluation.folder.name, configs, reports)
+    evaluation.create({"data": configs[0].data[0], "runs": names})
+    report.save(evaluation.folder / "report.json")
+    evaluation.write_status("finished", f"Accuracy {report.accuracy:.1%}")
     return evaluation
 
 

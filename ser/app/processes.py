@@ -41,6 +41,25 @@ def free_name(preferred: str) -> str:
     return name
 
 
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a new run.
+
+    Raises
+    ------
+    RunError
+        If it is impossible or taken.
+    """
+    if not workspace.NAME.fullmatch(name):
+        raise RunError(
+            f"{name!r} cannot be the name of a run. Use letters (a to z), digits, - and _, at "
+            "most 60, and begin with a letter or digit."
+        )
+    if name in workspace.TAKEN:
+        raise RunError(f"{name} is the name of something else here. Choose another name.")
+    if (workspace.folder() / name).exists():
+        raise RunError(f"There is a run called {name} already. Choose another name.")
+
+
 def start(name: str, config: TrainingConfig) -> Run:
     """Make a run of the app and begin to train it, or have it wait for its turn.
 
@@ -64,15 +83,7 @@ def start(name: str, config: TrainingConfig) -> Run:
     OutputError
         If the folder cannot be made.
     """
-    if not workspace.NAME.fullmatch(name):
-        raise RunError(
-            f"{name!r} cannot be the name of a run. Use letters (a to z), digits, - and _, at "
-            "most 60, and begin with a letter or digit."
-        )
-    if name in workspace.TAKEN:
-        raise RunError(f"{name} is the name of something else here. Choose another name.")
-    if (workspace.folder() / name).exists():
-        raise RunError(f"There is a run called {name} already. Choose another name.")
+    check_name(name)
     # A corpus that cannot be used, or is too small, is refused before anything is made.
     clips = corpora.scan(config.data).clips
     splits.make_split(
@@ -182,6 +193,30 @@ def read_log(run: Run) -> str:
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def rename(run: Run, name: str) -> Run:
+    """Give a training another name; its model stays the active one if it was.
+
+    Raises
+    ------
+    RunError
+        If a process works on it, or see `check_name`.
+    OutputError
+        If it cannot be moved.
+    """
+    check_name(name)
+    if run.is_held():
+        raise RunError(f"{run.folder.name} is being worked on. Wait for it or stop it.")
+    active = workspace.active_model() == run.folder.absolute()
+    renamed = Run(workspace.folder() / name)
+    try:
+        run.folder.rename(renamed.folder)
+    except OSError as error:
+        raise OutputError(f"{run.folder.name} cannot be renamed: {error.strerror}.") from error
+    if active:
+        workspace.set_active_model(renamed.folder)
+    return renamed
 
 
 def delete(run: Run) -> None:

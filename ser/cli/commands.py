@@ -335,7 +335,7 @@ def adapt(options: argparse.Namespace) -> None:
 
 
 def crossval(options: argparse.Namespace) -> None:
-    """Train and test once per fold."""
+    """Train and test once per fold or seed."""
     from ser.data.splits import FOLDS
     from ser.training import cross_validation
 
@@ -344,16 +344,17 @@ def crossval(options: argparse.Namespace) -> None:
     report = cross_validation.cross_validate(
         options.out,
         config,
+        seeds=options.seeds,
         resume=options.resume,
         listen=options.listen,
         n_jobs=options.n_jobs,
     )
     for fold in report.folds:
-        print(f"fold {fold.label}: accuracy {fold.accuracy:.1%}, UAR {fold.uar:.1%}")
+        print(f"{report.part} {fold.label}: accuracy {fold.accuracy:.1%}, UAR {fold.uar:.1%}")
     print_figures(report)
     if options.json:
         report.save(options.json)
-    print(f"\nThe report and one run per fold are in {options.out}")
+    print(f"\nThe report and one run per {report.part} are in {options.out}")
 
 
 def predict(options: argparse.Namespace) -> None:

@@ -167,10 +167,19 @@ def make_parser() -> argparse.ArgumentParser:
     _jobs(sub)
 
     sub = command(
-        "crossval", commands.crossval, "train and test once per fold: every clip is unseen once"
+        "crossval",
+        commands.crossval,
+        "train and test once per fold, so that every clip is unseen once; or once per seed",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
-    sub.add_argument("--resume", action="store_true", help="keep the folds already finished")
+    sub.add_argument("--resume", action="store_true", help="keep what is already finished")
+    sub.add_argument(
+        "--seeds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="N seeds, from --seed on, instead of folds; each also decides which clips are tested",
+    )
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here as well")
     _listen(sub)
     _jobs(sub)

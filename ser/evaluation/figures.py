@@ -194,13 +194,15 @@ class Figures(Record):
 
 
 class Fold(Record):
-    """The figures of one fold of a cross-validation, counted from 1.
+    """The figures of one fold of a cross-validation, or of one seed, counted from 1.
 
-    Where every fold tests another corpus, ``corpus`` names it.
+    Where every fold tests another corpus, ``corpus`` names it; where every run has another seed,
+    ``seed`` is that.
     """
 
     fold: int
     corpus: str = ""
+    seed: int | None = None
     n_test: Some
     accuracy: Share
     uar: Share
@@ -210,7 +212,7 @@ class Fold(Record):
     @property
     def label(self) -> str:
         """What people call it."""
-        return self.corpus or str(self.fold)
+        return self.corpus or str(self.fold if self.seed is None else self.seed)
 
 
 class FoldAverages(Record):

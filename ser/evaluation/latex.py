@@ -64,7 +64,9 @@ def to_latex(report: Report) -> str:
     for name, table in report.groups().items():
         parts.append(_table(_accuracies(table, "group", name.capitalize()), name, f"By {name}."))
     if len(folds := report.by_fold()):
-        parts.append(_table(_accuracies(folds, "fold", "Fold"), "folds", "By fold."))
+        part = report.part
+        shown = _accuracies(folds, "fold", part.capitalize())
+        parts.append(_table(shown, f"{part}s", f"By {part}."))
     return "\n".join(parts)
 
 

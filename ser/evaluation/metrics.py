@@ -28,7 +28,9 @@ _RESAMPLES = 1000
 _GROUPS = ("channel", "gender", "intensity", "speaker")
 
 
-def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> Figures:
+def evaluate(
+    predictions: pd.DataFrame, labels: Sequence[str], *, clips: pd.Series | None = None
+) -> Figures:
     """Compare predictions with the truth.
 
     Parameters
@@ -38,6 +40,9 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> Figures:
         label, and what is known of ``speaker``, ``gender``, ``channel`` and ``intensity``.
     labels : sequence of str
         The model's labels in order.
+    clips : Series of str, optional
+        Names the clip of each row, where some clips are answered more than once, by several models:
+        their answers are not independent, so clips are what is counted and resampled.
 
     Returns
     -------
@@ -70,11 +75,13 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> Figures:
     probabilities = predictions[labels].to_numpy(float)
     codes = np.array([labels.index(t) for t in y_true])
     f1, macro, uar = _averages(y_true, y_pred, present)
-    f1_interval, macro_interval, uar_interval = _bootstrap(y_true, y_pred, present)
+    clip = np.arange(len(y_true)) if clips is None else pd.factorize(clips)[0]
+    n_clips = int(clip.max()) + 1
+    f1_interval, macro_interval, uar_interval = _bootstrap(y_true, y_pred, present, clip)
     return Figures(
         n_test=len(y_true),
         accuracy=right / len(y_true),
-        accuracy_interval=wilson_interval(right, len(y_true)),
+        accuracy_interval=wilson_interval(right / len(y_true) * n_clips, n_clips),
         weighted_f1=f1,
         weighted_f1_interval=f1_interval,
         macro_f1=macro,
@@ -99,7 +106,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str]) -> Figures:
     )
 
 
-def wilson_interval(right: int, total: int) -> Interval:
+def wilson_interval(right: float, total: int) -> Interval:
     """Return the 95 % interval of a share (Wilson 1927, *Probable inference*).
 
     Examples
@@ -350,19 +357,23 @@ def _averages(
 
 
 def _bootstrap(
-    y_true: npt.NDArray[np.str_], y_pred: npt.NDArray[np.str_], present: list[str]
+    y_true: npt.NDArray[np.str_],
+    y_pred: npt.NDArray[np.str_],
+    present: list[str],
+    clip: npt.NDArray[np.int64],
 ) -> list[Interval]:
     """Return 95 % intervals of weighted F1, macro F1 and UAR over resampled clips."""
+    n_clips = int(clip.max()) + 1
     codes = {label: i for i, label in enumerate([*present, *sorted(set(y_pred) - set(present))])}
     true_codes = np.array([codes[t] for t in y_true])
     named_codes = np.array([codes[p] for p in y_pred])
     rng = np.random.default_rng(0)
     figures = []
     for _ in range(_RESAMPLES):
-        rows = rng.integers(0, len(y_true), len(y_true))
+        times = np.bincount(rng.integers(0, n_clips, n_clips), minlength=n_clips)[clip]
         # Counted here because scikit-learn would take a minute for a thousand resamples.
         matrix = np.zeros((len(codes), len(codes)))
-        np.add.at(matrix, (true_codes[rows], named_codes[rows]), 1)
+        np.add.at(matrix, (true_codes, named_codes), times)
         matrix_right = np.diag(matrix)[: len(present)]
         support = matrix.sum(axis=1)[: len(present)]
         predicted = matrix.sum(axis=0)[: len(present)]

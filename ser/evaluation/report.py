@@ -251,7 +251,8 @@ class Report(Figures, Origin):
     training_seconds : float, optional
         How long the epochs took.
     folds, mean, std : optional
-        Figures of each fold of a cross-validation, their mean and standard deviation.
+        Figures of each fold of a cross-validation, or of each seed of a study, their mean and
+        standard deviation.
     transfer : tuple of Transfer
         Which corpus teaches what about which; of the protocol ``corpora``.
     robustness, rejection : optional
@@ -437,14 +438,19 @@ class Report(Figures, Origin):
         """Return the answers to non-speech, see `ser.evaluation.figures.RejectionFigures`."""
         return as_table(self.rejection)
 
+    @property
+    def part(self) -> str:
+        """What the runs of a study are called: ``fold`` or ``seed``."""
+        return "seed" if self.folds and self.folds[0].seed is not None else "fold"
+
     def by_fold(self) -> pd.DataFrame:
-        """Return the figures of each fold of a cross-validation; empty if it is none.
+        """Return the figures of each run of a cross-validation or study; empty if it is none.
 
         Returns
         -------
         DataFrame
-            ``fold`` (its number or corpus), ``clips``, ``accuracy`` with its 95 % interval ``low``
-            to ``high`` (Wilson), ``uar``, ``weighted_f1`` and ``ece``.
+            ``fold`` (its number, corpus or seed), ``clips``, ``accuracy`` with its 95 % interval
+            ``low`` to ``high`` (Wilson), ``uar``, ``weighted_f1`` and ``ece``.
         """
         rows = []
         for fold in self.folds:

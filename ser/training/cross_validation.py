@@ -1,48 +1,47 @@
-"""Cross-validation: one run per fold, every clip tested once, by a model not trained on it."""
+"""Studies: a run per fold, each clip tested once by a model not trained on it; or per seed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import FOLDS, folds_of, make_split
 from ser.errors import DataError, RunError, Stopped
 from ser.evaluation import metrics
 from ser.evaluation.evaluate import evaluate_clips
-from ser.evaluation.figures import Fold, FoldAverages, Transfer
-from ser.evaluation.report import Predictions, Report, speakers_of
-from ser.labels import EMOTIONS
-from ser.models.recognizer import SURE, Recognizer
-from ser.training import pipeline
+from ser.evaluation.figures import Transfer
+from ser.evaluation.report import Report
+from ser.models.recognizer import Recognizer
+from ser.training import pipeline, studies
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 
-_FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")
+MOST_SEEDS = 100
+"""Of one study."""
 
 
 def cross_validate(
     folder: str | Path,
     config: TrainingConfig,
     *,
+    seeds: int = 0,
     resume: bool = False,
     listen: int = 0,
     n_jobs: int = -1,
 ) -> Report:
-    """Train and test once per fold.
+    """Train and test once per fold, or once per seed.
 
     Parameters
     ----------
     folder : str or Path
-        Gets one run per fold and ``report.json``; ``report-after-10.json`` with `listen` 10.
+        Gets one run per fold or seed and ``report.json``; ``report-after-10.json`` with
+        `listen` 10.
     config : TrainingConfig
-        Of every fold; its ``fold`` is ignored.
+        Of every run; its ``fold`` is ignored, unless there are seeds.
+    seeds : int
+        Train with so many seeds, from the configuration's own on, instead of once per fold; each
+        also decides which clips are for testing.
     resume : bool
         Go on where an earlier call was stopped: finished folds are kept.
     listen : int
@@ -60,16 +59,15 @@ def cross_validate(
     Raises
     ------
     RunError
-        If the protocol has no folds, or the folder is not empty and `resume` is false, or holds
-        another configuration or corpus.
+        If the protocol has no folds and there are no seeds, or the folder is not empty and `resume`
+        is false, or holds another configuration or corpus.
     DataError
         See `ser.training.pipeline.train`; or if there is to be listened and the network has no
         encoder.
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
-    if config.protocol not in FOLDS:
-        raise RunError(f"The {config.protocol} protocol has no folds; use {' or '.join(FOLDS)}.")
+    parts = _parts(config, seeds)
     if listen and not config.model.encoder:
         raise DataError("Only a network with an encoder gets used to voices. Add --encoder.")
     folder = Path(folder)
@@ -81,32 +79,50 @@ def cross_validate(
             f"{folder} was started with other settings. Give the same ones, or another folder."
         )
     results = []
-    count = folds_of(config.protocol, config.folds)
-    for fold in range(count):
-        # A fold is only a part of its study, so it is not tested in noise and rooms by itself.
-        part = replace(config, fold=fold, robustness=False)
-        run = pipeline.start_or_resume(folder / f"fold-{fold + 1}", part)
-        results.append(_result(run, f"fold {fold + 1} of {count}", n_jobs))
-        _check_same_corpus(folder, fold)
-    if listen:
-        heard = [
-            _after_listening(folder / f"fold-{fold + 1}", config, fold, listen, n_jobs)
-            for fold in range(config.folds)
-        ]
-        name = f"{folder.resolve().name} after {listen} unlabelled clips of each voice,"
-        summary = _summary(name, config, heard)
-        summary.save(folder / f"report-after-{listen}.json")
-        return summary
+    for number, (name, part) in enumerate(parts.items(), 1):
+        run = pipeline.start_or_resume(folder / name, part)
+        results.append(_result(run, f"{name} ({number} of {len(parts)})", n_jobs))
+        _check_same_corpus(folder / next(iter(parts)), folder / name)
     # The protocol corpora trains once more on each corpus alone, for the table.
-    summary = _summary(folder.resolve().name, config, results[: config.folds])
-    if config.protocol == "corpora":
-        summary = summary.model_copy(update={"transfer": _transfer(summary, results)})
-    summary.save(folder / "report.json")
+    tested = dict(list(parts.items())[: config.folds]) if not seeds else parts
+    title, file = folder.resolve().name, "report.json"
+    if listen:
+        title, file = (
+            f"{title} after {listen} unlabelled clips of each voice,",
+            f"report-after-{listen}.json",
+        )
+        heard = [_after_listening(folder / name, tested[name], listen, n_jobs) for name in tested]
+        summary = studies.summarise(title, [*tested.values()], heard)
+    else:
+        summary = studies.summarise(title, [*tested.values()], results[: len(tested)])
+        if config.protocol == "corpora":
+            summary = summary.model_copy(update={"transfer": _transfer(summary, results)})
+    summary.save(folder / file)
     return summary
 
 
+def _parts(config: TrainingConfig, seeds: int) -> dict[str, TrainingConfig]:
+    """Return the configuration of each run by its name, which is that of its folder."""
+    # A run is only a part of its study, so it is not tested in noise and rooms by itself.
+    config = replace(config, robustness=False)
+    if seeds:
+        if config.protocol == "corpora" or not 2 <= seeds <= MOST_SEEDS:
+            raise RunError(
+                f"A study can have 2 to {MOST_SEEDS} seeds, not {seeds}, and no protocol corpora."
+            )
+        every = range(config.seed, config.seed + seeds)
+        return {f"seed-{seed}": replace(config, seed=seed) for seed in every}
+    if config.protocol not in FOLDS:
+        raise RunError(
+            f"The {config.protocol} protocol has no folds; use {' or '.join(FOLDS)}, or several "
+            "seeds."
+        )
+    count = folds_of(config.protocol, config.folds)
+    return {f"fold-{fold + 1}": replace(config, fold=fold) for fold in range(count)}
+
+
 def _result(run: Run, which: str, n_jobs: int) -> Report:
-    """Return the report of a fold, which is trained unless it was before."""
+    """Return the report of a run, which is trained unless it was before."""
     result = Report.find(run.folder / "report.json")
     if result is not None:
         return result
@@ -116,17 +132,15 @@ def _result(run: Run, which: str, n_jobs: int) -> Report:
         raise Stopped(f"Stopped in {which}. Go on with the same command and --resume.") from None
 
 
-def _after_listening(
-    run: Path, config: TrainingConfig, fold: int, listen: int, n_jobs: int
-) -> Report:
-    """Answer the test clips of a fold again, getting used to each voice before."""
+def _after_listening(run: Path, config: TrainingConfig, listen: int, n_jobs: int) -> Report:
+    """Answer the test clips of a run again, getting used to each voice before."""
     clips = inspect_corpus(config.data, n_jobs=n_jobs).clips
     split = make_split(
         clips,
         config.protocol,
         seed=config.seed,
         folds=config.folds,
-        fold=fold,
+        fold=config.fold,
         validation=config.validation,
     )
     return evaluate_clips(
@@ -140,46 +154,13 @@ def _after_listening(
     )
 
 
-def _check_same_corpus(folder: Path, fold: int) -> None:
-    """Refuse a fold that has seen another corpus than the first."""
-    first, this = (Run(folder / f"fold-{number}").read_split().corpus for number in (1, fold + 1))
-    if first != this:
+def _check_same_corpus(first: Path, this: Path) -> None:
+    """Refuse a run that has seen another corpus than the first."""
+    if Run(first).read_split().corpus != Run(this).read_split().corpus:
         raise RunError(
-            f"The corpus has changed since {folder} was started, so its folds do not belong "
+            f"The corpus has changed since {first.parent} was started, so its runs do not belong "
             "together. Restore the corpus, or start in a new folder."
         )
-
-
-def _summary(name: str, config: TrainingConfig, results: list[Report]) -> Report:
-    """Report over the clips of all folds together."""
-    folds = [
-        Fold(
-            fold=number,
-            corpus=result.corpora[0] if config.protocol == "corpora" else "",
-            **{figure: getattr(result, figure) for figure in _FIGURES},
-        )
-        for number, result in enumerate(results, 1)
-    ]
-    pooled = pd.concat(
-        [result.predictions.assign(fold=number) for number, result in enumerate(results, 1)],
-        ignore_index=True,
-    )
-    corpora = sorted(pooled["corpus"].unique())
-    return Report(
-        title=f"{name} on {', '.join(corpora)}",
-        protocol=config.protocol,
-        speakers=speakers_of(config.protocol),
-        seed=config.seed,
-        corpora=corpora,
-        config={k: v for k, v in config.to_json().items() if k not in ("data", "fold")},
-        folds=tuple(folds),
-        mean=_over_folds(folds, np.mean),
-        std=_over_folds(folds, partial(np.std, ddof=1)),
-        n_uncertain=int((pooled["verdict"] != SURE).sum()),
-        label_review=results[0].label_review,
-        **dict(metrics.evaluate(pooled, EMOTIONS)),
-        stored_predictions=Predictions.of(pooled),
-    )
 
 
 def _transfer(summary: Report, results: list[Report]) -> tuple[Transfer, ...]:
@@ -190,13 +171,4 @@ def _transfer(summary: Report, results: list[Report]) -> tuple[Transfer, ...]:
         Transfer(trained_on=what, tested_on=corpus, **dict(figures))
         for what, result in zip(trained, results, strict=True)
         for corpus, figures in metrics.by_group(result.predictions, "corpus").items()
-    )
-
-
-def _over_folds(folds: list[Fold], summarise: Callable[[list[float]], Any]) -> FoldAverages:
-    return FoldAverages(
-        **{
-            figure: float(summarise([getattr(fold, figure) for fold in folds]))
-            for figure in _FIGURES[1:]
-        }
     )

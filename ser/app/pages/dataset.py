@@ -402,7 +402,9 @@ def show_point(
         args=(location, row["path"]),
     ):
         st.rerun()  # the whole page, which this fragment is a part of
-    st.markdown("**Sounds most like**", help="By the features that place the points, all 128 of them.")
+    st.markdown(
+        "**Sounds most like**", help="By the features that place the points, all 128 of them."
+    )
     near = projections.nearest(summary.statistics, number)
     open_from_table(clips.iloc[near], location, f"near {row['path']}")
 

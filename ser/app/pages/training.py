@@ -219,12 +219,25 @@ def _start(name: str, config: TrainingConfig | None, found: Sequence[Training]) 
             f":material/hourglass_top: {layout.plain(busy[-1].name)} is at work. One training runs "
             "at a time: this one will wait in the queue and begin by itself."
         )
+    runs = st.number_input(
+        "Runs",
+        1,
+        20,
+        1,
+        help="Several, each with the next seed, tell how much of a figure is luck. They wait in "
+        "the queue; choose them together below to see their mean and spread, and for one report.",
+    )
     start = st.button(
         "Start", type="primary", icon=":material/play_arrow:", disabled=config is None
     )
     if start and config is not None:
         with layout.errors_for_people(), st.spinner("Starting …"):
-            processes.start(name.strip(), config)
+            seeds = range(config.seed, config.seed + int(runs))
+            names = {name.strip() if runs == 1 else f"{name.strip()}-seed-{s}": s for s in seeds}
+            for one in names:
+                processes.check_name(one)
+            for one, seed in names.items():
+                processes.start(one, replace(config, seed=seed))
             _close_form()
             st.rerun()
 

@@ -457,18 +457,23 @@ def training(entry: Entry, report: Report) -> None:
     table = report.by_fold()
     if report.mean is not None and report.std is not None:
         mean, spread = report.mean.accuracy, report.std.accuracy
-        st.markdown("**By fold**", help=TERMS["fold"])
+        part = report.part
+        st.markdown(f"**By {part}**", help=TERMS[part])
         st.write(
-            f"{len(table)} folds: {mean:.1%} on average, with a standard deviation of "
-            f"{spread:.1%} from fold to fold."
+            f"{len(table)} {part}s: {mean:.1%} on average, with a standard deviation of "
+            f"{spread:.1%} from {part} to {part}."
         )
         layout.show(
             plots.intervals(
-                table, "fold", line=report.accuracy, chance=1 / len(report.labels), step=30
+                table.rename(columns={"fold": part}),
+                part,
+                line=report.accuracy,
+                chance=1 / len(report.labels),
+                step=30,
             )
         )
         st.caption(f"Dashed: all clips together. Dotted: {_chance_of(report)}.")
-        st.dataframe(_readable(table), hide_index=True)
+        st.dataframe(_readable(table.rename(columns={"fold": part})), hide_index=True)
     if report.transfer:
         st.markdown("**Which corpus teaches what about which**")
         cells = as_table(report.transfer)

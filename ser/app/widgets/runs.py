@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import catalogue, history, learned, processes, workspace
+from ser.app import catalogue, evaluations, history, learned, processes, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout
@@ -345,7 +345,19 @@ def _show_actions(training: Training) -> None:
         ):
             st.session_state["new training"] = name
             st.rerun()
+        if training.state != history.DAMAGED:
+            _show_rename(training)
         _show_delete(training, active=active)
+
+
+def _show_rename(training: Training) -> None:
+    with st.popover("Rename", icon=":material/edit:"):
+        name = st.text_input("New name", training.name, max_chars=60, key=f"name-{training.name}")
+        if st.button("Rename it", key=f"rename-{training.name}"):
+            with layout.errors_for_people():
+                processes.rename(training.run, name.strip())
+                st.session_state["ended"] = [name.strip()]  # what is looked at next
+                st.rerun()
 
 
 def _show_delete(training: Training, *, active: bool) -> None:
@@ -379,12 +391,47 @@ def show_comparison(trainings: Sequence[Training]) -> None:
     st.caption("Figures on the test clips, and the settings in which they differ.")
     st.dataframe(history.differences(trainings), hide_index=True)
     tests = {(c.data, c.protocol, c.seed, c.folds) for t in trainings if (c := t.config)}
-    if len(tests) > 1:
+    if _are_one_study(trainings):
+        _show_study(trainings)
+    elif len(tests) > 1:
         st.warning(
             "They were tested on different clips (another corpus, protocol or seed), so their "
             "figures cannot be compared as they stand.",
             icon=":material/balance:",
         )
+
+
+def _are_one_study(trainings: Sequence[Training]) -> bool:
+    """Say whether these are finished runs of one configuration, with other seeds or folds."""
+    configs = [t.config for t in trainings if t.config is not None and t.figures]
+    if len(configs) < len(trainings):
+        return False
+    from ser.training.studies import one_configuration
+
+    try:
+        return bool(one_configuration(configs))
+    except SerError:
+        return False
+
+
+def _show_study(trainings: Sequence[Training]) -> None:
+    """Show mean and spread of several runs of one configuration, and offer one report of them."""
+    st.write(f"**{len(trainings)} runs of one configuration**: mean ± standard deviation")
+    with st.container(horizontal=True):
+        for key, term in (("accuracy", "accuracy"), ("uar", "UAR"), ("ece", "ECE")):
+            values = pd.Series([training.figures[key] for training in trainings])
+            form = "{:.3f} ± {:.3f}" if key == "ece" else "{:.1%} ± {:.1%}"
+            shown = form.format(values.mean(), values.std())
+            st.metric(history.FIGURES[key], shown, border=True, help=TERMS[term])
+    if st.button(
+        "Make one report of them",
+        icon=":material/analytics:",
+        help="It is added to the reports of the page Evaluation.",
+    ):
+        with layout.errors_for_people():
+            study = evaluations.report_together([training.run for training in trainings])
+            st.session_state["open report"] = f"evaluation/{study.folder.name}"
+            st.switch_page("pages/3_Evaluation.py")
 
 
 def _compare_curves(tables: dict[str, pd.DataFrame]) -> None:

@@ -1,12 +1,14 @@
 import json
 import os
 import shutil
+import time
 from datetime import date
 
 import pytest
 
 from ser import assets
 from ser.app import history, workspace
+from ser.evaluation.report import Report
 from ser.training import pipeline
 from ser.training.config import PRESETS, TrainingConfig
 from ser.training.runs import Run
@@ -294,3 +296,54 @@ def test_a_run_cannot_take_the_name_of_what_else_lies_there(home, name):
     with pytest.raises(RunError, match="not deleted"):
         processes.delete(Run(home / name))
     assert (home / name).exists()
+
+
+def test_a_run_gets_another_name_and_its_model_stays_active(open_training, finished, home):
+    workspace.set_active_model(finished.folder)
+    page = open_training()
+    field(page, "New name").set_value("voices").run()
+    button(page, "Rename it").click().run()
+    assert "the name of something else" in page.error[0].value
+    field(page, "New name").set_value("my-first").run()
+    button(page, "Rename it").click().run()
+    assert not page.exception and not finished.folder.exists()
+    assert workspace.active_model() == home / "my-first"
+    assert field(page, "Look at").value == ["my-first"]
+
+
+def test_several_seeds_of_one_configuration_become_one_report(open_training, finished, home):
+    other = home / "other-seed"
+    shutil.copytree(finished.folder, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"seed": 43}))
+    page = open_training()
+    field(page, "Look at").set_value(["finished", "other-seed"]).run()
+    assert "2 runs of one configuration" in said(page)
+    assert "different clips" not in said(page)
+    assert any("± 0.0%" in metric.value for metric in page.metric)
+    button(page, "Make one report of them").click().run()
+    report = Report.load(home / "evaluations" / "finished-2-seeds" / "report.json")
+    assert list(report.by_fold()["fold"]) == ["42", "43"]
+    assert report.std.accuracy == 0
+
+
+def test_several_runs_wait_in_the_queue_each_with_its_seed(open_form, home):
+    page = open_form()
+    field(page, "Epochs").set_value(1)
+    field(page, "Runs").set_value(2)
+    field(page, "Name").set_value("study").run()
+    try:
+        button(page, "Start").click().run(timeout=120)
+        assert not page.exception and not page.error
+        seeds = {
+            run.folder.name: TrainingConfig.from_json(run.read_config()).seed
+            for run in workspace.runs()
+        }
+        assert seeds == {"study-seed-42": 42, "study-seed-43": 43}
+    finally:
+        for run in workspace.runs():
+            run.ask_to_stop()
+        deadline = time.monotonic() + 120
+        while any(run.is_held() for run in workspace.runs()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
