@@ -6,6 +6,9 @@ Change a text here, then run ``python scripts/make_docs.py``, which writes the p
 SECTIONS = {
     "Sound and features": {
         "dBFS": "dBFS: decibels below the loudest level a file can hold, which is 0.",
+        "prosody": "Prosody: how something is said. Pitch is the median of the voice's fundamental "
+        "frequency, rate is syllables a second, counted by the peaks of the level. Both are "
+        "estimates: good for comparing groups, less so for single clips.",
         "level": "RMS level: how loud a clip is on average. Every clip is brought to -23 dBFS, so "
         "that a louder microphone does not sound angrier.",
         "clip": "Clip: what the model reads of a recording, exactly 3 s of mono sound at 16 kHz: "

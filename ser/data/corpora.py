@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ser import audio
+from ser.audio.prosody import measure_prosody
 from ser.audio.quality import measure_signal
 from ser.data.label_review import reviewed
 from ser.data.parsers import ClipFields, parse_name, registered_parsers
@@ -40,7 +41,10 @@ COLUMNS = (
 """Columns of the table of clips; what a corpus does not know is an empty string."""
 
 
-NUMBERS = ("seconds", "speech_seconds", "level_dbfs", "noise_dbfs", "clipped", "bandwidth_hz")
+NUMBERS = (
+    *("seconds", "speech_seconds", "level_dbfs", "noise_dbfs", "clipped", "bandwidth_hz"),
+    *("pitch_hz", "rate"),
+)
 """What is measured of a clip, see `measure`."""
 
 
@@ -289,8 +293,9 @@ def measure(
     -------
     DataFrame
         One row per file: ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS),
-        ``noise_dbfs``, ``clipped`` and ``bandwidth_hz`` (`ser.audio.quality.Signal`), ``audio``
-        (`ser.audio.audio_hash`), and ``reason``, which is empty if it can be used.
+        ``noise_dbfs``, ``clipped`` and ``bandwidth_hz`` (`ser.audio.quality.Signal`), ``pitch_hz``
+        and ``rate`` (`ser.audio.prosody.Prosody`), ``audio`` (`ser.audio.audio_hash`), and
+        ``reason``, which is empty if it can be used.
     """
     rows = map_items(_measure, paths, "Opening clips", n_jobs=n_jobs, progress=progress)
     table = pd.DataFrame(rows, columns=[*NUMBERS, "audio", "reason"])
@@ -309,6 +314,7 @@ def _measure(path: str) -> dict[str, Any]:
         "speech_seconds": (end - start) / audio.SAMPLING_RATE,
         "level_dbfs": audio.level_dbfs(samples),
         **measure_signal(samples)._asdict(),
+        **measure_prosody(samples[start:end])._asdict(),
         "audio": audio.audio_hash(samples),
         "reason": "",
     }

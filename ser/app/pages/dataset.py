@@ -45,6 +45,14 @@ COLUMNS: dict[str, Any] = {
     **{column: label for label, column in FILTERS.items()},
     "seconds": st.column_config.NumberColumn("Duration (s)", format="%.2f"),
     "level_dbfs": st.column_config.NumberColumn("Level (dBFS)", format="%.1f", help=TERMS["dBFS"]),
+    "pitch_hz": st.column_config.NumberColumn("Pitch (Hz)", format="%.0f"),
+    "rate": st.column_config.NumberColumn("Rate (syllables/s)", format="%.1f"),
+}
+MEANS: dict[str, Any] = {
+    "speech_seconds": st.column_config.NumberColumn("Speech (s)", format="%.2f"),
+    "level_dbfs": COLUMNS["level_dbfs"],
+    "pitch_hz": COLUMNS["pitch_hz"],
+    "rate": COLUMNS["rate"],
 }
 FEW = 500  # clips a list to choose from can hold and still be read
 
@@ -74,7 +82,27 @@ def overview(index: Inspection) -> None:
         st.subheader("Levels", help=TERMS["dBFS"])
         chart, table = plots.histogram(index.clips["level_dbfs"], title="Level", unit="dBFS")
         layout.show(chart, table=table)
+    means(index)
     left_out(index)
+
+
+def means(index: Inspection) -> None:
+    """Show how groups of clips differ on average, in what can be said in a number."""
+    st.subheader("Means", help=TERMS["prosody"])
+    groups = {la: c for la, c in FILTERS.items() if index.clips[c].nunique() > 1}
+    chosen = st.segmented_control("Of each", list(groups), default="Emotion", required=True)
+    column = groups[chosen]
+    known = index.clips[index.clips[column].astype(str) != ""]
+    numbers = known.groupby(column, observed=True, sort=False)[list(MEANS)].mean()
+    counts = known[column].value_counts()
+    table = numbers.assign(clips=counts.reindex(numbers.index)).reset_index()
+    st.dataframe(
+        table.sort_values(column).head(FEW),
+        hide_index=True,
+        column_order=[column, "clips", *MEANS],
+        column_config={column: chosen, "clips": "Clips", **MEANS},
+        alt=f"Mean duration, level, pitch and rate of each {chosen.lower()}",
+    )
 
 
 def left_out(index: Inspection) -> None:

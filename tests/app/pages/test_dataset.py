@@ -390,3 +390,12 @@ def test_health_is_checked_before_training(open_corpus):
     said = " ".join(text.value for text in dataset.markdown)
     assert "**Emotions per speaker.** Every speaker has every emotion." in said
     assert "**Without listening.**" in said
+
+
+def test_groups_are_compared_by_pitch_level_and_rate(open_corpus):
+    dataset = open_corpus(SAMPLES)
+    find(dataset.segmented_control, "Of each").set_value("Gender").run()
+    assert not dataset.exception
+    table = next(d.value for d in dataset.dataframe if "pitch_hz" in d.value).set_index("gender")
+    assert table.loc["male", "pitch_hz"] < table.loc["female", "pitch_hz"]
+    assert table["clips"].sum() == 120 and table["rate"].between(1, 7).all()
