@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ser import audio
+from ser.audio.fingerprint import acoustic_fingerprint
 from ser.audio.prosody import measure_prosody
 from ser.audio.quality import measure_signal
 from ser.data.label_review import reviewed
@@ -45,6 +46,7 @@ NUMBERS = (
     *("seconds", "speech_seconds", "level_dbfs", "noise_dbfs", "clipped", "bandwidth_hz"),
     *("pitch_hz", "rate"),
 )
+PRINTS = ("audio", "fingerprint")
 """What is measured of a clip, see `measure`."""
 
 
@@ -294,13 +296,14 @@ def measure(
     DataFrame
         One row per file: ``seconds``, ``speech_seconds`` (after trimming), ``level_dbfs`` (RMS),
         ``noise_dbfs``, ``clipped`` and ``bandwidth_hz`` (`ser.audio.quality.Signal`), ``pitch_hz``
-        and ``rate`` (`ser.audio.prosody.Prosody`), ``audio`` (`ser.audio.audio_hash`), and
-        ``reason``, which is empty if it can be used.
+        and ``rate`` (`ser.audio.prosody.Prosody`), ``audio`` (`ser.audio.audio_hash`),
+        ``fingerprint`` (`ser.audio.fingerprint`), and ``reason``, which is empty if it
+        can be used.
     """
     rows = map_items(_measure, paths, "Opening clips", n_jobs=n_jobs, progress=progress)
-    table = pd.DataFrame(rows, columns=[*NUMBERS, "audio", "reason"])
-    kinds = dict.fromkeys(NUMBERS, "float64")
-    return table.astype({**kinds, "audio": "str", "reason": "str"})
+    table = pd.DataFrame(rows, columns=[*NUMBERS, *PRINTS, "reason"])
+    kinds = dict.fromkeys(NUMBERS, "float64") | dict.fromkeys([*PRINTS, "reason"], "str")
+    return table.astype(kinds)
 
 
 def _measure(path: str) -> dict[str, Any]:
@@ -308,7 +311,7 @@ def _measure(path: str) -> dict[str, Any]:
         samples = audio.load_audio(path)
         start, end = audio.find_speech(samples)
     except audio.AudioError as error:
-        return {"audio": "", "reason": f"{error.code}: {error}"}
+        return dict.fromkeys(PRINTS, "") | {"reason": f"{error.code}: {error}"}
     return {
         "seconds": len(samples) / audio.SAMPLING_RATE,
         "speech_seconds": (end - start) / audio.SAMPLING_RATE,
@@ -316,6 +319,7 @@ def _measure(path: str) -> dict[str, Any]:
         **measure_signal(samples)._asdict(),
         **measure_prosody(samples[start:end])._asdict(),
         "audio": audio.audio_hash(samples),
+        "fingerprint": acoustic_fingerprint(samples[start:end]),
         "reason": "",
     }
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from ser.audio.fingerprint import BITS, bits_apart
 from ser.audio.quality import CLIPPED_SHARE
 from ser.data.corpora import duplicates
 
@@ -15,6 +17,7 @@ FEW_CLIPS = 10
 """Clips from which on a speaker is no longer called rare."""
 
 _FOLDS = 5
+_TWIN_BITS, _TWIN_SECONDS = 14, 0.04
 _QUIET_PART, _NOISY_DB, _APART_DB, _UNBALANCED = 0.3, 15.0, 12.0, 5.0
 _GIVEAWAY = ("seconds", "level_dbfs", "noise_dbfs", "bandwidth_hz", "format")
 
@@ -52,6 +55,40 @@ def check_health(clips: pd.DataFrame) -> list[Finding]:
         One for each check, see the source for the bounds.
     """
     return [found for check in _CHECKS for found in check(clips)]
+
+
+def near_duplicates(clips: pd.DataFrame) -> pd.DataFrame:
+    """Return pairs of clips that are one recording with another level, codec or sampling rate.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        With ``audio``, ``fingerprint`` and ``speech_seconds``, see `ser.data.corpora.measure`.
+
+    Returns
+    -------
+    DataFrame
+        ``path`` and ``twin``, and in how many ``bits`` of 128 their fingerprints differ, the
+        nearest first. Of two different recordings of RAVDESS, CREMA-D or EMO-DB none differ in
+        less than 16.
+    """
+    known = clips[clips["fingerprint"] != ""].sort_values("speech_seconds")
+    prints = b"".join(bytes.fromhex(each) for each in known["fingerprint"])
+    words = np.frombuffer(prints, np.uint8).reshape(len(known), BITS // 8)
+    seconds, sounds = known["speech_seconds"].to_numpy(), known["audio"].to_numpy()
+    pairs: list[tuple[int, int, int]] = []
+    # Twins are as long as each other, so each clip is compared with the next few alone.
+    for step in range(1, len(known)):
+        near = np.flatnonzero(seconds[step:] - seconds[:-step] <= _TWIN_SECONDS)
+        if not len(near):
+            break
+        bits = bits_apart(words[near + step], words[near])
+        alike = (bits <= _TWIN_BITS) & (sounds[near + step] != sounds[near])
+        pairs += [(i, i + step, int(b)) for i, b in zip(near[alike], bits[alike], strict=True)]
+    paths = known["path"].astype(str).to_numpy()
+    rows = [(paths[i], paths[j], bits) for i, j, bits in pairs]
+    table = pd.DataFrame(rows, columns=["path", "twin", "bits"])
+    return table.sort_values("bits", kind="stable", ignore_index=True)
 
 
 def _balance(clips: pd.DataFrame) -> Iterator[Finding]:
@@ -117,6 +154,16 @@ def _copies(clips: pd.DataFrame) -> Iterator[Finding]:
     if torn:
         words += f"; {torn} recordings have two different labels"
     yield Finding("Duplicates", f"{words}." if len(same) else "None.", bool(torn or len(same) > 2))
+    twins = near_duplicates(clips)
+    first = [Path(path).name for path in twins.iloc[0][["path", "twin"]]] if len(twins) else []
+    yield Finding(
+        "Near duplicates",
+        f"{len(twins)} pairs of clips seem to be one recording, louder or encoded again, such as "
+        f"{' and '.join(first)}. One may be in training and the other in the test."
+        if len(twins)
+        else "None.",
+        bool(len(twins)),
+    )
 
 
 def _recordings(clips: pd.DataFrame) -> Iterator[Finding]:

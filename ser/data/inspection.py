@@ -32,7 +32,8 @@ _RECIPE = 3
 _CHUNK = 500  # clips opened at a time: what an interruption can cost
 _WRITE_EVERY = 5000  # clips: what a crash can cost; writing 100 000 rows takes a second
 _NUMBERS = list(corpora.NUMBERS)
-_MEASURED = [*_NUMBERS, "audio", "reason"]
+_PRINTS = list(corpora.PRINTS)
+_MEASURED = [*_NUMBERS, *_PRINTS, "reason"]
 _COLUMNS = [*corpora.COLUMNS, "size", "mtime_ns", *_MEASURED]
 _WORDS = [c for c in corpora.COLUMNS if c not in ("path", "name", "clip_id")]
 
@@ -199,7 +200,7 @@ def _remembered(clips: pd.DataFrame, file: Path) -> pd.DataFrame:
     stamp = ["path", "size", "mtime_ns"]
     table = table.merge(old[[*stamp, *_MEASURED]], on=stamp, how="left")
     table[_NUMBERS] = table[_NUMBERS].astype("float64")
-    table["audio"] = table["audio"].astype("str").fillna("")
+    table[_PRINTS] = table[_PRINTS].astype("str").fillna("")
     table["reason"] = table["reason"].astype("str").fillna(PENDING)
     return table
 

@@ -4,7 +4,7 @@ import pytest
 import soundfile
 
 from ser.audio import measure_signal
-from ser.data.health import check_health
+from ser.data.health import check_health, near_duplicates
 from ser.data.inspection import inspect_corpus
 
 
@@ -83,3 +83,20 @@ def test_what_a_microphone_leaves_is_measured():
     assert measure_signal(wide).bandwidth_hz > 7800
     assert measure_signal(wide).noise_dbfs == pytest.approx(-20, abs=1)
     assert measure_signal(np.zeros(1600, np.float32)).noise_dbfs == -120
+
+
+def test_one_recording_encoded_again_is_a_near_duplicate(tmp_path, samples, clips):
+    assert findings(clips)["Near duplicates"].sentence == "None."
+    for clip in sorted(samples.rglob("*-25.flac"))[:6]:
+        sound, rate = soundfile.read(clip, dtype="float32")
+        soundfile.write(tmp_path / clip.name, sound, rate)
+    first = tmp_path / "03-01-01-01-01-01-25.flac"
+    louder = tmp_path / "03-01-01-01-01-02-25.flac"
+    sound, rate = soundfile.read(first, dtype="float32")
+    soundfile.write(louder, 1.5 * sound[::2], rate // 2)
+    found = inspect_corpus(tmp_path, n_jobs=1).clips
+    assert len(found) == 7
+    (pair,) = near_duplicates(found)[["path", "twin"]].to_numpy().tolist()
+    assert set(pair) == {str(first), str(louder)}
+    finding = findings(found)["Near duplicates"]
+    assert finding.problem and first.name in finding.sentence
