@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import tempfile
 import zipfile
-import zlib
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +26,7 @@ from ser.errors import DataError
 from ser.labels import EMOTIONS
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
+from ser.utils.zips import DAMAGED, wanted_files
 
 SENTENCES = ("Kids are talking by the door", "Dogs are sitting by the door")
 """What RAVDESS' actors say, so that emotion is all that differs from them."""
@@ -41,11 +40,6 @@ COLUMNS = ("path", "emotion", "statement", "speaker", "seconds", "level_dbfs", "
 _NAME = re.compile(r"03-01-0[1-8]-01-[0-9]{2}-[0-9]{2}-90\.wav")
 _IMPORTED = "99"  # statement: whatever an imported clip says
 _LONGEST = 30.0  # seconds; a recording is a sentence
-# What Python's zipfile raises for an archive whose bytes have been changed.
-_DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError),
-    *(RuntimeError, ValueError, IndexError, OSError),
-)
 _MAX_ENTRIES, _MAX_ENTRY, _MAX_TOTAL = 2000, 20 * 10**6, 10**9  # of a zip, bytes unpacked
 
 
@@ -226,7 +220,7 @@ class Voice:
             try:
                 with zipfile.ZipFile(io.BytesIO(data)) as archive:
                     origins = _unpack(archive, root)
-            except _DAMAGED as error:
+            except DAMAGED as error:
                 raise DataError(
                     f"The archive cannot be read ({error}). Zip the folder again, without a "
                     "password."
@@ -326,13 +320,7 @@ def write_wav(path: Path, samples: Samples) -> None:
 
 def _unpack(archive: zipfile.ZipFile, root: Path) -> dict[Path, str]:
     """Unpack the audio files of an archive; returns for each file its name in the archive."""
-    entries = [
-        entry
-        for entry in archive.infolist()
-        if not entry.is_dir()
-        and PurePosixPath(entry.filename).suffix.lower() in audio.EXTENSIONS
-        and not PurePosixPath(entry.filename).name.startswith(".")
-    ]
+    entries = wanted_files(archive, audio.EXTENSIONS)
     if len(entries) > _MAX_ENTRIES:
         raise DataError(
             f"The archive holds {len(entries)} audio files, more than {_MAX_ENTRIES}. Import a "

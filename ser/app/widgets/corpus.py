@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from ser import assets, plots
+from ser import assets, audio, plots
 from ser.app import workspace
 from ser.app.tasks import Status, Task
 from ser.app.widgets import layout, resources, tasks
@@ -18,6 +20,7 @@ from ser.data import corpora, download, inspection
 from ser.data.inspection import Inspection
 from ser.data.known_corpora import TITLES
 from ser.errors import OutputError, SerError
+from ser.utils.zips import unpack
 
 
 def choose() -> Path:
@@ -40,9 +43,11 @@ def choose() -> Path:
     if workspace.is_public():  # nothing on the server is a stranger's to name
         return assets.SAMPLES
     with st.expander("Another corpus", icon=":material/create_new_folder:"):
-        folder, ravdess = st.tabs(["A folder on this computer", "RAVDESS"])
+        folder, archive, ravdess = st.tabs(["A folder on this computer", "A zip file", "RAVDESS"])
         with folder:
             _type_a_folder()
+        with archive:
+            _take_an_archive()
         with ravdess:
             _offer_ravdess()
     _show_downloads()
@@ -101,6 +106,37 @@ def _type_a_folder() -> None:
                 open_corpus(typed)
                 st.rerun()
             st.warning("Type the name of a folder or a CSV file.", icon=":material/edit:")
+
+
+def _take_an_archive() -> None:
+    """Let the user upload a corpus as a zip archive, which becomes a folder of the app's data."""
+    packed = st.file_uploader(
+        "Zip file of a folder of recordings",
+        type="zip",
+        help=f"Recordings with the names of a known corpus ({TITLES}), or a folder per emotion. "
+        "Only the recordings are unpacked.",
+    )
+    if packed is None or not st.button("Unpack and open", icon=":material/folder_zip:"):
+        return
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(packed.name).stem).strip("-.") or "corpus"
+    names = [name, *(f"{name}-{number}" for number in range(2, 1000))]
+    target = next(workspace.data() / n for n in names if not (workspace.data() / n).exists())
+    bar = st.progress(0.0)
+
+    def tell(what: str, done: int, total: int) -> None:
+        bar.progress(done / total, f"{what}: {done} of {total}")
+
+    with layout.errors_for_people():
+        unpack(packed, target, audio.EXTENSIONS, progress=tell)
+        try:
+            corpora.scan(target)
+        except SerError:
+            shutil.rmtree(
+                target, ignore_errors=True
+            )  # of a corpus without an emotion nothing stays
+            raise
+        open_corpus(str(target))
+        st.rerun()
 
 
 def _offer_ravdess() -> None:

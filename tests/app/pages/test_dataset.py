@@ -1,6 +1,7 @@
 import json
 import shutil
 from contextlib import suppress
+from pathlib import Path
 from threading import Event
 
 import numpy as np
@@ -399,3 +400,21 @@ def test_groups_are_compared_by_pitch_level_and_rate(open_corpus):
     table = next(d.value for d in dataset.dataframe if "pitch_hz" in d.value).set_index("gender")
     assert table.loc["male", "pitch_hz"] < table.loc["female", "pitch_hz"]
     assert table["clips"].sum() == 120 and table["rate"].between(1, 7).all()
+
+
+def test_a_corpus_is_uploaded_as_a_zip_file(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "data", lambda: tmp_path / "data")
+    dataset = page("pages/1_Dataset.py")
+    archive = shutil.make_archive(str(tmp_path / "my corpus"), "zip", tiny_corpus(tmp_path / "c"))
+    upload = next(u for u in dataset.file_uploader if "Zip file" in u.label)
+    upload.set_value(("my corpus.zip", Path(archive).read_bytes(), "application/zip")).run()
+    next(b for b in dataset.button if b.label == "Unpack and open").click().run()
+    settled(dataset)
+    assert metrics(dataset)["Clips"] == "40"
+    assert len(list((tmp_path / "data" / "my-corpus").iterdir())) == 40
+    empty = shutil.make_archive(str(tmp_path / "empty"), "zip", PROJECT / "docs")
+    upload = next(u for u in dataset.file_uploader if "Zip file" in u.label)
+    upload.set_value(("empty.zip", Path(empty).read_bytes(), "application/zip")).run()
+    next(b for b in dataset.button if b.label == "Unpack and open").click().run()
+    assert "holds no file" in dataset.error[0].value
+    assert [p.name for p in (tmp_path / "data").iterdir()] == ["my-corpus"]
