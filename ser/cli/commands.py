@@ -34,11 +34,11 @@ def info(options: argparse.Namespace) -> None:
     from ser.data import corpora
     from ser.evaluation.report import Report
     from ser.models import bundle
-    from ser.training import pipeline
+    from ser.utils.environment import environment
 
-    environment = pipeline.environment()
-    print(f"ser {ser.__version__}, Python {environment['python']}, {environment['system']}")
-    versions = ((k, v) for k, v in environment["versions"].items() if k != "ser")
+    here = environment()
+    print(f"ser {ser.__version__}, Python {here['python']}, {here['system']}")
+    versions = ((k, v) for k, v in here["versions"].items() if k != "ser")
     print("  " + ", ".join(f"{name} {number}" for name, number in versions))
     print("\nModels")
     for folder in bundle.find_bundles(MODELS):

@@ -19,6 +19,7 @@ from ser.evaluation.report import LabelReview, Origin, Predictions, Report, Spea
 from ser.evaluation.robustness import measure, measure_rejection
 from ser.models.manifest import Manifest
 from ser.models.recognizer import REFUSED, SURE, Recognizer
+from ser.utils.environment import versions
 from ser.utils.parallel import Progress
 
 
@@ -99,6 +100,7 @@ def evaluate_clips(
         n_uncertain=int((predictions["verdict"] != SURE).sum()),
         training_seconds=training_seconds,
         label_review=_reviewed(location),
+        versions=versions(),
         stored_predictions=Predictions.of(predictions),
     )
 

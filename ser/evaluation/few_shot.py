@@ -37,6 +37,7 @@ from ser.models.adaptation import adapt as adapt_model
 from ser.models.inference import calibrated
 from ser.models.manifest import Manifest
 from ser.models.recognizer import SURE, UNCERTAIN, Recognizer
+from ser.utils.environment import versions
 from ser.utils.parallel import Progress
 
 _CURVE = (1, 2, 3, 5, 8, 12, 20)  # recordings per emotion at which learning is measured
@@ -349,6 +350,7 @@ def _report(
         **dict(metrics.evaluate(predictions, labels)),
         n_uncertain=int((verdicts == UNCERTAIN).sum()),
         adaptation=adaptation,
+        versions=versions(),
         stored_predictions=Predictions.of(predictions),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -261,6 +262,8 @@ class Report(Figures, Origin):
         What a person decided about the labels of the corpora, whichever part was tested.
     adaptation : Adaptation, optional
         What an adapted model was before and is after learning.
+    versions : dict of str to str
+        Of Python and the libraries that made it; empty in older reports.
     stored_predictions : Predictions
         The predictions as a file holds them (as ``predictions``); read `predictions`.
 
@@ -286,6 +289,7 @@ class Report(Figures, Origin):
     rejection: tuple[RejectionFigures, ...] = ()
     label_review: LabelReview | None = None
     adaptation: Adaptation | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
     stored_predictions: Annotated[Predictions, Field(alias="predictions")]
 
     @cached_property
@@ -297,6 +301,29 @@ class Report(Figures, Origin):
         """
         stored = self.stored_predictions
         return pd.DataFrame(stored.rows, columns=stored.columns)
+
+    @property
+    def command(self) -> str:
+        """The command that makes such a report again, for who has the corpora; or empty.
+
+        Examples
+        --------
+        >>> from ser import assets
+        >>> print(Report.load(assets.REPORTS / "luna-jimenez.json").command)
+        ser crossval --config REPORT.json --data path/to/ravdess --out runs/again
+        """
+        if self.adaptation is not None:
+            return ""
+        data = " ".join(f"--data path/to/{'-'.join(name.split())}" for name in self.corpora)
+        if listened := re.search(r"after (\d+|ten) unlabelled clips", self.title):
+            data += f" --listen {listened[1].replace('ten', '10')}"
+        if self.config is not None:
+            seeds = f" --seeds {len(self.folds)}" if self.part == "seed" else ""
+            return f"ser crossval --config REPORT.json {data}{seeds} --out runs/again"
+        if self.training_seconds is not None:
+            return f"ser train --config path/to/{self.model} {data} --out runs/again"
+        seed = "" if self.seed is None else f" --seed {self.seed}"
+        return f"ser evaluate path/to/{self.model} {data} --protocol {self.protocol}{seed}"
 
     @property
     def headline(self) -> float:

@@ -253,7 +253,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     path : str or Path
-        A ``.toml`` file, the ``config.json`` of a run, or the folder of a run.
+        A ``.toml`` file, the ``config.json`` of a run, the folder of a run, or the report of a
+        cross-validation.
 
     Raises
     ------
@@ -267,6 +268,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         else:
             values = read_json(file)
+            if isinstance(shared := values.get("config"), dict):  # it is a report
+                values = shared
         configure({"data": ""}, values)
     except FileNotFoundError:
         raise RunError(f"{file} does not exist. Check the name of the configuration.") from None

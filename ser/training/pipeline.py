@@ -7,18 +7,15 @@ stopped and resumed at any moment, and that the function that trains never sees 
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ser import __version__
 from ser.data import corpora, feature_cache, splits
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import Split
@@ -35,10 +32,9 @@ from ser.training.config import TrainingConfig
 from ser.training.examples import Examples, joined
 from ser.training.fitting import Trained
 from ser.training.runs import Run
+from ser.utils.environment import environment
 from ser.utils.files import atomic_path, read_json, write_json
 from ser.utils.parallel import Progress
-
-LIBRARIES = ("keras", "librosa", "numpy", "pandas", "scikit-learn", "soundfile", "tensorflow")
 
 
 def train(run: Run, *, n_jobs: int = -1) -> Report:
@@ -327,16 +323,6 @@ def share_cores(members: int) -> None:
     with suppress(RuntimeError):  # it is running already
         tf.config.threading.set_inter_op_parallelism_threads(cores)
         tf.config.threading.set_intra_op_parallelism_threads(max(cores // members, 1))
-
-
-def environment() -> dict[str, Any]:
-    """Return what a run's figures may depend on: versions and the kind of machine."""
-    return {
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "versions": {"ser": __version__, **{lib: version(lib) for lib in LIBRARIES}},
-    }
 
 
 def _write_or_compare(file: Path, values: dict[str, Any], what_differs: str) -> None:

@@ -17,6 +17,7 @@ from ser.evaluation.report import Predictions, Report, speakers_of
 from ser.labels import EMOTIONS
 from ser.models.recognizer import SURE
 from ser.training.config import TrainingConfig
+from ser.utils.environment import versions
 
 _FIGURES = ("n_test", "accuracy", "uar", "weighted_f1", "ece")
 
@@ -98,6 +99,7 @@ def summarise(title: str, configs: Sequence[TrainingConfig], reports: Sequence[R
         n_uncertain=int((pooled["verdict"] != SURE).sum()),
         label_review=reports[0].label_review,
         **dict(metrics.evaluate(pooled, EMOTIONS, clips=clips)),
+        versions=versions(),
         stored_predictions=Predictions.of(pooled),
     )
 

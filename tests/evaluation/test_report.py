@@ -8,7 +8,9 @@ from sklearn.metrics import classification_report
 from ser.assets import RAVDESS_MODEL, REPORTS
 from ser.errors import ReportError
 from ser.evaluation.figures import Figures
+from ser.evaluation.rendering import to_html
 from ser.evaluation.report import Report, Speakers, on_unseen_speakers
+from ser.training.config import configure, read_config
 
 SHIPPED = RAVDESS_MODEL / "report.json"
 PUBLISHED = [SHIPPED, *sorted(REPORTS.glob("*.json"))]
@@ -226,3 +228,17 @@ def test_conditions_and_sounds_keep_their_rows(report):
         conditions["condition"]
     )
     assert pd.isna(report.sounds()["confidence"]).sum() == 1  # digital silence
+
+
+def test_a_report_says_how_to_make_it_again():
+    reports = {file.stem: Report.load(file) for file in REPORTS.glob("*.json")}
+    for name, report in reports.items():
+        assert report.command.startswith("ser "), name
+        if report.config is not None:
+            config = configure({"data": "x"}, read_config(REPORTS / f"{name}.json"))
+            assert config.protocol == report.protocol, name
+    after = reports["corpora-after-10"].command
+    assert "--data path/to/ased" in after and "--listen 10" in after
+    page = to_html(reports["luna-jimenez"], [])
+    assert "ser crossval --config REPORT.json" in page and "none of its speakers" in page
+    assert reports["samples"].command.endswith("--protocol all")

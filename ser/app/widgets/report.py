@@ -138,6 +138,20 @@ def summary(entry: Entry, report: Report) -> None:
             border=True,
             help=TERMS["abstain"],
         )
+    _sources(entry, report)
+
+
+def _sources(entry: Entry, report: Report) -> None:
+    """Say which file the figures come from, and which command makes it again."""
+    with st.expander("Where these figures come from", icon=":material/source:"):
+        st.write(f"Every figure on this page is read from `{layout.display_path(entry.file)}`.")
+        if report.command:
+            st.write("Made again, for who has the corpora, by:")
+            command = report.command.replace("REPORT.json", layout.display_path(entry.file))
+            st.code(command, language="bash", wrap_lines=True)
+        if report.versions:
+            words = ", ".join(f"{name} {number}" for name, number in report.versions.items())
+            st.caption(layout.plain(f"Made with {words}."))
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
