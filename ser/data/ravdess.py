@@ -61,9 +61,9 @@ def parse_ravdess(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["channel"], fields["gender"], fields["intensity"]
     ('angry', 'song', 'female', 'strong')
     """
-    numbers = path.stem.split("-")
-    if len(numbers) != 7 or not all(re.fullmatch(r"[0-9]{2}", n) for n in numbers):
+    if not re.fullmatch(r"[0-9]{2}(?:-[0-9]{2}){6}", stem := path.stem):
         return None
+    numbers = stem.split("-")
     actor = int(numbers[6])
     codes = dict(zip(_RAVDESS_FIELDS, numbers, strict=False))
     words = {field: _meaning(field, code, own=actor >= OWN_VOICE) for field, code in codes.items()}
