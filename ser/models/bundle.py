@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ MODEL_FILE = "model.keras"
 _WEIGHTS = "model.weights.h5"  # within it
 _MAX_MODEL_BYTES = 100_000_000
 _MAX_CONFIG_BYTES = 1_000_000
+_FEW = 1000  # numbers that a model makes and does not store, such as states of random generators
 _MAX_SIZE = 10_000  # of any number in the configuration: units, filters, frames
 
 # What `ser.models.networks` uses.  Loading runs the constructors that a model file names, so
@@ -191,11 +193,16 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
             f"{file} is not the model its manifest describes (its SHA-256 differs): one of the "
             "two was changed or damaged. Copy the bundle again."
         )
-    _check_layers(file)
+    config = _check_layers(file)
+    stored = _check_weights(file)
     try:
+        if _weights_asked_for(config) > stored + _FEW:
+            raise BundleError("it asks for more weights than it holds, which could fill the memory")
         model = keras.models.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the damage happens to cause
         raise BundleError(f"{file} cannot be loaded: {_first_line(error)}") from error
+    if not all(np.isfinite(values).all() for values in model.get_weights()):
+        raise BundleError(f"{file} holds weights that are no numbers. Train or copy it again.")
     (shape,) = manifest.features.shapes.values()
     shapes = (model.input_shape, model.output_shape)
     expected = ((None, *shape), (None, len(manifest.labels)))
@@ -271,10 +278,21 @@ def _halve(file: Path) -> None:
             archive.writestr(name, data)
 
 
-def _check_layers(file: Path) -> None:
+def _check_layers(file: Path) -> dict[str, Any]:
+    """Return the configuration of a model file that is safe to be built.
+
+    Raises
+    ------
+    BundleError
+        If it is not.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
-            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            entries = archive.infolist()
+            sizes = {entry.filename: entry.file_size for entry in entries}
+            # Keras writes files as they are; compressed ones could be far larger than they say.
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise BundleError(f"{file} is compressed, as no model of this project is.")
             if sum(sizes.values()) > _MAX_MODEL_BYTES or sizes["config.json"] > _MAX_CONFIG_BYTES:
                 raise BundleError(f"{file} unpacks to more than a model of this kind can have.")
             config = json.loads(archive.read("config.json"))
@@ -295,6 +313,47 @@ def _check_layers(file: Path) -> None:
                 f"{file} contains {module}.{name}, which no model of this project has. It is not "
                 "loaded, since loading could run foreign code."
             )
+    return dict(config)
+
+
+def _check_weights(file: Path) -> int:
+    """Return how many weights a model file really holds.
+
+    Raises
+    ------
+    BundleError
+        If they are damaged, or would take more memory than the file has bytes.
+    """
+    import h5py
+
+    counts: list[int] = []
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            if item.id.get_storage_size() < item.nbytes or item.external or item.is_virtual:
+                raise BundleError(f"{file} unpacks to more than a model of this kind can have.")
+            counts.append(item.size)
+
+    try:
+        with (
+            zipfile.ZipFile(file) as archive,
+            h5py.File(io.BytesIO(archive.read(_WEIGHTS))) as stored,
+        ):
+            stored.visititems(look)
+    except BundleError:
+        raise
+    except Exception as error:  # whatever a damaged file causes
+        raise BundleError(f"{file} cannot be loaded: {_first_line(error)}") from error
+    return sum(counts)
+
+
+def _weights_asked_for(config: dict[str, Any]) -> int:
+    """Return how many weights the layers of a configuration have, without making any."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    return sum(math.prod(variable.shape) for variable in model.variables)
 
 
 def _classes(config: Any) -> Iterator[tuple[str | None, str]]:

@@ -1,7 +1,9 @@
+import io
 import json
 import shutil
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -58,7 +60,12 @@ def replace_config(folder, change):
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     parts["config.json"] = change(parts["config.json"].decode()).encode()
-    with zipfile.ZipFile(file, "w") as archive:
+    rewrite(folder, parts)
+
+
+def rewrite(folder, parts, compression=zipfile.ZIP_STORED):
+    file = folder / MODEL_FILE
+    with zipfile.ZipFile(file, "w", compression) as archive:
         for name, data in parts.items():
             archive.writestr(name, data)
     change_checksum(folder, "model", file)
@@ -230,6 +237,52 @@ def test_a_model_that_would_fill_the_memory_is_refused(copied):
     replace_config(copied, lambda text: text + " " * 2_000_000)
     with pytest.raises(BundleError, match="more than a model"):
         load_bundle(copied)
+
+
+def test_layers_that_fill_the_memory_together_are_refused(copied):
+    """Each is as large as one may be; together they would take gigabytes."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):  # else it would take them here
+        inputs = values = keras.Input((32, 94, 2))
+        values = keras.layers.Flatten()(values)
+        for _ in range(20):
+            values = keras.layers.Dense(9000)(values)
+        config = keras.saving.serialize_keras_object(keras.Model(inputs, values))
+    replace_config(copied, lambda _: json.dumps(config))
+    with pytest.raises(BundleError, match="more weights than it holds"):
+        load_bundle(copied)
+
+
+@pytest.mark.parametrize("bomb", ["compressed", "never written", "zipped"])
+def test_weights_that_unpack_to_far_more_are_refused(copied, bomb):
+    with zipfile.ZipFile(copied / MODEL_FILE) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    buffer = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(buffer, "a") as weights:
+        if bomb == "compressed":
+            weights.create_dataset("more", data=np.zeros(10**7, "f4"), compression="gzip")
+        elif bomb == "never written":
+            weights.create_dataset("more", shape=(10**12,), dtype="f4")
+    parts["model.weights.h5"] = buffer.getvalue()
+    rewrite(copied, parts, zipfile.ZIP_DEFLATED if bomb == "zipped" else zipfile.ZIP_STORED)
+    with pytest.raises(BundleError, match="is compressed" if bomb == "zipped" else "unpacks to"):
+        load_bundle(copied)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    model = build_cnn_lstm(ModelConfig(filters=(8, 8, 8), lstm=4))
+    model.set_weights([np.full_like(values, np.nan) for values in model.get_weights()])
+    save_bundle(
+        tmp_path / "nan",
+        model,
+        tiny_embedding(24),
+        name="nan",
+        temperature=1.0,
+        min_confidence=0.4,
+    )
+    with pytest.raises(BundleError, match="no numbers"):
+        load_bundle(tmp_path / "nan")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
