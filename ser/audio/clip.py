@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,10 @@ LEVEL_DBFS = -23.0
 does not look like anger."""
 SILENCE_PEAK = 2.0**-15
 """Peak below which a recording counts as silent: one step of 16-bit audio, -90 dBFS."""
+
+_FRAME, _HOP = 2048, 512  # samples, as librosa.effects.trim has them
+_AT_ONCE = 60 * SAMPLING_RATE  # samples of a long recording that are looked at together
+_FRAMES_AT_ONCE = _AT_ONCE // _HOP
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,25 @@ def find_speech(samples: Samples) -> tuple[int, int]:
             "microphone was on and not muted, and record again."
         )
     # librosa's floor of -100 dBFS would cut quiet recordings elsewhere than loud ones.
-    _, (start, end) = librosa.effects.trim(centred / peak, top_db=TRIM_DB)
-    return int(start), int(end)
+    centred /= peak
+    # As librosa.effects.trim, which cuts a long recording into frames all at once: four times it.
+    rms = np.concatenate([_frame_rms(part) for part in _overlapping(np.pad(centred, _FRAME // 2))])
+    loud = np.flatnonzero(librosa.amplitude_to_db(rms, ref=np.max, top_db=None) > -TRIM_DB)
+    return int(loud[0]) * _HOP, min((int(loud[-1]) + 1) * _HOP, len(samples))
+
+
+def _frame_rms(samples: Samples) -> Samples:
+    import librosa
+
+    return librosa.feature.rms(y=samples, frame_length=_FRAME, hop_length=_HOP, center=False)[0]
+
+
+def _overlapping(samples: Samples) -> Iterator[Samples]:
+    """Yield a long recording in parts of a minute that have no frame in common and lack none."""
+    frames = 1 + (len(samples) - _FRAME) // _HOP
+    for first in range(0, frames, _FRAMES_AT_ONCE):
+        last = min(first + _FRAMES_AT_ONCE, frames) - 1
+        yield samples[first * _HOP : last * _HOP + _FRAME]
 
 
 def to_level(samples: Samples) -> Samples:
@@ -115,8 +137,14 @@ def to_level(samples: Samples) -> Samples:
 
 
 def _loudest_window(samples: Samples, start: int, end: int, length: int) -> int:
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples[start:end], dtype=np.float64))])
-    return start + int(np.argmax(energy[length:] - energy[:-length]))
+    best, place = -1.0, start
+    for begin in range(start, end - length + 1, _AT_ONCE):  # all at once would take 16 times it
+        part = samples[begin : min(begin + _AT_ONCE - 1, end - length) + length]
+        energy = np.concatenate([[0.0], np.cumsum(np.square(part, dtype=np.float64))])
+        within = energy[length:] - energy[:-length]
+        if within.max() > best:
+            best, place = float(within.max()), begin + int(np.argmax(within))
+    return place
 
 
 def audio_hash(samples: Samples) -> str:
