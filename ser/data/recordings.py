@@ -41,6 +41,7 @@ _NAME = re.compile(r"03-01-0[1-8]-01-[0-9]{2}-[0-9]{2}-90\.wav")
 _IMPORTED = "99"  # statement: whatever an imported clip says
 _LONGEST = 30.0  # seconds; a recording is a sentence
 _MAX_ENTRIES, _MAX_ENTRY, _MAX_TOTAL = 2000, 20 * 10**6, 10**9  # of a zip, bytes unpacked
+_ALWAYS, _MOST_TIMES = 20 * 10**6, 30  # of a zip's own size; even silence in WAV is rare
 
 
 class Voice:
@@ -219,7 +220,7 @@ class Voice:
             root = Path(folder)
             try:
                 with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                    origins = _unpack(archive, root)
+                    origins = _unpack(archive, root, most=max(_ALWAYS, _MOST_TIMES * len(data)))
             except DAMAGED as error:
                 raise DataError(
                     f"The archive cannot be read ({error}). Zip the folder again, without a "
@@ -318,8 +319,11 @@ def write_wav(path: Path, samples: Samples) -> None:
     soundfile.write(path, samples, audio.SAMPLING_RATE, format="WAV", subtype="PCM_16")
 
 
-def _unpack(archive: zipfile.ZipFile, root: Path) -> dict[Path, str]:
-    """Unpack the audio files of an archive; returns for each file its name in the archive."""
+def _unpack(archive: zipfile.ZipFile, root: Path, most: int) -> dict[Path, str]:
+    """Unpack the audio files of an archive, no more than `most` bytes.
+
+    Returns for each file its name in the archive.
+    """
     entries = wanted_files(archive, audio.EXTENSIONS)
     if len(entries) > _MAX_ENTRIES:
         raise DataError(
@@ -337,7 +341,7 @@ def _unpack(archive: zipfile.ZipFile, root: Path) -> dict[Path, str]:
         with archive.open(entry) as packed:
             content = packed.read(_MAX_ENTRY + 1)  # never trust the size an archive announces
         total += len(content)
-        if len(content) > _MAX_ENTRY or total > _MAX_TOTAL:
+        if len(content) > _MAX_ENTRY or total > min(most, _MAX_TOTAL):
             raise DataError(
                 f"{entry.filename} unpacks to more than a recording can have. Import short clips "
                 "only."

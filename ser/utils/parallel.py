@@ -18,6 +18,7 @@ Progress = Callable[[str, int, int], None]
 """Called with (what is being done, how many are done, how many there are)."""
 
 _TOO_FEW_FOR_PROCESSES = 32
+_IDLE_SECONDS = 20  # workers have 700 MB, and nobody ends them if this process is killed
 
 
 def map_items(
@@ -63,7 +64,12 @@ def map_items(
     if len(items) < _TOO_FEW_FOR_PROCESSES:
         n_jobs = 1  # starting processes would take longer than the work
     results: list[Result] = []
-    work = joblib.Parallel(n_jobs=n_jobs, return_as="generator", batch_size="auto")
+    work = joblib.Parallel(
+        n_jobs=n_jobs,
+        return_as="generator",
+        batch_size="auto",
+        idle_worker_timeout=_IDLE_SECONDS,
+    )
     # disable=None: a bar is drawn only where someone can see it move; a log file gets none.
     with tqdm(total=len(items), desc=description, unit="clip", disable=None) as bar:
         for result in work(joblib.delayed(function)(item) for item in items):

@@ -239,3 +239,14 @@ def test_a_take_listed_twice_counts_once(voice):
     table = voice.folder / TABLE
     table.write_text(table.read_text() + table.read_text().splitlines()[1] + "\n")
     assert len(voice.recordings()) == 1
+
+
+def test_a_small_zip_does_not_fill_the_disk(voice):
+    """745 kB made 760 MB: each file short enough, all together far more than speech packs to."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(30):
+            archive.writestr(f"angry/{number}.wav", bytes(960_044))
+    with pytest.raises(DataError, match="unpacks to more"):
+        voice.import_zip(buffer.getvalue())
+    assert voice.recordings().empty

@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import joblib
 import pytest
@@ -120,3 +122,35 @@ def test_the_first_call_may_fail_and_be_repeated():
     with pytest.raises(ValueError, match="not yet"):
         moody()
     assert moody() == 2 and moody() == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_workers_end_soon_after_their_process_was_killed():
+    code = (
+        "import time\n"
+        "from tests.utils.test_parallel import own_process\n"
+        "from ser.utils.parallel import map_items\n"
+        "print(*set(map_items(own_process, range(60), 'Working', n_jobs=2)), flush=True)\n"
+        "time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    workers = [int(number) for number in process.stdout.readline().split()]
+    process.kill()
+    process.communicate()
+    assert workers and process.pid not in workers
+    deadline = time.monotonic() + 120  # loky's own is 300 s
+    while any(map(is_alive, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def own_process(_):
+    return os.getpid()
+
+
+def is_alive(number):
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
