@@ -13,9 +13,17 @@ import streamlit as st
 from ser import assets, plots
 from ser.app import catalogue
 from ser.app.glossary import TERMS
-from ser.app.widgets import correction, explanation, layout, over_time, resources, voice
+from ser.app.widgets import (
+    correction,
+    explanation,
+    layout,
+    over_time,
+    resources,
+    visitor,
+    voice,
+)
 from ser.app.widgets.kept import kept
-from ser.audio import CLIP_SECONDS, SAMPLING_RATE, check_recording, load_audio
+from ser.audio import CLIP_SECONDS, SAMPLING_RATE, Samples, check_recording, load_audio
 from ser.errors import SerError
 from ser.models.recognizer import REFUSED, SURE, UNCERTAIN
 from ser.models.voice import ENOUGH
@@ -47,8 +55,13 @@ def show_answer(
     """
     digest = hashlib.sha256(data).hexdigest()
     what = (digest, model.manifest.model_sha256, model.labels, model.voice.count)
+
+    def load() -> Samples:
+        visitor.count()
+        return load_audio(data)
+
     with st.spinner("Listening …"):
-        recording = kept("recording", what, lambda: load_audio(data))
+        recording = kept("recording", what, load)
         row = kept(
             "answer", what, lambda: model.predict(recording, sampling_rate=SAMPLING_RATE, name=name)
         ).iloc[0]
@@ -125,7 +138,11 @@ def show_files(
         others = voice.joined(each for other, each in voices.items() if other != number)
         return model.knowing(others) if same_voice else model
 
-    table = kept("files", what, lambda: _predict_all(files, asked, model.labels))
+    def predict() -> pd.DataFrame:
+        visitor.count(len(files))
+        return _predict_all(files, asked, model.labels)
+
+    table = kept("files", what, predict)
     refused = table["verdict"].eq(REFUSED).sum()
     st.write(
         f"**{len(table)} recordings**, {int(table['verdict'].eq(SURE).sum())} with a sure answer"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from ser.app.widgets import layout, recording
+from ser.app.widgets import layout, recording, visitor
 from ser.labels import EMOTIONS
 
 _KEPT = "corrected"  # of this visitor: what was kept as what, so that nothing is kept twice
@@ -43,6 +43,7 @@ def ask(data: bytes, digest: str, labels: Sequence[str]) -> None:
     with layout.errors_for_people():
         if not recording.agreed():
             return
+        visitor.check_space()
         recording.current().add(data, truth, "corrected")
         kept[digest] = truth
         st.rerun()

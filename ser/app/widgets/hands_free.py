@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
-from ser.app.widgets import layout, microphone, resources
+from ser.app.widgets import layout, microphone, resources, visitor
 from ser.audio import check_recording, load_audio
 from ser.data.recordings import SENTENCES, Voice
 from ser.errors import SerError
@@ -191,6 +191,7 @@ def _review(voice: Voice, session: Session) -> None:
     ):
         with layout.errors_for_people():
             for take in chosen:
+                visitor.check_space()
                 voice.add(take.recording, take.emotion, take.sentence)
                 session.takes.remove(take)  # what is kept is not asked about again, come what may
             st.session_state[_SESSION] = Session()

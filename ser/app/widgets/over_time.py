@@ -8,7 +8,7 @@ import streamlit as st
 
 from ser import plots
 from ser.app import workspace
-from ser.app.widgets import layout
+from ser.app.widgets import layout, visitor
 from ser.app.widgets.kept import kept
 from ser.audio import SAMPLING_RATE, Samples
 from ser.models.summary import Summary, summarise
@@ -58,13 +58,14 @@ def show(data: bytes, name: str, recording: Samples, model: Recognizer, what: An
         def progress(_: str, done: int, total: int) -> None:
             bar.progress(done / total, f"{done} of {total} seconds heard")
 
-        table = model.timeline(
-            recording,
-            sampling_rate=SAMPLING_RATE,
-            name=name,
-            same_voice=same_voice,
-            progress=progress,
-        )
+        with visitor.one_at_a_time():
+            table = model.timeline(
+                recording,
+                sampling_rate=SAMPLING_RATE,
+                name=name,
+                same_voice=same_voice,
+                progress=progress,
+            )
         bar.empty()
         return table
 

@@ -13,7 +13,7 @@ import streamlit as st
 from ser import plots
 from ser.app import workspace
 from ser.app.glossary import TERMS
-from ser.app.widgets import layout
+from ser.app.widgets import layout, visitor
 from ser.audio import AudioError
 from ser.data.recordings import Voice
 from ser.errors import DataError
@@ -134,6 +134,7 @@ def _import(
     # One that cannot be used must not keep the others out.
     for file in files:
         try:
+            visitor.check_space()
             if file.name.lower().endswith(".zip"):
                 some, others = voice.import_zip(file.getvalue(), progress=progress)
                 added += some

@@ -1,12 +1,27 @@
-"""What belongs to one visitor of a public server: a folder that is gone with their session."""
+"""What belongs to one visitor of a public server, and how much of it there may be."""
 
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Semaphore
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from ser.app import workspace
+from ser.errors import DataError
+
+PER_MINUTE = 30
+"""Recordings that strangers may have answered in a minute, each of them."""
+MOST_BYTES = 100_000_000
+"""What a stranger may keep, recordings and models together."""
+
+_PATIENCE = 30.0  # seconds until a long recording may be followed
+_following = Semaphore(1)
 
 
 @st.cache_resource(
@@ -21,3 +36,64 @@ def own_folder() -> Path | None:
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
     return Path(_store().name)
+
+
+def count(recordings: int = 1) -> None:
+    """Count recordings that are about to be answered.
+
+    Raises
+    ------
+    DataError
+        If a stranger has had too many answered within a minute.
+    """
+    if not workspace.is_public():
+        return
+    now = time.monotonic()
+    times = [then for then in st.session_state.get("answered", []) if now - then < 60]
+    if len(times) + recordings > PER_MINUTE:
+        raise DataError(
+            f"On this server {PER_MINUTE} recordings a minute are answered. Give fewer at once, or "
+            "wait a minute and go on."
+        )
+    st.session_state["answered"] = times + [now] * recordings
+
+
+def check_space() -> None:
+    """Look whether a visitor may keep one thing more.
+
+    Raises
+    ------
+    DataError
+        If a stranger keeps as much as there may be.
+    """
+    if not workspace.is_public():
+        return
+    folder = own_folder()
+    files = [] if folder is None else [path for path in folder.rglob("*") if path.is_file()]
+    if sum(path.stat().st_size for path in files) > MOST_BYTES:
+        raise DataError(
+            f"On this server a visitor can keep {MOST_BYTES / 1e6:.0f} MB. Delete recordings or "
+            "models, or download them first."
+        )
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let one stranger at a time have a long recording followed.
+
+    Raises
+    ------
+    DataError
+        If others are before for too long.
+    """
+    if not workspace.is_public():
+        yield
+        return
+    if not _following.acquire(timeout=_PATIENCE):
+        raise DataError(
+            "Other visitors' long recordings are being listened to. Try again in a minute."
+        )
+    try:
+        yield
+    finally:
+        _following.release()

@@ -3,9 +3,11 @@
 import pytest
 
 from ser.app import server, workspace
+from ser.app.widgets import visitor
 from ser.errors import DataError, OutputError
 from tests.tiny import SAMPLES, tiny_corpus, tiny_run  # noqa: F401
 
+CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 FORBIDDEN = {"New training", "Start", "Open", "Download RAVDESS", "Keep", "Leave out"}
 
 
@@ -61,3 +63,36 @@ def test_a_slip_in_the_mode_opens_nothing(monkeypatch):
         workspace.folder()
     with pytest.raises(DataError, match="'Public'"):
         server.serve()
+
+
+def test_a_stranger_has_so_many_recordings_answered_in_a_minute(page, public, monkeypatch):
+    monkeypatch.setattr(visitor, "PER_MINUTE", 2)
+    app = page("pages/4_Prediction.py")
+    clips = [(f"{n}.flac", CLIP.read_bytes(), "audio/flac") for n in range(3)]
+    app.file_uploader[0].set_value(clips).run()
+    assert "2 recordings a minute are answered" in app.error[0].value
+    app.file_uploader[0].set_value(clips[:1]).run()
+    assert not app.error and not app.exception
+    app.run()
+    assert not app.error, "what was answered is shown again without being counted"
+
+
+def test_a_stranger_can_keep_so_much_and_no_more(public, monkeypatch):
+    monkeypatch.setattr(visitor, "MOST_BYTES", 0)
+    monkeypatch.setattr(visitor, "own_folder", lambda: CLIP.parent)
+    with pytest.raises(DataError, match="can keep 0 MB"):
+        visitor.check_space()
+    monkeypatch.setattr(visitor, "MOST_BYTES", 10**9)
+    visitor.check_space()
+
+
+def test_one_stranger_at_a_time_has_a_long_recording_followed(public, monkeypatch):
+    monkeypatch.setattr(visitor, "_PATIENCE", 0.01)
+    with (
+        visitor.one_at_a_time(),
+        pytest.raises(DataError, match="Try again in a minute"),
+        visitor.one_at_a_time(),
+    ):
+        pass
+    with visitor.one_at_a_time():
+        pass
