@@ -70,8 +70,9 @@ def near_duplicates(clips: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``path`` and ``twin``, and in how many ``bits`` of 128 their fingerprints differ, the
-        nearest first. Of two different recordings of RAVDESS, CREMA-D or EMO-DB none differ in
-        less than 16.
+        nearest first. Of different recordings as long as each other in RAVDESS, EMO-DB and the
+        first 3000 of CREMA-D none differ in less than 16. Of 41 clips of RAVDESS all were found
+        again at another level, 83 % at 8 kHz, 85 % as MP3 and 76 % as Opus of lowest quality.
     """
     known = clips[clips["fingerprint"] != ""].sort_values("speech_seconds")
     prints = b"".join(bytes.fromhex(each) for each in known["fingerprint"])
