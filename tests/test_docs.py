@@ -143,14 +143,18 @@ def test_how_fast_it_is_said_to_be_is_what_was_measured():
         json.loads((PROJECT / "benchmarks" / f"{name}.json").read_text())
         for name in ("speed", "pages", "corpus")
     )
-    slowest = max(corpus["milliseconds"].values())
+    steps = {k: v for k, v in corpus["milliseconds"].items() if "in the background" not in k}
+    first = steps.pop("first chart, by file names")
+    read = steps.pop("read the index, once per server")
     words = " ".join(RESULTS.split())
     for claim in (
         f"is named in {speed['one prediction from a file']['ms']:.0f} ms",
         f"from 40 recordings in {speed['learning 40 takes']['ms'] / 1000:.1f} s",
         f"opens in about a second, {max(pages['open'].values()) / 1000:.1f} s at most",
         f"follow a voice within {np.ceil(max(pages['live lag']) / 100) / 10} s",
-        f"takes longer than {np.ceil(slowest / 100) / 10} s",
+        f"the first chart, by file names, comes after {first / 1000:.1f} s",
+        f"is read in {read / 1000:.1f} s",
+        f"takes longer than {np.ceil(max(steps.values()) / 100) / 10} s",
     ):
         assert claim in words, claim
 

@@ -88,9 +88,13 @@ def overview(index: Inspection) -> None:
 
 def means(index: Inspection) -> None:
     """Show how groups of clips differ on average, in what can be said in a number."""
-    st.subheader("Means", help=TERMS["prosody"])
     groups = {la: c for la, c in FILTERS.items() if index.clips[c].nunique() > 1}
-    chosen = st.segmented_control("Of each", list(groups), default="Emotion", required=True)
+    if not groups:
+        return
+    st.subheader("Means", help=TERMS["prosody"])
+    chosen = st.segmented_control(
+        "Of each", list(groups), default=next(iter(groups)), required=True
+    )
     column = groups[chosen]
     known = index.clips[index.clips[column].astype(str) != ""]
     numbers = known.groupby(column, observed=True, sort=False)[list(MEANS)].mean()

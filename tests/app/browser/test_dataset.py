@@ -28,7 +28,8 @@ def drawn(tab, count):
 def test_a_corpus_is_seen_at_a_glance(tab, keep):
     open_view(tab, "Overview")
     drawn(tab, 4)
-    tab.get_by_role("radio", name="Gender").click()
+    split = tab.get_by_role("radiogroup", name="Split by")
+    split.get_by_role("radio", name="Gender").click()
     expect(charts(tab).first.get_by_text("female")).to_be_visible()
     drawn(tab, 4)
     keep(tab, "dataset")
@@ -70,6 +71,7 @@ def test_a_point_on_the_map_plays_its_clip_and_opens_it(tab, keep):
 def test_a_part_of_a_clip_is_selected_played_and_enlarged(tab, keep):
     open_view(tab, "Clips")
     table = tab.get_by_test_id("stDataFrame")
+    expect(table).to_have_count(1)
     table.locator("canvas").first.wait_for()
     table.scroll_into_view_if_needed()
     table.click(position={"x": 20, "y": 52})
