@@ -81,7 +81,8 @@ def cross_validate(
     results = []
     for number, (name, part) in enumerate(parts.items(), 1):
         run = pipeline.start_or_resume(folder / name, part)
-        results.append(_result(run, f"{name} ({number} of {len(parts)})", n_jobs))
+        which = f"{name.split('-')[0]} {number} of {len(parts)}"
+        results.append(_result(run, which, n_jobs))
         _check_same_corpus(folder / next(iter(parts)), folder / name)
     # The protocol corpora trains once more on each corpus alone, for the table.
     tested = dict(list(parts.items())[: config.folds]) if not seeds else parts
