@@ -64,13 +64,7 @@ def rename(folder: Path, name: str) -> Path:
     target = folder_of(name)
     if target.exists():
         raise DataError(f"There is a model called {name} already. Choose another name.")
-    active = workspace.active_model() == folder
-    try:
-        folder.rename(target)
-    except OSError as error:
-        raise OutputError(f"{folder.name} cannot be renamed: {error.strerror}.") from error
-    if active:
-        workspace.set_active_model(target)
+    workspace.move_model(folder, target)
     return target
 
 

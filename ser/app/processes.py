@@ -208,14 +208,8 @@ def rename(run: Run, name: str) -> Run:
     check_name(name)
     if run.is_held():
         raise RunError(f"{run.folder.name} is being worked on. Wait for it or stop it.")
-    active = workspace.active_model() == run.folder.absolute()
     renamed = Run(workspace.folder() / name)
-    try:
-        run.folder.rename(renamed.folder)
-    except OSError as error:
-        raise OutputError(f"{run.folder.name} cannot be renamed: {error.strerror}.") from error
-    if active:
-        workspace.set_active_model(renamed.folder)
+    workspace.move_model(run.folder, renamed.folder)
     return renamed
 
 

@@ -132,6 +132,23 @@ def set_active_model(model: str | Path) -> None:
     _change(active_model=str(model))
 
 
+def move_model(folder: Path, target: Path) -> None:
+    """Move a run or a model; it stays the active one if it was.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be moved.
+    """
+    active = active_model() == folder.absolute()
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise OutputError(f"{folder.name} cannot be renamed: {error.strerror}.") from error
+    if active:
+        set_active_model(target)
+
+
 def recent_corpora() -> list[Path]:
     """Return the corpora used lately that still exist, the last one first."""
     known = _settings().get("recent", [])

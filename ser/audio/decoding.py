@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ser.audio.formats import CODECS, SUBTYPES, WAV, WAV_CODINGS, Format, format_of, wav_coding
 from ser.errors import SerError
 
 if TYPE_CHECKING:
@@ -44,11 +45,6 @@ few bytes would become half an hour of sound."""
 MIN_SECONDS = 0.1
 """Shortest recording, in seconds; less is not speech."""
 
-# The containers FFmpeg may open.  Without this list a playlist (HLS, concat) posing as audio could
-# make it read other files or addresses.
-_FFMPEG_FORMATS = "aac,ac3,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,wav,w64,webm"
-# How files of known formats begin (MP4 after four bytes): such a file is damaged, not foreign.
-_MAGIC = (b"RIFF", b"fLaC", b"FORM", b"OggS", b"ID3", b"ftyp", b"\x1aE\xdf\xa3")
 _BLOCK_VALUES = 1 << 18
 # Where a writer could not know the length: libsndfile announces as many frames of a streamed FLAC.
 _UNKNOWN_FRAMES = (1 << 63) - 1
@@ -116,6 +112,7 @@ class NotFiniteAudioError(AudioError):
 def load_audio(source: str | Path | bytes, *, sampling_rate: int = SAMPLING_RATE) -> Samples:
     """Decode a recording of any format, rate and number of channels.
 
+    Only the formats and codings of `ser.audio.formats` are opened, whatever a file is called:
     libsndfile is tried first, then FFmpeg through PyAV.  Channels are averaged and the rate is
     converted by soxr block by block, so that a long recording never stands in memory whole.
 
@@ -235,16 +232,33 @@ def _refuse_truncated_wav(data: bytes, name: str) -> None:
 
 def _decode(data: bytes, name: str, sampling_rate: int) -> Samples:
     """Try libsndfile, which is faster and exact, then FFmpeg, which knows more formats."""
+    kind = format_of(data)
+    if kind is None:
+        raise UnsupportedAudioError(
+            f"{name} is no audio this program can decode. Save it as WAV, FLAC, MP3, OGG or M4A."
+        )
+    if kind is WAV and (coding := wav_coding(data)) not in WAV_CODINGS:
+        raise _damaged(name) if coding is None else _unknown_coding(name, f"number {coding}")
+    if kind.sndfile:
+        samples = _decode_sndfile(data, name, sampling_rate, kind)
+        if samples is not None:
+            return samples
+    return _decode_ffmpeg(data, name, sampling_rate, kind)
+
+
+def _decode_sndfile(data: bytes, name: str, sampling_rate: int, kind: Format) -> Samples | None:
+    """Decode with libsndfile, or return None where FFmpeg may do better."""
     import soundfile
 
     try:
         file = soundfile.SoundFile(io.BytesIO(data))
     except soundfile.LibsndfileError:
-        return _decode_ffmpeg(data, name, sampling_rate)
+        return None
     with file:
+        if file.format not in kind.sndfile or file.subtype not in SUBTYPES:
+            return None
         if file.frames == _UNKNOWN_FRAMES or (file.frames == 0 and len(data) > _HEADER_BYTES):
-            # Written to a pipe, or the writer never came to fill in the length: FFmpeg copes.
-            return _decode_ffmpeg(data, name, sampling_rate)
+            return None  # written to a pipe, or its length was never filled in: FFmpeg copes
         _check_rate(file.samplerate, name)
         _check_length(file.frames / file.samplerate, name)
         try:
@@ -256,38 +270,39 @@ def _decode(data: bytes, name: str, sampling_rate: int) -> Samples:
     return samples
 
 
-def _decode_ffmpeg(data: bytes, name: str, sampling_rate: int) -> Samples:
+def _decode_ffmpeg(data: bytes, name: str, sampling_rate: int, kind: Format) -> Samples:
     import av
 
-    stream = None
+    # Without a list of formats a playlist (HLS, concat) posing as audio could make FFmpeg read
+    # other files or addresses.
+    allowed = {"format_whitelist": kind.ffmpeg, "codec_whitelist": ",".join(sorted(CODECS))}
     try:
-        with av.open(
-            io.BytesIO(data), mode="r", options={"format_whitelist": _FFMPEG_FORMATS}
-        ) as container:
+        with av.open(io.BytesIO(data), mode="r", options=allowed) as container:
             if not container.streams.audio:
                 if not container.streams.video:  # the index that would list them is cut off
                     raise _damaged(name)
                 raise UnsupportedAudioError(f"{name} has no sound track. Give an audio file.")
             stream = container.streams.audio[0]
-            if stream.codec_context is None:
-                raise UnsupportedAudioError(
-                    f"{name} holds sound in a coding that is not known here. Save it as WAV, "
-                    "FLAC, MP3, OGG or M4A."
-                )
+            codec = stream.codec_context
+            if codec is None or codec.name not in CODECS:
+                raise _unknown_coding(name, codec.name if codec else "unknown")
             rate = int(stream.rate)
             _check_rate(rate, name)
             announced = float((stream.duration or 0) * (stream.time_base or 0))
             _check_length(announced, name)
             samples, frames = _collect(_ffmpeg_blocks(container, stream), rate, name, sampling_rate)
     except (av.FFmpegError, ValueError) as error:
-        if stream is not None or any(data[:12].find(magic) in (0, 4) for magic in _MAGIC):
-            raise _damaged(name) from error
-        raise UnsupportedAudioError(
-            f"{name} is no audio this program can decode. Save it as WAV, FLAC, MP3, OGG or M4A."
-        ) from error
+        raise _damaged(name) from error
     if frames / rate < 0.9 * announced - 0.5:  # announcements are rounded and padded
         raise _damaged(name)
     return samples
+
+
+def _unknown_coding(name: str, coding: str) -> UnsupportedAudioError:
+    return UnsupportedAudioError(
+        f"{name} holds sound in a coding that is not known here ({coding}). Save it as WAV, FLAC, "
+        "MP3, OGG or M4A."
+    )
 
 
 def _damaged(name: str) -> UnreadableAudioError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +35,14 @@ class Finding:
         What was found, and what it means.
     problem : bool
         Whether it deserves a look.
+    clips : DataFrame
+        The clips it is about, where a list of them helps.
     """
 
     check: str
     sentence: str
     problem: bool
+    clips: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
 
 def check_health(clips: pd.DataFrame) -> list[Finding]:
@@ -167,6 +170,7 @@ def _copies(clips: pd.DataFrame) -> Iterator[Finding]:
         if len(twins)
         else "None.",
         bool(len(twins)),
+        twins,
     )
 
 

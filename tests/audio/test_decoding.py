@@ -112,6 +112,8 @@ def refusal(source, kind, code, words):
         (48_000, 2, "WAV", "FLOAT", 1e-3),
         (96_000, 1, "WAV", "PCM_16", 1e-3),
         (8_000, 1, "WAV", "ULAW", 3e-2),
+        (8_000, 1, "WAV", "ALAW", 3e-2),
+        (48_000, 6, "WAVEX", "PCM_24", 1e-3),
         (48_000, 6, "WAV", "PCM_16", 1e-3),
         (48_000, 2, "FLAC", "PCM_24", 1e-3),
         (22_050, 1, "AIFF", "PCM_16", 1e-3),
@@ -275,6 +277,49 @@ def test_sound_in_an_unknown_coding(tmp_path):
         audio.UnsupportedAudioError,
         "audio-unsupported",
         r"odd\.webm .*not known.*Save it as",
+    )
+
+
+@pytest.mark.parametrize("format", ["AU", "CAF", "MAT4", "MAT5", "NIST", "RF64", "VOC", "W64"])
+def test_formats_that_nobody_was_promised_are_not_opened(format):
+    refusal(
+        encode(noise(16_000), format=format),
+        audio.UnsupportedAudioError,
+        "audio-unsupported",
+        "The recording is no audio.*Save it as WAV",
+    )
+
+
+@pytest.mark.parametrize("subtype", ["NMS_ADPCM_16", "G721_32", "MS_ADPCM"])
+def test_codings_of_wav_that_are_hardly_used_are_not_decoded(subtype):
+    refusal(
+        encode(noise(16_000), 8_000, subtype=subtype),
+        audio.UnsupportedAudioError,
+        "audio-unsupported",
+        r"a coding that is not known here \(number [0-9]+\)",
+    )
+
+
+@pytest.mark.parametrize("kind", [("ac3", "mp4"), ("tta", "matroska"), ("adpcm_swf", "wav")])
+def test_codings_of_ffmpeg_that_are_hardly_used_are_not_decoded(kind):
+    codec, container = kind
+    refusal(
+        encode_ffmpeg(noise(44_100), 44_100, codec=codec, format=container),
+        audio.UnsupportedAudioError,
+        "audio-unsupported",
+        "a coding that is not known here",
+    )
+
+
+def test_a_foreign_coding_cannot_hide_behind_a_thousand_chunks():
+    data = encode(noise(16_000), 8_000, subtype="NMS_ADPCM_16")
+    chunks = struct.pack("<4sI", b"JUNK", 0) * 1000
+    length = struct.pack("<I", len(data) + len(chunks) - 8)
+    refusal(
+        b"RIFF" + length + b"WAVE" + chunks + data[12:],
+        audio.UnreadableAudioError,
+        "audio-unreadable",
+        "damaged",
     )
 
 

@@ -26,7 +26,7 @@ from ser.app.widgets import (
     tasks,
 )
 from ser.data import corpora, projections
-from ser.data.health import check_health, near_duplicates
+from ser.data.health import check_health
 from ser.data.inspection import Inspection
 
 GROUPS = {"Channel": "channel", "Gender": "gender", "Intensity": "intensity"}
@@ -153,35 +153,35 @@ def show_health(index: Inspection) -> None:
 
     def work(task: Task) -> Any:
         task.report("Checking the corpus")
-        return check_health(index.clips), near_duplicates(index.clips)
+        return check_health(index.clips)
 
     found = tasks.result(("health", index.key), work, "Checking the corpus")
     if found is None:
         return
-    problems = sum(finding.problem for finding in found[0])
+    problems = sum(finding.problem for finding in found)
     st.subheader("Before you train", anchor=False)
     st.write(
         f"{layout.count(problems, 'thing')} may need a look."
         if problems
         else "Nothing here needs a look."
     )
-    for finding in found[0]:
+    for finding in found:
         icon = ":material/warning:" if finding.problem else ":material/check_circle:"
         st.markdown(f"{icon} **{finding.check}.** {layout.plain(finding.sentence)}")
-    if len(twins := found[1]):
-        with st.expander(f"Near duplicates: {layout.count(len(twins), 'pair')}"):
-            st.dataframe(
-                twins.head(FEW),
-                hide_index=True,
-                column_config={
-                    "path": "Clip",
-                    "twin": "Its twin",
-                    "bits": st.column_config.NumberColumn(
-                        "Bits apart", help="Of the 128 bits of their acoustic fingerprints."
-                    ),
-                },
-                alt="Pairs of clips that seem to be one recording",
-            )
+        if len(finding.clips):
+            with st.expander(f"{finding.check}: {layout.count(len(finding.clips), 'pair')}"):
+                st.dataframe(
+                    finding.clips.head(FEW),
+                    hide_index=True,
+                    column_config={
+                        "path": "Clip",
+                        "twin": "Its twin",
+                        "bits": st.column_config.NumberColumn(
+                            "Bits apart", help="Of the 128 bits of their acoustic fingerprints."
+                        ),
+                    },
+                    alt="Pairs of clips that seem to be one recording",
+                )
 
 
 def say(row: pd.Series) -> str:

@@ -131,9 +131,7 @@ def _take_an_archive() -> None:
         try:
             corpora.scan(target)
         except SerError:
-            shutil.rmtree(
-                target, ignore_errors=True
-            )  # of a corpus without an emotion nothing stays
+            shutil.rmtree(target, ignore_errors=True)  # it holds no clip, so it is no corpus
             raise
         open_corpus(str(target))
         st.rerun()

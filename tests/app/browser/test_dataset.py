@@ -21,6 +21,14 @@ def open_view(tab, view):
         tab.get_by_role("radio", name=view, exact=True).click()
 
 
+def click_first_row(tab):
+    table = tab.get_by_test_id("stDataFrame")
+    expect(table).to_have_count(1)
+    table.locator("canvas").first.wait_for()
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 20, "y": 52})  # the box before the first row
+
+
 def drawn(tab, count):
     expect(charts(tab).locator("canvas, svg.marks")).to_have_count(count)
 
@@ -37,11 +45,7 @@ def test_a_corpus_is_seen_at_a_glance(tab, keep):
 
 def test_a_clip_is_opened_by_a_click_on_its_row_and_compared(tab, keep):
     open_view(tab, "Clips")
-    table = tab.get_by_test_id("stDataFrame")
-    expect(table).to_have_count(1)
-    table.locator("canvas").first.wait_for()
-    table.scroll_into_view_if_needed()
-    table.click(position={"x": 20, "y": 52})  # the box before the first row
+    click_first_row(tab)
     expect(tab.get_by_role("combobox", name="Clip", exact=True)).to_be_visible()
     expect(tab.get_by_text("neutral · normal · actor 25")).to_be_visible()
     expect(tab.get_by_role("button", name="Play", exact=True)).to_have_count(1)
@@ -70,11 +74,7 @@ def test_a_point_on_the_map_plays_its_clip_and_opens_it(tab, keep):
 
 def test_a_part_of_a_clip_is_selected_played_and_enlarged(tab, keep):
     open_view(tab, "Clips")
-    table = tab.get_by_test_id("stDataFrame")
-    expect(table).to_have_count(1)
-    table.locator("canvas").first.wait_for()
-    table.scroll_into_view_if_needed()
-    table.click(position={"x": 20, "y": 52})
+    click_first_row(tab)
     drawing = tab.get_by_role("group", name="Waveform and spectrogram of 2.4 s")
     told = tab.get_by_role("status").filter(has_text="Cursor at")
     expect(told).to_contain_text("Cursor at 0.00 s")
@@ -115,10 +115,7 @@ def test_points_are_listed_and_a_row_opens_its_clip(tab, keep):
     expect(tab.get_by_text(re.compile("^[1-9][0-9]* clips in the area"))).to_be_visible()
     keep(tab, "dataset-map-area")
     at_rest(tab)  # each move of the mouse has asked for another table
-    table = tab.get_by_test_id("stDataFrame")
-    table.locator("canvas").first.wait_for()
-    table.scroll_into_view_if_needed()
-    table.click(position={"x": 20, "y": 52})
+    click_first_row(tab)
     expect(tab.get_by_role("button", name="Play", exact=True)).to_have_count(1)
 
 
