@@ -32,6 +32,7 @@ from ser.audio.decoding import (
     load_audio,
     mono_samples,
     read_bytes,
+    use_decoder,
 )
 from ser.audio.quality import check_recording, measure_signal
 
@@ -64,4 +65,5 @@ __all__ = [
     "prepare_clip",
     "read_bytes",
     "to_level",
+    "use_decoder",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import soundfile
 
 Samples = npt.NDArray[np.float32]
+Decoder = Callable[[bytes, str, int], Samples]
 
 SAMPLING_RATE = 16_000
 """Rate of all audio within this project, in Hz."""
@@ -144,9 +145,22 @@ def load_audio(source: str | Path | bytes, *, sampling_rate: int = SAMPLING_RATE
             "Cut it into parts, or save it as FLAC, Opus or MP3."
         )
     _refuse_truncated_wav(data, name)
-    samples = _decode(data, name, sampling_rate)
+    samples = _decoder(data, name, sampling_rate)
     _check_samples(samples, name, sampling_rate)
     return samples
+
+
+def use_decoder(decoder: Decoder | None) -> None:
+    """Let all recordings that this process loads be decoded by something else from now on.
+
+    Parameters
+    ----------
+    decoder : callable, optional
+        Given the content of a file, its name and the rate wanted, returns mono samples, such as
+        `ser.audio.sandbox.Decoders`; None for `decode`.
+    """
+    global _decoder
+    _decoder = decoder or decode
 
 
 def mono_samples(samples: npt.NDArray[np.floating], sampling_rate: int) -> Samples:
@@ -230,8 +244,11 @@ def _refuse_truncated_wav(data: bytes, name: str) -> None:
         )
 
 
-def _decode(data: bytes, name: str, sampling_rate: int) -> Samples:
-    """Try libsndfile, which is faster and exact, then FFmpeg, which knows more formats."""
+def decode(data: bytes, name: str, sampling_rate: int) -> Samples:
+    """Decode what `load_audio` was given, in this process.
+
+    libsndfile, which is faster and exact, is tried before FFmpeg, which knows more formats.
+    """
     kind = format_of(data)
     if kind is None:
         raise UnsupportedAudioError(
@@ -296,6 +313,9 @@ def _decode_ffmpeg(data: bytes, name: str, sampling_rate: int, kind: Format) -> 
     if frames / rate < 0.9 * announced - 0.5:  # announcements are rounded and padded
         raise _damaged(name)
     return samples
+
+
+_decoder: Decoder = decode
 
 
 def _unknown_coding(name: str, coding: str) -> UnsupportedAudioError:

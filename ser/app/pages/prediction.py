@@ -8,7 +8,7 @@ import streamlit as st
 
 from ser import audio
 from ser.app import workspace
-from ser.app.widgets import answer, layout, live, microphone, resources, voice
+from ser.app.widgets import answer, layout, live, microphone, resources, visitor, voice
 from ser.models import bundle
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def show() -> None:
                 "Audio files",
                 type=[extension.removeprefix(".") for extension in audio.EXTENSIONS],
                 accept_multiple_files=True,
+                max_upload_size=visitor.largest_upload(400),
                 help="Mono or stereo, any rate, up to half an hour each. They stay in the memory "
                 "of the computer this app runs on and are not kept.",
             )

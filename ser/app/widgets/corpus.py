@@ -113,6 +113,7 @@ def _take_an_archive() -> None:
     packed = st.file_uploader(
         "Zip file of a folder of recordings",
         type="zip",
+        max_upload_size=400,
         help=f"Recordings with the names of a known corpus ({TITLES}), or a folder per emotion. "
         "Only the recordings are unpacked.",
     )

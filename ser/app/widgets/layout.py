@@ -33,6 +33,8 @@ def page(title: str, *, layout: str = "wide") -> None:
     wide: Any = layout
     st.set_page_config(page_title=f"{title} · ser", page_icon=ICON, layout=wide)
     workspace.give_folders(visitor.own_folder)
+    if workspace.is_public():
+        resources.decode_apart()
     if st.context.theme.type == "dark":
         # Streamlit writes white on the primary colour, and on the dark theme's that is 2.6 to 1.
         dark = _INK["light"]

@@ -96,6 +96,7 @@ def _upload(folder: Path, label: str) -> None:
         "Upload examples",
         type=[extension.removeprefix(".") for extension in audio.EXTENSIONS],
         accept_multiple_files=True,
+        max_upload_size=50,
         key=f"upload-{label}",
     )
     taken: set[str] = st.session_state.setdefault("own-classes-taken", set())

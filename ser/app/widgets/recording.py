@@ -103,7 +103,11 @@ def show_import(voice: Voice) -> None:
         + ("." if workspace.is_public() else ELSEWHERE)
     )
     emotion = st.selectbox("The emotion of these files", ["in the zip", *EMOTIONS])
-    files = st.file_uploader("Audio files or a zip", accept_multiple_files=True)
+    files = st.file_uploader(
+        "Audio files or a zip",
+        accept_multiple_files=True,
+        max_upload_size=visitor.largest_upload(200),
+    )
     place = ""
     if not workspace.is_public():
         place = st.text_input("Or a folder or CSV file", placeholder="/home/me/clips")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pylibsrtp  # noqa: F401
 import streamlit as st
 
-from ser import assets
+from ser import assets, audio
 from ser.app import workspace
+from ser.audio import sandbox
 from ser.data import corpora
 from ser.models import bundle
 
@@ -33,7 +34,6 @@ def audio_tools() -> Future[None]:
     """
 
     def load() -> None:
-        from ser import audio
         from ser.audio.features import SPECTRAL
 
         first = samples()["path"].iloc[0]
@@ -58,6 +58,14 @@ def warm_up() -> Future[None]:
         )
 
     return _in_background(load)
+
+
+@st.cache_resource(show_spinner=False, on_release=sandbox.Decoders.close)
+def decode_apart() -> sandbox.Decoders:
+    """Let recordings be decoded in processes that can do nothing else, once for everybody."""
+    decoders = sandbox.Decoders()
+    audio.use_decoder(decoders)
+    return decoders
 
 
 def _in_background(load: Callable[[], None]) -> Future[None]:

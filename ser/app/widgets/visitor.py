@@ -20,6 +20,7 @@ PER_MINUTE = 30
 MOST_BYTES = 100_000_000
 """What a stranger may keep, recordings and models together."""
 
+_UPLOAD = 60  # MB that a stranger may upload at once: five minutes, stereo at 48 kHz
 _PATIENCE = 30.0  # seconds until a long recording may be followed
 _following = Semaphore(1)
 
@@ -36,6 +37,11 @@ def own_folder() -> Path | None:
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
     return Path(_store().name)
+
+
+def largest_upload(megabytes: int) -> int:
+    """Return how large an upload may be, in MB, where `megabytes` are enough for anybody."""
+    return min(megabytes, _UPLOAD) if workspace.is_public() else megabytes
 
 
 def count(recordings: int = 1) -> None:

@@ -1,10 +1,15 @@
 """The app as strangers meet it: nothing on the server is theirs, nothing they keep is shared."""
 
+import os
+import signal
+
 import pytest
 
+from ser import audio
 from ser.app import server, workspace
-from ser.app.widgets import visitor
+from ser.app.widgets import resources, visitor
 from ser.errors import DataError, OutputError
+from tests.audio.test_sandbox import child_of
 from tests.tiny import SAMPLES, tiny_corpus, tiny_run  # noqa: F401
 
 CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
@@ -15,7 +20,9 @@ FORBIDDEN = {"New training", "Start", "Open", "Download RAVDESS", "Keep", "Leave
 def public(monkeypatch, tmp_path):
     monkeypatch.setenv("SER_MODE", "public")
     monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    yield tmp_path / "home"
+    audio.use_decoder(None)
+    resources.decode_apart.clear()
 
 
 def labels(app):
@@ -49,6 +56,17 @@ def test_corpora_of_the_server_are_not_shown(page, public, monkeypatch):
     assert not app.exception
     (corpus,) = (box for box in app.selectbox if box.label == "Corpus")
     assert corpus.options == ["Samples (synthetic voices)"]
+
+
+def test_a_recording_that_breaks_the_decoder_gets_a_sentence(page, public):
+    app = page("pages/4_Prediction.py")
+    app.file_uploader[0].set_value(("a.flac", CLIP.read_bytes(), "audio/flac")).run()
+    assert not app.error and app.subheader
+    os.kill(child_of(resources.decode_apart()), signal.SIGSEGV)
+    other = sorted(SAMPLES.rglob("*.flac"))[1]
+    app.file_uploader[0].set_value(("b.flac", other.read_bytes(), "audio/flac")).run()
+    assert not app.exception
+    assert "breaks the decoder" in app.error[0].value
 
 
 def test_without_a_visitor_nothing_is_kept(public):
