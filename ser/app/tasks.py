@@ -50,6 +50,8 @@ class Task:
     ----------
     status : Status
         How far it has come.
+    so_far : Any
+        What `work` has found already, for it to say; None at first.
     result : Any
         What `work` returned; None before, or if it failed.
     error : Exception or None
@@ -70,6 +72,7 @@ class Task:
 
     def __init__(self, work: Callable[[Task], Any], what: str) -> None:
         self.status = Status(what)
+        self.so_far: Any = None
         self.result: Any = None
         self.error: Exception | None = None
         self.stopped = ""

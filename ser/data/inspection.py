@@ -29,7 +29,7 @@ PENDING = "not opened yet: the scan was stopped"
 
 # Raise when code changes what is measured.
 _RECIPE = 3
-_CHUNK = 500  # clips opened at a time: what an interruption can cost
+_CHUNK = 250  # clips opened at a time: what an interruption can cost
 _WRITE_EVERY = 5000  # clips: what a crash can cost; writing 100 000 rows takes a second
 _NUMBERS = list(corpora.NUMBERS)
 _PRINTS = list(corpora.PRINTS)
@@ -89,8 +89,9 @@ def update_inspection(
 ) -> Inspection:
     """Look at a corpus and open the clips that are new or changed.
 
-    What is done is written every few thousand clips and whenever this is interrupted, also by an
-    exception of `progress`; the next call goes on from there.
+    What is done is written after some hundred clips, then ever more rarely, and whenever this is
+    interrupted, also by an exception of `progress`; the next call goes on from there.  Clips are
+    opened in random order, so that those of any time stand for all.
 
     Parameters
     ----------
@@ -115,8 +116,9 @@ def update_inspection(
     location = os.path.abspath(location)  # what is kept must hold wherever it is read
     corpus = corpora.scan(location)
     table = _remembered(corpus.clips, inspection_file(location))
-    left = np.flatnonzero(table["reason"] == PENDING)
+    left = np.random.default_rng(0).permutation(np.flatnonzero(table["reason"] == PENDING))
     done = len(table) - len(left)
+    written = 0
 
     def report(what: str, count: int, total: int) -> None:
         if progress is not None:
@@ -129,8 +131,9 @@ def update_inspection(
             found = corpora.measure(table["path"].iloc[chunk], n_jobs=n_jobs, progress=report)
             table.loc[chunk, _MEASURED] = found.set_index(chunk)
             done += len(chunk)
-            if (first + _CHUNK) % _WRITE_EVERY == 0:
+            if first + _CHUNK >= min(2 * written, written + _WRITE_EVERY):
                 _write(location, table, corpus.skipped)
+                written = first + _CHUNK
     finally:
         _write(location, table, corpus.skipped)
     index = read_inspection(location)

@@ -56,11 +56,11 @@ class Summary:
     counts: npt.NDArray[np.int64]
 
 
-def sample(clips: pd.DataFrame) -> pd.DataFrame:
-    """Return all clips, or `SAMPLE` of them drawn at random, always the same, in their order."""
-    if len(clips) <= SAMPLE:
+def sample(clips: pd.DataFrame, count: int = SAMPLE) -> pd.DataFrame:
+    """Return all clips, or `count` of them drawn at random, always the same, in their order."""
+    if len(clips) <= count:
         return clips.reset_index(drop=True)
-    return clips.sample(SAMPLE, random_state=0).sort_index().reset_index(drop=True)
+    return clips.sample(count, random_state=0).sort_index().reset_index(drop=True)
 
 
 def summarise(

@@ -54,6 +54,7 @@ MEANS: dict[str, Any] = {
     "pitch_hz": COLUMNS["pitch_hz"],
     "rate": COLUMNS["rate"],
 }
+AT_FIRST = (200, 800)  # clips of which averages and map are shown before those of all
 FEW = 500  # clips a list to choose from can hold and still be read
 
 
@@ -73,6 +74,13 @@ def overview(index: Inspection) -> None:
             plots.speakers_by_emotion(cells.astype({"speaker": str, "emotion": str}), shares=False),
             table=cells,
         )
+    distributions(index)
+    means(index)
+    left_out(index)
+
+
+def distributions(index: Inspection) -> None:
+    """Show how long and how loud the clips are."""
     left, right = st.columns(2)
     with left:
         st.subheader("Durations", help="Of whole recordings, silence included.")
@@ -82,8 +90,13 @@ def overview(index: Inspection) -> None:
         st.subheader("Levels", help=TERMS["dBFS"])
         chart, table = plots.histogram(index.clips["level_dbfs"], title="Level", unit="dBFS")
         layout.show(chart, table=table)
+
+
+def overview_so_far(index: Inspection) -> None:
+    """Show what is known of the clips that have been opened already."""
+    st.caption(f"Of {layout.count(len(index.clips), 'clip')} opened so far, drawn at random:")
+    distributions(index)
     means(index)
-    left_out(index)
 
 
 def means(index: Inspection) -> None:
@@ -201,12 +214,19 @@ def filtered(clips: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     asked: dict[str, Any] = {}
     with st.container(horizontal=True):
         asked["name"] = st.text_input(
-            "Search", placeholder="part of a file name", width=160, icon=":material/search:"
+            "Search",
+            placeholder="part of a file name",
+            width=160,
+            icon=":material/search:",
+            key="search",
+            bind="query-params",
         )
         for label, column in FILTERS.items():
             there = [value for value in clips[column].cat.categories if value]
             if len(there) > 1:
-                asked[column] = st.multiselect(label, there, placeholder="all", width=160)
+                asked[column] = st.multiselect(
+                    label, there, placeholder="all", width=160, key=column, bind="query-params"
+                )
     keep = np.ones(len(clips), bool)
     for column, wanted in asked.items():
         if column == "name" and wanted:
@@ -330,8 +350,8 @@ def _in_sight(columns: dict[str, Any]) -> list[str]:
     return [*first, *said, *(name for name in columns if name not in {*first, *said})]
 
 
-def summed_up(index: Inspection) -> tuple[pd.DataFrame, Any]:
-    """Return the clips that were looked at and what they sound like, as soon as that is known."""
+def summed_up(index: Inspection) -> Any:
+    """Return clips, what they sound like and their PCA: first of some, in the end of all."""
     clips = projections.sample(index.clips)
     if len(clips) < len(index.clips):
         st.caption(f"{len(clips)} of {len(index.clips)} clips, drawn at random.")
@@ -340,10 +360,17 @@ def summed_up(index: Inspection) -> tuple[pd.DataFrame, Any]:
 
     def work(task: Task) -> Any:
         tools.exception()  # two threads must not load librosa at once
-        summary = projections.summarise(clips, progress=task.report)
-        return summary, projections.pca(summary.statistics)
+        for count in (*AT_FIRST, len(clips)):
+            if count <= len(clips):
+                some = projections.sample(clips, count)
+                summary = projections.summarise(some, progress=task.report)
+                task.so_far = some, summary, projections.pca(summary.statistics)
+        return task.so_far
 
-    return clips, tasks.result(("summary", index.key), work, "Computing features")
+    found = tasks.result(("summary", index.key), work, "Computing features")
+    if found is not None and len(found[0]) < len(clips):
+        st.caption(f"So far of {len(found[0])} clips, drawn at random.")
+    return found
 
 
 def averages(index: Inspection) -> None:
@@ -352,10 +379,10 @@ def averages(index: Inspection) -> None:
         "The mean of all clips of an emotion, each brought to one level and centred in 3 s. "
         + TERMS["mel"]
     )
-    _, found = summed_up(index)
+    found = summed_up(index)
     if found is None:
         return
-    summary, _ = found
+    _, summary, _ = found
     drawn = list(plots.average_spectrograms(summary.means, summary.counts).items())
     for first in range(0, len(drawn), 2):
         for column, (_, chart) in zip(st.columns(2), drawn[first : first + 2], strict=False):
@@ -388,15 +415,15 @@ def show_map(index: Inspection, location: Path) -> None:
         "Click on a point to hear it, drag over points to list them. The wheel zooms; hold Shift "
         "and drag to move."
     )
-    clips, found = summed_up(index)
+    found = summed_up(index)
     if found is None:
         return
-    summary, (points, shares) = found
+    clips, summary, (points, shares) = found
     first, second = (
         f"Component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares)
     )
     axes = (first, second)
-    if chosen == "t-SNE":
+    if chosen == "t-SNE" and len(clips) == min(len(index.clips), projections.SAMPLE):
         points = tasks.result(
             ("tsne", index.key),
             lambda task: projections.tsne(clips, summary.statistics, progress=task.report),
@@ -477,7 +504,7 @@ def open_from_table(clips: pd.DataFrame, location: Path, key: str) -> None:
 
 def open_clip(location: Path, path: str) -> None:
     """Go to the clips and open this one."""
-    st.session_state["dataset view"] = "Clips"
+    st.session_state["view"] = "Clips"
     st.session_state[f"clip {location}"] = path
 
 
@@ -486,7 +513,7 @@ def show() -> None:
     layout.page("Dataset")
     st.write("What is in a corpus of emotional speech: how much of what, and how each clip looks.")
     location = corpus.choose()
-    index = corpus.opened(location)
+    index = corpus.opened(location, overview_so_far)
     if index is not None and index.clips.empty:
         st.info("No clip of this corpus can be used.", icon=":material/block:")
         left_out(index)
@@ -506,7 +533,8 @@ def show() -> None:
             ["Overview", "Health", "Clips", "Averages", "Map"],
             default="Overview",
             required=True,
-            key="dataset view",
+            key="view",
+            bind="query-params",
             label_visibility="collapsed",
         )
         if view == "Overview":

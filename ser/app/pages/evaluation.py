@@ -46,7 +46,7 @@ def show() -> None:
             }
             # Only the part that is open is drawn.
             for tab, show_part in zip(
-                st.tabs(list(parts), key="part", on_change="rerun"),
+                st.tabs(list(parts), key="part", on_change="rerun", bind="query-params"),
                 parts.values(),
                 strict=True,
             ):

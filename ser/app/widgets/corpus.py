@@ -217,10 +217,17 @@ def _bytes_in_words(status: Status) -> str:
     return words + tasks.time_left(status)
 
 
-def opened(location: Path) -> Inspection | None:
-    """Return what is known about a corpus; if that is nothing yet, show how far it is.
+def opened(location: Path, meanwhile: Callable[[Inspection], None]) -> Inspection | None:
+    """Return what is known about a corpus; while it is looked at, show how far that is.
 
     Its files are looked at in the background, once in a session and when the user asks.
+
+    Parameters
+    ----------
+    location : Path
+        The corpus.
+    meanwhile : callable
+        Shows what is known of the files that have been opened so far.
     """
     key = ("scan", str(location))
     work = _scan(location)
@@ -229,11 +236,14 @@ def opened(location: Path) -> Inspection | None:
         looked.add(str(location))
         tasks.start(key, work, "Looking for clips")
     task = tasks.all_tasks()[key]
-    found = _read(str(location), _stamp(location))
+    stamp = _stamp(location)
+    found = _read(str(location), stamp)
     if task.running:
         if found is None or not found.complete:
-            tasks.watch(key)
+            tasks.watch(key, is_news=lambda: _stamp(location) != stamp)
             _show_names(str(location))
+            if found is not None and len(found.clips):
+                meanwhile(found)
             return None
         _watch_quietly(key)
     elif task.error or task.stopped:

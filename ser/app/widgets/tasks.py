@@ -48,10 +48,18 @@ def time_left(status: Status) -> str:
 
 
 @st.fragment(run_every=0.5)
-def watch(key: Key, describe: Callable[[Status], str] = clips_in_words, stop: str = "Stop") -> None:
-    """Show how far a running task is, with a button to stop it; the page reruns when it ends."""
+def watch(
+    key: Key,
+    describe: Callable[[Status], str] = clips_in_words,
+    stop: str = "Stop",
+    is_news: Callable[[], bool] = lambda: False,
+) -> None:
+    """Show how far a running task is, with a button to stop it.
+
+    The page reruns when it ends, and when there is something new to show.
+    """
     task = all_tasks().get(key)
-    if task is None or not task.running:
+    if task is None or not task.running or is_news():
         st.rerun()
     status = task.status
     share = min(status.done / status.total, 1.0) if status.total else 0.0
@@ -66,16 +74,19 @@ def watch(key: Key, describe: Callable[[Status], str] = clips_in_words, stop: st
 
 
 def result(key: Key, work: Work, what: str) -> Any:
-    """Return what a task returned; until then show how far it is, or why it ended, and return None.
+    """Return what a task returned; until then show how far it is, or why it ended.
 
-    It is started if it never was.
+    Until then it returns what the task has found so far, which is None at first.  It is started if
+    it never was.
     """
     if key not in all_tasks():
         start(key, work, what)
     task = all_tasks()[key]
     if task.running:
-        watch(key)
-    elif task.error or task.stopped:
+        known = task.so_far
+        watch(key, is_news=lambda: task.so_far is not known)
+        return known
+    if task.error or task.stopped:
         show_end(task)
         st.button(
             "Go on" if task.stopped else "Try again",
@@ -84,9 +95,8 @@ def result(key: Key, work: Work, what: str) -> Any:
             args=(key, work, what),
             icon=":material/refresh:",
         )
-    else:
-        return task.result
-    return None
+        return None
+    return task.result
 
 
 def show_end(task: Task) -> None:

@@ -120,6 +120,17 @@ def test_points_are_listed_and_a_row_opens_its_clip(tab, keep):
 
 
 @wide
+def test_view_and_filters_stand_in_the_address(tab):
+    tab.goto("/Dataset?view=Clips&emotion=angry&speaker=actor+25")
+    expect(tab.get_by_text("4 of 120 clips")).to_be_visible()
+    tab.get_by_role("textbox", name="Search").fill("03-01-05-01")
+    tab.get_by_role("textbox", name="Search").press("Enter")
+    expect(tab.get_by_text("2 of 120 clips")).to_be_visible()
+    tab.reload()
+    expect(tab.get_by_text("2 of 120 clips")).to_be_visible()
+
+
+@wide
 def test_the_means_of_all_emotions_stand_side_by_side(tab, keep):
     open_view(tab, "Averages")
     drawn(tab, 8)

@@ -46,6 +46,17 @@ def test_every_part_of_a_report_is_shown(tab, keep):
         keep(tab, f"evaluation-{name.lower()}")
 
 
+@light
+def test_report_and_part_stand_in_the_address(tab):
+    tab.goto("/Evaluation?report=published/samples&part=Groups")
+    expect(tab.get_by_role("tab", name="Groups", selected=True)).to_be_visible()
+    part(tab, "Confusions")
+    expect(tab).to_have_url(re.compile(r"\?part=Confusions&report=published%2Fsamples$"))
+    tab.reload()
+    expect(tab.get_by_role("tab", name="Confusions", selected=True)).to_be_visible()
+    expect(tab.get_by_text("120 clips").first).to_be_visible()
+
+
 def test_a_confusion_cell_is_opened_by_a_click(tab):
     figures = json.loads((PROJECT / "reports" / "samples.json").read_text())
     labels = figures["labels"]

@@ -1,15 +1,19 @@
 import json
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser.app import workspace
+from ser.app.pages import dataset as dataset_page
 from ser.app.widgets import tasks
-from ser.data import download
+from ser.data import download, projections
+from ser.data.inspection import PENDING, inspection_file, update_inspection
 from tests.app.pages.conftest import PROJECT
 from tests.data.test_download import SPEECH, TWO, server  # noqa: F401
 from tests.tiny import SAMPLES, tiny_corpus
@@ -48,7 +52,7 @@ def open_corpus(page):
             find(dataset.button, "Open").click().run()
             settled(dataset)
         if view != "Overview":
-            dataset.segmented_control(key="dataset view").set_value(view).run()
+            dataset.segmented_control(key="view").set_value(view).run()
             settled(dataset)
         return dataset
 
@@ -232,7 +236,7 @@ def test_a_clip_that_is_gone_gets_a_sentence(open_corpus, tmp_path):
 def test_every_emotion_has_its_mean_and_every_clip_its_place(open_corpus):
     dataset = open_corpus(SAMPLES, "Averages")
     assert len(charts(dataset)) == 8
-    dataset.segmented_control(key="dataset view").set_value("Map").run()
+    dataset.segmented_control(key="view").set_value("Map").run()
     settled(dataset)
     assert len(charts(dataset)) == 1
     find(dataset.segmented_control, "Layout").set_value("t-SNE").run()
@@ -332,6 +336,53 @@ def test_file_names_are_counted_while_the_files_are_opened(page, tmp_path):
         assert any(f"{count} clips, counted by file names" in c.value for c in dataset.caption)
     finally:
         go_on.set()
+
+
+def test_figures_of_opened_clips_are_shown_while_the_others_are_opened(page, tmp_path):
+    folder = tiny_corpus(tmp_path / "clips")
+    update_inspection(folder, n_jobs=1)
+    table = pd.read_csv(inspection_file(folder), keep_default_na=False, dtype=str)
+    table.loc[20:, "reason"] = PENDING
+    table.to_csv(inspection_file(folder), index=False)
+    go_on = Event()
+    tasks.start(("scan", str(folder)), lambda task: go_on.wait(60), "Looking for clips")
+    try:
+        dataset = page("pages/1_Dataset.py")
+        dataset.session_state["corpus"] = str(folder)
+        dataset.session_state["looked"] = {str(folder)}
+        dataset.run()
+        assert not dataset.exception
+        assert any("Of 20 clips opened so far" in c.value for c in dataset.caption)
+        assert {"Durations", "Levels", "Means"} <= {h.value for h in dataset.subheader}
+    finally:
+        go_on.set()
+
+
+def test_averages_are_those_of_some_clips_before_all_are_known(page, monkeypatch, tmp_path):
+    monkeypatch.setattr(dataset_page, "AT_FIRST", (10,))
+    go_on = Event()
+    whole = projections.summarise
+
+    def summarise(clips, **options):
+        if len(clips) > 10:
+            go_on.wait(60)
+        return whole(clips, **options)
+
+    monkeypatch.setattr(projections, "summarise", summarise)
+    folder = tiny_corpus(tmp_path / "clips")
+    dataset = page("pages/1_Dataset.py")
+    dataset.session_state["corpus"] = str(folder)
+    settled(dataset.run())
+    dataset.segmented_control(key="view").set_value("Averages")
+    try:
+        deadline = time.monotonic() + 60
+        while not any("So far of 10 clips" in c.value for c in dataset.run().caption):
+            assert time.monotonic() < deadline
+    finally:
+        go_on.set()
+    settled(dataset)
+    assert not dataset.exception
+    assert not any("So far" in c.value for c in dataset.caption)
 
 
 def test_clips_are_linked_to_what_the_model_answers(open_corpus):
