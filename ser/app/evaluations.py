@@ -118,7 +118,7 @@ def report_together(runs: Sequence[Run]) -> Run:
     part = one_configuration(configs)
     reports = [Report.load(run.folder / "report.json") for run in runs]
     names = [run.folder.name for run in runs]
-    stem = names[0].split("-seed-")[0]
+    stem = re.sub(r"-(seed|fold)-[0-9]+$", "", names[0])
     evaluation = Run(_free(f"{stem} {len(runs)} {part}s"))
     report = summarise(evaluation.folder.name, configs, reports)
     evaluation.create({"data": configs[0].data[0], "runs": names})

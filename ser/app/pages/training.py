@@ -219,27 +219,39 @@ def _start(name: str, config: TrainingConfig | None, found: Sequence[Training]) 
             f":material/hourglass_top: {layout.plain(busy[-1].name)} is at work. One training runs "
             "at a time: this one will wait in the queue and begin by itself."
         )
-    runs = st.number_input(
-        "Runs",
-        1,
-        20,
-        1,
-        help="Several, each with the next seed, tell how much of a figure is luck. They wait in "
-        "the queue; choose them together below to see their mean and spread, and for one report.",
-    )
+    several = choose_runs(name.strip(), config) if config is not None else {}
     start = st.button(
         "Start", type="primary", icon=":material/play_arrow:", disabled=config is None
     )
     if start and config is not None:
         with layout.errors_for_people(), st.spinner("Starting …"):
-            seeds = range(config.seed, config.seed + int(runs))
-            names = {name.strip() if runs == 1 else f"{name.strip()}-seed-{s}": s for s in seeds}
-            for one in names:
+            for one in several:
                 processes.check_name(one)
-            for one, seed in names.items():
-                processes.start(one, replace(config, seed=seed))
+            for one, settings in several.items():
+                processes.start(one, settings)
             _close_form()
             st.rerun()
+
+
+def choose_runs(name: str, config: TrainingConfig) -> dict[str, TrainingConfig]:
+    """Let the user have one configuration trained once, or as a study; returns runs by name."""
+    one, seeds, folds = "One run", "Several seeds", f"All {config.folds} folds"
+    kind = st.segmented_control(
+        "Runs",
+        [one, seeds, *([folds] if config.protocol == "unseen-speakers" else [])],
+        default=one,
+        required=True,
+        help="Several seeds tell how much of a figure is luck; all folds test every speaker once. "
+        "The runs wait in the queue. Choose them together below to see their mean and spread, and "
+        "for one report.",
+    )
+    if kind == one:
+        return {name: config}
+    if kind == folds:
+        return {f"{name}-fold-{i + 1}": replace(config, fold=i) for i in range(config.folds)}
+    count = int(st.number_input("Seeds", 2, 20, 3, help=f"From {config.seed} on."))
+    each = range(config.seed, config.seed + count)
+    return {f"{name}-seed-{seed}": replace(config, seed=seed) for seed in each}
 
 
 def all_trainings(found: Sequence[Training]) -> None:

@@ -12,6 +12,7 @@ from ser.evaluation.report import Report
 from ser.training import pipeline
 from ser.training.config import PRESETS, TrainingConfig
 from ser.training.runs import Run
+from ser.training.studies import one_configuration
 from tests.tiny import SAMPLES, tiny_config
 
 
@@ -64,7 +65,10 @@ def finished(home, finished_run):
 
 
 def field(page, label):
-    kinds = ("selectbox", "text_input", "number_input", "radio", "multiselect")
+    kinds = (
+        *("selectbox", "text_input", "number_input", "radio", "multiselect"),
+        "segmented_control",
+    )
     found = [widget for kind in kinds for widget in getattr(page, kind) if widget.label == label]
     assert len(found) == 1, f"{len(found)} fields are called {label}"
     return found[0]
@@ -327,19 +331,14 @@ def test_several_seeds_of_one_configuration_become_one_report(open_training, fin
     assert report.std.accuracy == 0
 
 
-def test_several_runs_wait_in_the_queue_each_with_its_seed(open_form, home):
-    page = open_form()
-    field(page, "Epochs").set_value(1)
-    field(page, "Runs").set_value(2)
-    field(page, "Name").set_value("study").run()
+def started(home, page):
+    """Start what the form says, and stop it again; returns the configurations by name."""
     try:
-        button(page, "Start").click().run(timeout=120)
+        button(page, "Start").click().run(timeout=240)
         assert not page.exception and not page.error
-        seeds = {
-            run.folder.name: TrainingConfig.from_json(run.read_config()).seed
-            for run in workspace.runs()
+        return {
+            run.folder.name: TrainingConfig.from_json(run.read_config()) for run in workspace.runs()
         }
-        assert seeds == {"study-seed-42": 42, "study-seed-43": 43}
     finally:
         for run in workspace.runs():
             run.ask_to_stop()
@@ -347,3 +346,27 @@ def test_several_runs_wait_in_the_queue_each_with_its_seed(open_form, home):
         while any(run.is_held() for run in workspace.runs()):
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_several_runs_wait_in_the_queue_each_with_its_seed(open_form, home):
+    page = open_form()
+    field(page, "Epochs").set_value(1)
+    field(page, "Name").set_value("study")
+    field(page, "Runs").set_value("Several seeds").run()
+    field(page, "Seeds").set_value(2).run()
+    seeds = {name: config.seed for name, config in started(home, page).items()}
+    assert seeds == {"study-seed-42": 42, "study-seed-43": 43}
+
+
+def test_all_folds_of_unseen_speakers_wait_in_the_queue(open_form, home):
+    page = open_form()
+    assert "folds" not in " ".join(field(page, "Runs").options)  # of the random protocol
+    field(page, "Protocol").set_value("unseen-speakers")
+    field(page, "Epochs").set_value(1)
+    field(page, "Name").set_value("study").run()
+    folds = field(page, "Runs").options[-1]
+    field(page, "Runs").set_value(folds).run()
+    configs = started(home, page)
+    assert folds == f"All {len(configs)} folds"
+    assert one_configuration(list(configs.values())) == "fold"
+    assert next(iter(configs)) == "study-fold-1"
