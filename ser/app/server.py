@@ -38,6 +38,8 @@ def serve(*, address: str = "localhost", port: int | None = None, browser: bool 
     ------
     ServerError
         If Streamlit or what connects it with microphones is not installed.
+    DataError, OutputError
+        See `ser.app.metrics.serve`.
     """
     workspace.is_public()  # or it says what is wrong with SER_MODE, before anything is served
     if missing := [name for name in ("streamlit", "streamlit_webrtc") if find_spec(name) is None]:
@@ -45,6 +47,9 @@ def serve(*, address: str = "localhost", port: int | None = None, browser: bool 
             f"The app needs {missing[0].replace('_', '-')}, which is not installed. Install it "
             'with: pip install "ser[app]"'
         )
+    from ser.app import metrics  # needs what is installed with the app
+
+    metrics.serve()
     flags = [f"--server.address={address}"]
     if port is not None:
         flags.append(f"--server.port={port}")

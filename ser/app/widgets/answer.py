@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import catalogue
+from ser.app import catalogue, metrics
 from ser.app.glossary import TERMS
 from ser.app.widgets import (
     correction,
@@ -56,15 +56,16 @@ def show_answer(
     digest = hashlib.sha256(data).hexdigest()
     what = (digest, model.manifest.model_sha256, model.labels, model.voice.count)
 
-    def load() -> Samples:
+    def ask() -> tuple[Samples, pd.Series]:
         visitor.count()
-        return load_audio(data)
+        with metrics.answering():
+            recording = load_audio(data)
+            row = model.predict(recording, sampling_rate=SAMPLING_RATE, name=name).iloc[0]
+        metrics.ANSWERS.labels(row["verdict"]).inc()
+        return recording, row
 
     with st.spinner("Listening …"):
-        recording = kept("recording", what, load)
-        row = kept(
-            "answer", what, lambda: model.predict(recording, sampling_rate=SAMPLING_RATE, name=name)
-        ).iloc[0]
+        recording, row = kept("answer", what, ask)
         problems = kept("problems", what, lambda: check_recording(recording))
     seconds = len(recording) / SAMPLING_RATE
     _verdict(row, model, truth, seconds, problems)
@@ -206,7 +207,10 @@ def _predict_all(
     rows = []
     for i, (name, data) in enumerate(files):
         try:
-            rows.append(asked(i).predict(data, name=name).iloc[0].to_dict())
+            with metrics.answering():
+                row = asked(i).predict(data, name=name).iloc[0]
+            metrics.ANSWERS.labels(row["verdict"]).inc()
+            rows.append(row.to_dict())
         except SerError as error:
             rows.append({"file": name, "verdict": REFUSED, "reason": str(error)})
         bar.progress((i + 1) / len(files), f"{i + 1} of {len(files)} recordings")

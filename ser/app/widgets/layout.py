@@ -12,7 +12,7 @@ import altair
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import workspace
+from ser.app import metrics, workspace
 from ser.app.widgets import microphone, resources, visitor
 from ser.errors import SerError
 from ser.training.runs import BUSY_STATES, Run
@@ -112,6 +112,7 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except SerError as error:
+        metrics.REFUSALS.labels(error.code).inc()
         st.error(plain(str(error)), icon=":material/error:")
 
 

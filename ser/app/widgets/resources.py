@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 # fault if it is loaded after TensorFlow (pylibsrtp 1.0.0, TensorFlow 2.21).
 import pylibsrtp  # noqa: F401
 import streamlit as st
+from streamlit.runtime.app_session import AppSession
 
 from ser import assets, audio
 from ser.app import workspace
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ser.models.recognizer import Recognizer
+
+
+# A browser can ask Streamlit to clear all caches, for everybody: with them would go the models, the
+# downloads that run, and what every visitor of a public server keeps.
+AppSession._handle_clear_cache_request = lambda self: None  # type: ignore[method-assign]
 
 
 @st.cache_resource(show_spinner=False)

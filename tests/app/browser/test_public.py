@@ -4,7 +4,10 @@ import time
 import zipfile
 
 import pytest
+import websockets.sync.client
 from playwright.sync_api import expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.app.browser.app import PATIENCE, launch, serve
 from tests.tiny import SAMPLES
@@ -31,6 +34,18 @@ def agree(page):
     page.locator("input[type=file]").wait_for(state="attached")
 
 
+def ask_to_clear_caches(address):
+    """Send what Streamlit's own menu sends, as anyone can."""
+    where = address.replace("http", "ws", 1) + "/_stcore/stream"
+    with websockets.sync.client.connect(
+        where, subprotocols=["streamlit"], origin=address
+    ) as socket:
+        for message in (BackMsg(clear_cache=True), BackMsg(app_heartbeat=True)):
+            socket.send(message.SerializeToString())
+        while not ForwardMsg.FromString(socket.recv(timeout=30)).HasField("heartbeat_ack"):
+            pass  # the acknowledgement of the second says that the first was dealt with
+
+
 def test_what_one_stranger_keeps_nobody_else_sees_and_it_goes_with_them(
     address, playwright, tmp_path
 ):
@@ -52,6 +67,8 @@ def test_what_one_stranger_keeps_nobody_else_sees_and_it_goes_with_them(
         one.get_by_role("button", name="Import", exact=True).click()
         expect(one.get_by_text("2 recordings kept")).to_be_visible()
         assert len(kept()) == 2
+        ask_to_clear_caches(address)
+        assert len(kept()) == 2, "anybody can delete what others keep"
         agree(browser.new_page(base_url=address))
     finally:
         browser.close()
