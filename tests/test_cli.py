@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,31 @@ def test_scan_counts_and_writes_the_table(ser, tmp_path):
     table = pd.read_csv(tmp_path / "out" / "clips.csv")
     assert len(table) == 41
     assert table["seconds"].between(1, 4).all()
+
+
+def test_scan_tells_what_may_be_wrong_with_a_corpus(ser, tmp_path):
+    data = tiny_corpus(tmp_path / "clips")
+    twin = data / "03-01-04-01-02-02-25.flac"
+    samples, rate = soundfile.read(next(data.glob("03-01-05-*-25.flac")))
+    soundfile.write(twin, samples / 3, rate, format="FLAC")
+    code, output, _ = ser("scan", data, "--health", "--n-jobs", 1)
+    assert code == 0
+    _, health = output.split("Health (! may need a look):")
+    assert "! Near duplicates: 1 pair of" in health and twin.name in health
+    assert "Clipping: 0 of" in health
+
+
+def test_the_cache_is_counted_and_emptied(ser, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    assert ser("scan", tiny_corpus(tmp_path / "clips"), "--n-jobs", 1)[0] == 0
+    code, output, _ = ser("cache")
+    assert code == 0
+    assert str(tmp_path / "cache") in output
+    assert re.search(r"corpora +1 files", output)
+    code, output, _ = ser("cache", "--clear")
+    assert code == 0
+    assert output.startswith("Freed: ") and re.search(r"corpora +0 files", output)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 def test_scan_refuses_what_is_no_corpus(ser, tmp_path):

@@ -163,9 +163,10 @@ def _copies(clips: pd.DataFrame) -> Iterator[Finding]:
     yield Finding("Duplicates", f"{words}." if len(same) else "None.", bool(torn or len(same) > 2))
     twins = near_duplicates(clips)
     first = [Path(path).name for path in twins.iloc[0][["path", "twin"]]] if len(twins) else []
+    pairs = "1 pair of clips seems" if len(twins) == 1 else f"{len(twins)} pairs of clips seem"
     yield Finding(
         "Near duplicates",
-        f"{len(twins)} pairs of clips seem to be one recording, louder or encoded again, such as "
+        f"{pairs} to be one recording, louder or encoded again, such as "
         f"{' and '.join(first)}. One may be in training and the other in the test."
         if len(twins)
         else "None.",

@@ -69,7 +69,7 @@ def _function(model: keras.Model, batch: int) -> Callable[[Inputs], list[Array]]
     shapes = [output.shape[1:] for output in model.outputs]
     signature = [tf.TensorSpec(given.shape, tf.float32) for given in model.inputs]
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def call(*inputs: tf.Tensor) -> list[tf.Tensor]:
         return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
 

@@ -36,6 +36,7 @@ class Encoder:
         self._call = tf.function(
             lambda inputs: front(inputs, training=False),
             input_signature=[tf.TensorSpec(front.input_shape, tf.float32)],
+            autograph=False,
         )
 
     def __call__(self, log_mels: Features) -> dict[str, Features]:

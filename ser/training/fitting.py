@@ -272,7 +272,7 @@ def _training_step(
 
     # The members learn in one step, each from clips of its own: they share no weights, so
     # TensorFlow works on them side by side.
-    @tf.function
+    @tf.function(autograph=False)
     def step(inputs: Any, wanted: Any, decay: Any) -> tuple[Any, Any, Any]:
         spoken = tf.reduce_max(wanted, axis=2, keepdims=True) > 0.5
         with tf.GradientTape() as tape:

@@ -302,7 +302,7 @@ def _training_step(
         target = (1 - smoothing) * target + smoothing / wanted.shape[-1]
         return tf.nn.softmax_cross_entropy_with_logits(target, logits)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(inputs: Any, weights: Any, wanted: Any, decay: Any) -> tuple[Any, Any, Any]:
         spoken = tf.reduce_max(wanted, axis=1, keepdims=True) > 0.5
         with tf.GradientTape() as tape:

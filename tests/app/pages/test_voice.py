@@ -5,7 +5,7 @@ import pytest
 
 from ser import assets
 from ser.app import learned, workspace
-from ser.app.widgets import hands_free
+from ser.app.widgets import hands_free, own_classes
 from ser.data.recordings import SENTENCES, Voice
 from ser.errors import DataError
 from ser.labels import EMOTIONS
@@ -236,3 +236,27 @@ def test_classes_of_ones_own_are_learned_from_uploads(open_part):
     folder = workspace.folder() / "my-classes"
     assert learned.models() == [folder]
     assert Recognizer.load(folder).labels == ("high", "low")
+
+
+def test_examples_of_a_class_are_counted_bounded_and_deleted(open_part, monkeypatch):
+    monkeypatch.setattr(own_classes, "_MOST_EXAMPLES", 2)
+    folder = workspace.folder() / "classes" / "my-classes"
+    for label in ("low", "high"):
+        (folder / label).mkdir(parents=True)
+    app = open_part("Own classes")
+    files = [(c.name, c.read_bytes(), "audio/flac") for c in CLIPS[:3]]
+    app.file_uploader[0].set_value(files).run()
+    assert "There are 2 examples of high already." in said(app, "error")
+    assert {path.name for path in (folder / "high").iterdir()} == {"0001.wav", "0002.wav"}
+    app = open_part("Own classes")
+    assert button(app, "Learn these classes").disabled
+    button(app, "Delete all of high").click().run()
+    assert not app.exception
+    assert [path.name for path in folder.iterdir()] == ["low"]
+
+
+def test_a_class_with_an_impossible_name_gets_a_sentence(open_part):
+    for label in ("low", "verdict"):  # a column of every answer
+        (workspace.folder() / "classes" / "my-classes" / label).mkdir(parents=True)
+    app = open_part("Own classes")
+    assert "A class cannot be called so" in said(app, "error")
