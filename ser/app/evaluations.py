@@ -21,6 +21,7 @@ from ser.app import processes, workspace
 from ser.errors import RunError, SerError, Stopped
 from ser.evaluation.report import Report
 from ser.models import bundle
+from ser.training import queue
 from ser.training.config import TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs, working_on
 from ser.utils.parallel import Progress
@@ -164,7 +165,7 @@ def run(evaluation: Run) -> None:
         working_on(
             evaluation, how_far=lambda: "Nothing was kept", go_on="It can be started again."
         ),
-        processes.obeying_stop(evaluation),
+        queue.obeying_stop(evaluation),
     ):
         evaluation.write_status("preparing", "Loading the model")
         from ser.evaluation.evaluate import evaluate_corpus
@@ -198,7 +199,7 @@ def _progress(evaluation: Run, *, stages: int) -> Progress:
 def main() -> int:
     """Run the evaluation in the folder that is the only argument; returns the exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    processes.log_steps()
+    queue.log_steps()
     try:
         run(Run(sys.argv[1]))
     except (SerError, Stopped) as error:

@@ -8,17 +8,12 @@ end, start again, or be opened twice, and no process number is ever trusted.
 
 from __future__ import annotations
 
-import logging
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from _thread import interrupt_main
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 from ser import assets
 from ser.app import workspace
@@ -26,7 +21,7 @@ from ser.data import corpora, splits
 from ser.errors import OutputError, RunError
 from ser.training import pipeline
 from ser.training.config import TrainingConfig
-from ser.training.runs import BUSY_STATES, Run, find_runs
+from ser.training.runs import Run, find_runs
 
 LOG_FILE = "log.txt"
 _LOG_BYTES = 20_000
@@ -123,7 +118,7 @@ def launch(run: Run) -> None:
     RunError, OutputError
         See `begin`.
     """
-    begin(run, "ser", "train", "--background", "--resume", str(run.folder))
+    begin(run, "ser.cli.background", str(run.folder))
 
 
 def begin(run: Run, *module: str) -> None:
@@ -245,60 +240,3 @@ def delete(run: Run) -> None:
         raise OutputError(
             f"Cannot delete {folder}: {error.strerror or error}. Delete it by hand."
         ) from error
-
-
-def ahead_of(run: Run) -> list[Run]:
-    """Return the runs beside a queued one that train before it: what is running, then the queue."""
-    others = [other for other in find_runs(run.folder.parent) if other.folder != run.folder]
-    own = run.read_status()
-    running, waiting = [], []
-    for other in others:
-        status = other.read_status()
-        if status.state == "queued":
-            # Names decide between runs that came in the same millisecond.
-            if (status.since, other.folder) < (own.since, run.folder):
-                waiting.append((status.since, other))
-        elif status.state in BUSY_STATES:
-            running.append(other)
-    return running + [other for _, other in sorted(waiting, key=lambda pair: pair[0])]
-
-
-def wait_for_turn(run: Run) -> None:
-    """Keep a run that this process holds in the queue until no other beside it is trained."""
-    run.write_status("queued", "Waiting for its turn")
-    while ahead_of(run):
-        time.sleep(0.5)
-    run.write_status("preparing", "Loading TensorFlow")
-
-
-def log_steps() -> None:
-    """Let this process say every step to stderr, which `begin` makes the log of the run."""
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    logging.getLogger("ser").setLevel(logging.INFO)
-
-
-@contextmanager
-def obeying_stop(run: Run) -> Iterator[None]:
-    """Let SIGTERM and `ser.training.runs.Run.ask_to_stop` do what Ctrl-C does, in this block.
-
-    For the main thread of a process that holds the run.
-    """
-    run.forget_stop()
-    ended = Event()
-
-    def watch() -> None:
-        while not ended.wait(0.2):
-            if run.is_stopping:
-                interrupt_main(signal.SIGTERM)
-                ended.wait(30)  # then again: compiled code may have swallowed it
-
-    watcher = Thread(target=watch, daemon=True)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-        signal.signal(signal.SIGTERM, before)
-        run.forget_stop()

@@ -7,23 +7,33 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ser.cli.options import make_parser
 from ser.errors import SerError, Stopped
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code.
+    """Run one command; returns the exit code, see `run_to_exit_code`."""
+
+    def work() -> None:
+        from ser.cli.options import make_parser
+
+        options = make_parser().parse_args(arguments)
+        _load_parsers(options)
+        options.run(options)
+
+    return run_to_exit_code(work)
+
+
+def run_to_exit_code(work: Callable[[], None]) -> int:
+    """Do something and return the exit code of that.
 
     0 on success, 2 on input that cannot be used (with one line on stderr), 130 when stopped.
     """
     # `kill` asks for the same as Ctrl-C: leave a run that can be resumed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        options = make_parser().parse_args(arguments)
-        _load_parsers(options)
-        options.run(options)
+        work()
         sys.stdout.flush()
     except SerError as error:
         print(f"ser: {' '.join(str(error).split())}", file=sys.stderr)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ser
 from ser.assets import MODELS, SAMPLES
@@ -19,6 +19,9 @@ from ser.cli.output import (
 )
 from ser.errors import DataError
 from ser.labels import EMOTIONS
+
+if TYPE_CHECKING:
+    from ser.training.runs import Run
 
 
 def app(options: argparse.Namespace) -> None:
@@ -159,14 +162,11 @@ def features(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train a model, or go on where a training was stopped."""
-    import pandas as pd
-
-    from ser.app import processes
-    from ser.training import pipeline
+    from ser.training import pipeline, queue
     from ser.training.runs import Run
 
     if options.resume:
-        settings = {"background", "n_jobs", "parser", "resume", "run"}
+        settings = {"n_jobs", "parser", "resume", "run"}
         if given := [k for k, v in vars(options).items() if k not in settings and v is not None]:
             raise DataError(
                 f"--resume knows its corpus, folder and settings; leave out "
@@ -177,12 +177,19 @@ def train(options: argparse.Namespace) -> None:
         if not options.out:
             raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")
         run = pipeline.start(options.out, _config(options))
-    with pipeline.working_on(run) as config, processes.obeying_stop(run):
-        if options.background:
-            processes.log_steps()
-            processes.wait_for_turn(run)
+    with pipeline.working_on(run), queue.obeying_stop(run):
+        train_run(run, n_jobs=options.n_jobs)
+
+
+def train_run(run: Run, *, n_jobs: int) -> None:
+    """Train a run, or go on with it, and print how good the model is."""
+    import pandas as pd
+
+    from ser.training import pipeline
+
+    with pipeline.working_on(run) as config:
         warm_up_tensorflow(members=config.model.members)
-        result = pipeline.train(run, n_jobs=options.n_jobs)
+        result = pipeline.train(run, n_jobs=n_jobs)
     print_figures(result)
     print_robustness(result)
     print_skipped(pd.read_csv(run.folder / "skipped.csv", dtype=str))

@@ -108,12 +108,6 @@ def make_parser() -> argparse.ArgumentParser:
     sub = command("train", commands.train, "train a model, test it on unseen clips, write a report")
     sub.add_argument("--out", type=Path, metavar="RUN", help="new folder for everything it makes")
     sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run instead")
-    sub.add_argument(
-        "--background",
-        action="store_true",
-        help="as the app does: wait until no other run in the same folder is being trained, and "
-        "write a line for every step and epoch to stderr",
-    )
     _jobs(sub)
     _training_options(sub)
 

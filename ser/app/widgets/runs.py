@@ -13,6 +13,7 @@ from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout
 from ser.errors import SerError
+from ser.training import queue
 from ser.training.runs import MOST_NOTES, Run, Status
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
@@ -82,7 +83,7 @@ def _show_busy(training: Training) -> None:
 
 
 def _show_queue(training: Training) -> None:
-    ahead = [layout.plain(run.folder.name) for run in processes.ahead_of(training.run)]
+    ahead = [layout.plain(run.folder.name) for run in queue.ahead_of(training.run)]
     st.info(
         f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
         f"{'has' if len(ahead) == 1 else 'have'} ended, also if this page is closed."

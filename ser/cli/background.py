@@ -1,0 +1,32 @@
+"""A training that the app has started: it waits for its turn, then trains.
+
+    python -m ser.cli.background RUN
+
+While it waits it loads nothing that is large, and takes a quarter of the memory it would take then.
+Every step and epoch is a line on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ser.cli import run_to_exit_code
+from ser.training import queue
+from ser.training.runs import Run, working_on
+
+
+def train_in_turn() -> None:
+    """Wait until no other run in the same folder is trained, then train this one."""
+    run = Run(sys.argv[1])
+    queue.log_steps()
+    go_on = f"Go on with: ser train --resume {run.folder}"
+    held = working_on(run, how_far=lambda: "Stopped before its turn came", go_on=go_on)
+    with held, queue.obeying_stop(run):
+        queue.wait_for_turn(run)
+        from ser.cli.commands import train_run
+
+        train_run(run, n_jobs=-1)
+
+
+if __name__ == "__main__":
+    sys.exit(run_to_exit_code(train_in_turn))

@@ -1,0 +1,74 @@
+"""Runs beside each other are trained one after the other, and stop when they are asked to.
+
+A process that waits for its turn needs nothing but this and the standard library, so it takes a
+fifth of the memory of one that has loaded what a training needs.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from _thread import interrupt_main
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from ser.training.runs import BUSY_STATES, Run, find_runs
+
+
+def ahead_of(run: Run) -> list[Run]:
+    """Return the runs beside a queued one that train before it: what is running, then the queue."""
+    others = [other for other in find_runs(run.folder.parent) if other.folder != run.folder]
+    own = run.read_status()
+    running, waiting = [], []
+    for other in others:
+        status = other.read_status()
+        if status.state == "queued":
+            # Names decide between runs that came in the same millisecond.
+            if (status.since, other.folder) < (own.since, run.folder):
+                waiting.append((status.since, other))
+        elif status.state in BUSY_STATES:
+            running.append(other)
+    return running + [other for _, other in sorted(waiting, key=lambda pair: pair[0])]
+
+
+def wait_for_turn(run: Run) -> None:
+    """Keep a run that this process holds in the queue until no other beside it is trained."""
+    run.write_status("queued", "Waiting for its turn")
+    while ahead_of(run):
+        time.sleep(0.5)
+    run.write_status("preparing", "Loading TensorFlow")
+
+
+def log_steps() -> None:
+    """Let this process say every step to stderr, which `begin` makes the log of the run."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    logging.getLogger("ser").setLevel(logging.INFO)
+
+
+@contextmanager
+def obeying_stop(run: Run) -> Iterator[None]:
+    """Let SIGTERM and `ser.training.runs.Run.ask_to_stop` do what Ctrl-C does, in this block.
+
+    For the main thread of a process that holds the run.
+    """
+    run.forget_stop()
+    ended = Event()
+
+    def watch() -> None:
+        while not ended.wait(0.2):
+            if run.is_stopping:
+                interrupt_main(signal.SIGTERM)
+                ended.wait(30)  # then again: compiled code may have swallowed it
+
+    watcher = Thread(target=watch, daemon=True)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        signal.signal(signal.SIGTERM, before)
+        run.forget_stop()
