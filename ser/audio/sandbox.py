@@ -71,6 +71,10 @@ class Decoders:
         finally:
             self._idle.put(child if child is not None and child.works else None)
 
+    def processes(self) -> list[int]:
+        """Return the numbers of the processes that wait for work."""
+        return [child.process.pid for child in list(self._idle.queue) if child is not None]
+
     def close(self) -> None:
         """End the processes that wait for work; there are new ones when they are needed."""
         for _ in range(self._idle.qsize()):
@@ -151,6 +155,7 @@ def _main() -> None:  # pragma: no cover
     pipe = Connection(int(sys.argv[1]))
     _load()
     size = _address_space()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # decoders complain at length
     _confine()
     pipe.send_bytes(b"ready")
     with suppress(EOFError, BrokenPipeError):

@@ -29,9 +29,7 @@ def decoders():
 
 
 def child_of(decoders):
-    child = decoders._idle.get()
-    decoders._idle.put(child)
-    return child.process.pid
+    return decoders.processes()[-1]
 
 
 def has_ended(pid):
@@ -141,7 +139,7 @@ def test_the_process_ends_with_the_server():
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom ser.audio import sandbox\n"
         "decoders = sandbox.Decoders(1)\ndecoders(Path(sys.argv[1]).read_bytes(), '', 16_000)\n"
-        "print(decoders._idle.get().process.pid, flush=True)\ntime.sleep(600)"
+        "print(decoders.processes()[0], flush=True)\ntime.sleep(600)"
     )
     clip = next(Path("data/samples").rglob("*.flac"))
     server = subprocess.Popen([sys.executable, "-c", code, clip], stdout=subprocess.PIPE, text=True)

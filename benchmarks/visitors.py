@@ -1,0 +1,229 @@
+"""Many visitors at once: how long pages and answers take, what fails, and whether memory grows.
+
+    python -m benchmarks.visitors [--visitors 20] [--minutes 60] [--json FILE]
+
+A public server is started here and visited over its own protocol, as browsers do, without drawing
+anything. Each visitor opens a page, looks at it for a few seconds, and goes on to another;
+every other time it uploads a sample and waits for the answer. Run it on a machine that does
+nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import requests
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import FileUploaderState, UploadedFileInfo
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
+from websockets.sync.client import connect
+
+from benchmarks.hostile import peak_megabytes
+from ser.assets import SAMPLES
+from ser.utils.files import write_json
+
+PAGES = ("", "Dataset", "Training", "Evaluation", "Prediction", "Your_voice")
+CLIPS = sorted(SAMPLES.rglob("*.flac"))
+_PATIENCE = 60.0
+
+
+class Visit:
+    """A session of the app, opened at a page."""
+
+    def __init__(self, address: str, page: str) -> None:
+        stream = address.replace("http", "ws", 1) + "/_stcore/stream"
+        self.address = address
+        self.errors: list[str] = []
+        self.uploader = ""
+        self.said = ""
+        options: Any = {"subprotocols": ["streamlit"], "origin": address, "max_size": None}
+        self.socket: Any = connect(stream, legacy=True, **options)
+        self.page = page
+        self._run(WidgetStates())
+
+    def _run(self, widgets: WidgetStates) -> None:
+        message = BackMsg()
+        message.rerun_script.page_name = self.page
+        message.rerun_script.widget_states.CopyFrom(widgets)
+        self.socket.send(message.SerializeToString())
+        self._follow("script_finished")
+
+    def _follow(self, last: str) -> ForwardMsg:
+        """Read what the server says until a message of one kind."""
+        while True:
+            message = ForwardMsg.FromString(self.socket.recv(timeout=_PATIENCE))
+            kind = message.WhichOneof("type")
+            if kind == "delta":
+                self._look_at(message.delta.new_element)
+            if kind == last:
+                return message
+
+    def _look_at(self, element: Any) -> None:
+        kind = element.WhichOneof("type")
+        if kind == "exception":
+            self.errors.append(element.exception.message)
+        elif kind == "file_uploader":
+            self.uploader = element.file_uploader.id
+        elif kind in ("markdown", "alert", "heading"):
+            self.said += f"{getattr(element, kind).body}\n"
+
+    def upload(self, clip: Path) -> None:
+        """Upload a recording and wait for its answer."""
+        message = BackMsg()
+        message.file_urls_request.request_id = "upload"
+        message.file_urls_request.file_names.append(clip.name)
+        self.socket.send(message.SerializeToString())
+        urls = self._follow("file_urls_response").file_urls_response.file_urls[0]
+        with requests.Session() as session:
+            session.get(f"{self.address}/_stcore/health", timeout=_PATIENCE)
+            token = session.cookies.get("_streamlit_xsrf", "")
+            put = session.put(
+                self.address + urls.upload_url,
+                files={"file": (clip.name, clip.read_bytes())},
+                headers={"X-Xsrftoken": token},
+                timeout=_PATIENCE,
+            )
+        put.raise_for_status()
+        info = UploadedFileInfo(
+            file_id=urls.file_id, name=clip.name, size=clip.stat().st_size, file_urls=urls
+        )
+        state = WidgetState(
+            id=self.uploader,
+            file_uploader_state_value=FileUploaderState(uploaded_file_info=[info]),
+        )
+        self._run(WidgetStates(widgets=[state]))
+        if "Heard:" not in self.said:
+            self.errors.append(f"no answer: {self.said[-200:]!r}")
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Soak:
+    """What all visitors met."""
+
+    def __init__(self, address: str, end: float) -> None:
+        self.address, self.end = address, end
+        self.times: dict[str, list[float]] = {}
+        self.errors: list[str] = []
+
+    def visit(self, number: int) -> None:
+        chance = random.Random(number)
+        while time.monotonic() < self.end:
+            try:
+                self._one(chance)
+            except Exception as error:  # counted, and the visitor comes again
+                self.errors.append(f"{type(error).__name__}: {error}")
+            time.sleep(chance.uniform(2, 8))
+
+    def _one(self, chance: random.Random) -> None:
+        answer = chance.random() < 0.5
+        page = "Prediction" if answer else chance.choice(PAGES)
+        begun = time.monotonic()
+        visit = Visit(self.address, page)
+        try:
+            self._took("page", begun)
+            if answer:
+                time.sleep(chance.uniform(1, 3))
+                begun = time.monotonic()
+                visit.upload(chance.choice(CLIPS))
+                self._took("answer", begun)
+            time.sleep(chance.uniform(1, 5))
+        finally:
+            self.errors += visit.errors
+            visit.close()
+
+    def _took(self, what: str, begun: float) -> None:
+        self.times.setdefault(what, []).append(time.monotonic() - begun)
+
+
+def serve(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a public server and wait until it has loaded its model."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["-m", "ser", "app", "--no-browser", "--address", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env={**os.environ, "SER_MODE": "public", "TMPDIR": str(folder)},
+        stdout=(folder / "log.txt").open("w"),
+        stderr=subprocess.STDOUT,
+    )
+    address = f"http://127.0.0.1:{port}"
+    while True:
+        assert process.poll() is None, (folder / "log.txt").read_text()
+        try:
+            requests.get(f"{address}/_stcore/health", timeout=5).raise_for_status()
+            break
+        except requests.RequestException:
+            time.sleep(0.2)
+    visit = Visit(address, "Prediction")
+    visit.upload(CLIPS[0])
+    visit.close()
+    return process, address
+
+
+def resident_megabytes(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--visitors", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        process, address = serve(Path(folder))
+        try:
+            soak = Soak(address, time.monotonic() + 60 * options.minutes)
+            visitors = [
+                threading.Thread(target=soak.visit, args=(i,)) for i in range(options.visitors)
+            ]
+            for visitor in visitors:
+                visitor.start()
+            memory = []
+            while any(visitor.is_alive() for visitor in visitors):
+                memory.append(round(resident_megabytes(process.pid)))
+                time.sleep(60)
+            peak = peak_megabytes(process.pid)
+        finally:
+            process.terminate()
+            process.wait(60)
+    result = {
+        "visitors": options.visitors,
+        "minutes": options.minutes,
+        "errors": len(soak.errors),
+        "first_errors": soak.errors[:5],
+        "seconds": {
+            what: {
+                "n": len(times),
+                "median": round(float(np.median(times)), 2),
+                "p95": round(float(np.percentile(times, 95)), 2),
+                "longest": round(max(times), 2),
+            }
+            for what, times in soak.times.items()
+        },
+        "memory_mb_each_minute": memory,
+        "peak_mb": round(peak),
+    }
+    for figure, value in result.items():
+        print(f"{figure}: {value}")
+    if options.json:
+        write_json(options.json, result)
+
+
+if __name__ == "__main__":
+    main()
