@@ -231,6 +231,7 @@ def opened(location: Path, meanwhile: Callable[[Inspection], None]) -> Inspectio
     """
     key = ("scan", str(location))
     work = _scan(location)
+    quiet = st.empty()  # always there: else all below would move, and be drawn anew, when it goes
     looked = st.session_state.setdefault("looked", set())
     if key not in tasks.all_tasks() or str(location) not in looked:
         looked.add(str(location))
@@ -245,7 +246,8 @@ def opened(location: Path, meanwhile: Callable[[Inspection], None]) -> Inspectio
             if found is not None and len(found.clips):
                 meanwhile(found)
             return None
-        _watch_quietly(key)
+        with quiet:
+            _watch_quietly(key)
     elif task.error or task.stopped:
         tasks.show_end(task)
     if task.error or not found or not found.complete:

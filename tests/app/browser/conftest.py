@@ -17,9 +17,13 @@ from tests.app.browser.app import (
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """The app's address."""
+def server(tmp_path_factory, browser):
+    """The app's address, once its model is loaded, which slows down everything else."""
     with serve(tmp_path_factory.mktemp("server") / "log.txt") as address:
+        page = browser.new_page(base_url=address)
+        page.goto("/Prediction?source=Sample")
+        expect(page.get_by_text("Heard:")).to_be_visible(timeout=3 * PATIENCE)
+        page.close()
         yield address
 
 
