@@ -70,6 +70,19 @@ def test_help_explains_every_command(ser):
         assert code == 0 and "usage: ser" in output
 
 
+@pytest.mark.parametrize("asked", ["--help", "--version", "predict --help", "sing"])
+def test_what_needs_no_library_loads_none(asked):
+    code = (
+        "import sys\n"
+        "from ser.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit:\n    pass\n"
+        "assert not {'numpy', 'pandas', 'librosa', 'tensorflow'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *asked.split()], cwd=PROJECT)
+    assert done.returncode == 0
+
+
 def test_no_or_unknown_command_is_refused(ser):
     assert ser()[0] == 2
     assert ser("sing")[0] == 2

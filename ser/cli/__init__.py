@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         from ser.cli.options import make_parser
 
-        options = make_parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        options = make_parser(given).parse_args(given)
         _load_parsers(options)
         options.run(options)
 

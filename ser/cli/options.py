@@ -31,10 +31,12 @@ examples:
 """
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; ``options.run`` is what a command does."""
-    from ser.data.splits import FOLDS
+def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of all commands; ``options.run`` is what a command does.
 
+    What it shall parse is only looked at for the names of the commands that train: their options
+    are those of a configuration, and to load that takes a second that no other command needs.
+    """
     parser = argparse.ArgumentParser(
         prog="ser",
         description="Speech emotion recognition: name the emotion in short clips of speech.",
@@ -109,7 +111,8 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, metavar="RUN", help="new folder for everything it makes")
     sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run instead")
     _jobs(sub)
-    _training_options(sub)
+    if "train" in arguments:
+        _training_options(sub)
 
     sub = command("evaluate", commands.evaluate, "test a model on a corpus")
     sub.add_argument("model", type=Path, metavar="BUNDLE_OR_RUN", help="a folder with a model")
@@ -177,7 +180,10 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here as well")
     _listen(sub)
     _jobs(sub)
-    _training_options(sub, without=["fold"], protocol=next(iter(FOLDS)))
+    if "crossval" in arguments:
+        from ser.data.splits import FOLDS
+
+        _training_options(sub, without=["fold"], protocol=next(iter(FOLDS)))
 
     sub = command("predict", commands.predict, "name the emotion in audio files")
     sub.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files or folders")
