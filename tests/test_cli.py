@@ -172,6 +172,18 @@ def test_features_are_written_with_labels(ser, tmp_path):
         assert sorted(arrays["names"]) == sorted(file.name for file in data.iterdir())
 
 
+def test_a_timeline_is_written_for_players_and_praat(ser, tmp_path):
+    sound = np.concatenate([soundfile.read(clip)[0] for clip in CLIPS[:3]])
+    soundfile.write(tmp_path / "long.wav", sound, 16_000)
+    code, output, _ = ser("predict", tmp_path / "long.wav", "--timeline", "--format", "srt")
+    assert code == 0
+    assert output.startswith("1\n00:00:00,000 --> ")
+    code, output, _ = ser("predict", tmp_path / "long.wav", "--timeline", "--format", "textgrid")
+    assert code == 0 and f"xmax = {len(sound) / 16_000:.3f}" in output
+    for arguments in ([CLIPS[0]], [CLIPS[0], CLIPS[1], "--timeline"]):
+        refused(ser("predict", *arguments, "--format", "vtt"), "for the timeline of one recording")
+
+
 def test_predict_names_an_emotion(ser, finished_run):
     code, output, errors = ser("predict", CLIPS[0], "--model", finished_run.folder)
     assert code == 0 and errors == ""

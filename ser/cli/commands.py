@@ -380,6 +380,11 @@ def predict(options: argparse.Namespace) -> None:
             files += inside
         else:
             files.append(path)
+    if options.format in ("srt", "vtt", "textgrid") and not (options.timeline and len(files) == 1):
+        raise DataError(
+            f"--format {options.format} is for the timeline of one recording: ser predict "
+            f"{files[0]} --timeline --format {options.format}"
+        )
     recognizer = _load(options.model, options.emotions)
     refused: list[str] = []
     if options.timeline:

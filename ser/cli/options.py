@@ -191,7 +191,13 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "--model", type=Path, default=DEFAULT_MODEL, metavar="BUNDLE", help="the model (everyday)"
     )
     _emotions(sub)
-    sub.add_argument("--format", choices=["table", "json", "csv"], default="table")
+    sub.add_argument(
+        "--format",
+        choices=["table", "json", "csv", "srt", "vtt", "textgrid"],
+        default="table",
+        help="table (default), json or csv; with --timeline of one recording also srt or vtt, for "
+        "players, and textgrid, for Praat and ELAN",
+    )
     sub.add_argument(
         "--timeline", action="store_true", help="every second of a recording, 3 s at a time"
     )

@@ -61,9 +61,12 @@ def print_robustness(report: Report) -> None:
 
 
 def formatted(table: Any, labels: Sequence[str], form: str) -> str:
-    """Return predictions as ``table``, ``json`` or ``csv``."""
+    """Return predictions as ``table``, ``json``, ``csv``, or a timeline as one of its formats."""
     from ser.models.recognizer import NO_SPEECH, SURE, UNCERTAIN
+    from ser.models.segments import FORMATS, write_segments
 
+    if form in FORMATS:
+        return write_segments(table, form).rstrip("\n")
     if form == "csv":
         return str(table.to_csv(index=False, float_format="%.5f")).rstrip()
     if form == "json":

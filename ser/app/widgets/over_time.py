@@ -11,6 +11,7 @@ from ser.app import workspace
 from ser.app.widgets import layout, visitor
 from ser.app.widgets.kept import kept
 from ser.audio import SAMPLING_RATE, Samples
+from ser.models.segments import write_segments
 from ser.models.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -96,12 +97,13 @@ def show(data: bytes, name: str, recording: Samples, model: Recognizer, what: An
             st.audio(data, start_time=stretch.start, end_time=min(stretch.end, seconds))
     with st.expander("Segments as a table", icon=":material/table:"):
         st.dataframe(table.drop(columns="file"), hide_index=True)
-    st.download_button(
-        "Table as CSV",
-        layout.csv(table),
-        "timeline.csv",
-        icon=":material/download:",
-    )
+    with st.container(horizontal=True):
+        for label, content, file in (
+            ("Table as CSV", layout.csv(table), "timeline.csv"),
+            ("Subtitles (SRT)", write_segments(table, "srt"), "timeline.srt"),
+            ("Praat and ELAN (TextGrid)", write_segments(table, "textgrid"), "timeline.TextGrid"),
+        ):
+            st.download_button(label, content, file, icon=":material/download:")
 
 
 def _summary(summary: Summary) -> None:
