@@ -303,6 +303,7 @@ def _decode_ffmpeg(data: bytes, name: str, sampling_rate: int, kind: Format) -> 
             codec = stream.codec_context
             if codec is None or codec.name not in CODECS:
                 raise _unknown_coding(name, codec.name if codec else "unknown")
+            codec.thread_count = 1
             rate = int(stream.rate)
             _check_rate(rate, name)
             announced = float((stream.duration or 0) * (stream.time_base or 0))

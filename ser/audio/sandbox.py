@@ -94,7 +94,12 @@ class _Child:
                 [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": packages},
+                env={
+                    # Each thread would be promised memory of its own, and count against the limit.
+                    "OPENBLAS_NUM_THREADS": "1",
+                    "MALLOC_ARENA_MAX": "1",
+                    "PYTHONPATH": packages,
+                },
                 cwd="/",
             )
         self.works = self._pipe.poll(_START_SECONDS)
