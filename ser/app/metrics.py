@@ -7,8 +7,6 @@ Beside what is here, the Prometheus client tells memory and processor time of th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
@@ -18,19 +16,12 @@ from ser.training.runs import BUSY_STATES
 
 ANSWERS = Counter("ser_answers", "Recordings answered", ["verdict"])
 REFUSALS = Counter("ser_refusals", "Messages to visitors that something cannot be done", ["code"])
-_SECONDS = Histogram(
+SECONDS = Histogram(
     "ser_answer_seconds",
     "Time from a recording to its answer",
     buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )
 _QUEUED = Gauge("ser_queued_trainings", "Trainings that run or wait for their turn")
-
-
-@contextmanager
-def answering() -> Iterator[None]:
-    """Measure how long the answer to a recording takes."""
-    with _SECONDS.time():
-        yield
 
 
 def serve() -> None:

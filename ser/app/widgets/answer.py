@@ -58,7 +58,7 @@ def show_answer(
 
     def ask() -> tuple[Samples, pd.Series]:
         visitor.count()
-        with metrics.answering():
+        with metrics.SECONDS.time():
             recording = load_audio(data)
             row = model.predict(recording, sampling_rate=SAMPLING_RATE, name=name).iloc[0]
         metrics.ANSWERS.labels(row["verdict"]).inc()
@@ -207,7 +207,7 @@ def _predict_all(
     rows = []
     for i, (name, data) in enumerate(files):
         try:
-            with metrics.answering():
+            with metrics.SECONDS.time():
                 row = asked(i).predict(data, name=name).iloc[0]
             metrics.ANSWERS.labels(row["verdict"]).inc()
             rows.append(row.to_dict())
