@@ -107,6 +107,8 @@ def test_points_are_listed_and_a_row_opens_its_clip(tab, keep):
     drawn(tab, 1)
     tab.get_by_role("radio", name="Gender").click()
     expect(charts(tab).get_by_text("female")).to_be_visible()
+    at_rest(tab)  # until then the map of before may stand beside it
+    drawn(tab, 1)
     box = charts(tab).bounding_box()
     tab.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 100)
     tab.mouse.down()
