@@ -24,6 +24,7 @@ import numpy as np
 import soundfile
 from tqdm.auto import tqdm
 
+from benchmarks.timing import megabytes
 from ser import audio
 from ser.assets import SAMPLES
 from ser.audio.sandbox import BrokenDecoderError, Decoders
@@ -106,12 +107,6 @@ def outcomes(
     return ended, longest
 
 
-def peak_megabytes(process: int) -> float:
-    """Return the most memory that a process has had, in MB."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1000
-
-
 def recordings(count: int) -> dict[str, Any]:
     """Decode damaged recordings apart."""
     decoders = Decoders(1)
@@ -123,7 +118,7 @@ def recordings(count: int) -> dict[str, Any]:
             decoders(data, "recording", audio.SAMPLING_RATE)
         finally:
             if (process := decoders.processes()) and len(data) % 16 == 0:
-                peak = max(peak, *map(peak_megabytes, process))
+                peak = max(peak, megabytes(process[0], "VmHWM"))
 
     ended, longest = outcomes(decode, damaged(seeds(), count), count, "Recordings")
     decoders.close()

@@ -30,7 +30,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.sync.client import connect
 
-from benchmarks.hostile import peak_megabytes
+from benchmarks.timing import megabytes
 from ser.assets import SAMPLES
 from ser.utils.files import write_json
 
@@ -174,11 +174,6 @@ def serve(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     return process, address
 
 
-def resident_megabytes(process: int) -> float:
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1000
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--visitors", type=int, default=20)
@@ -196,9 +191,9 @@ def main() -> None:
                 visitor.start()
             memory = []
             while any(visitor.is_alive() for visitor in visitors):
-                memory.append(round(resident_megabytes(process.pid)))
+                memory.append(round(megabytes(process.pid, "VmRSS")))
                 time.sleep(60)
-            peak = peak_megabytes(process.pid)
+            peak = megabytes(process.pid, "VmHWM")
         finally:
             process.terminate()
             process.wait(60)

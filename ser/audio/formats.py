@@ -39,27 +39,24 @@ class Format:
 
     Attributes
     ----------
-    name : str
-        What people call it.
     sndfile : tuple of str
         The formats as which libsndfile may open it; if there is none, it does not.
     ffmpeg : str
         The demuxers of FFmpeg that may open it, separated by commas.
     """
 
-    name: str
     sndfile: tuple[str, ...]
     ffmpeg: str
 
 
-WAV = Format("WAV", ("WAV", "WAVEX"), "wav")
-FLAC = Format("FLAC", ("FLAC",), "flac")
-OGG = Format("OGG", ("OGG",), "ogg")
-AIFF = Format("AIFF", ("AIFF",), "aiff")
-TAGGED = Format("MP3", ("MP3", "FLAC"), "mp3,aac,flac")
-MPEG = Format("MP3", ("MP3",), "mp3,aac")
-MP4 = Format("MP4", (), "mov")
-WEBM = Format("WebM", (), "matroska")
+WAV = Format(("WAV", "WAVEX"), "wav")
+FLAC = Format(("FLAC",), "flac")
+OGG = Format(("OGG",), "ogg")
+AIFF = Format(("AIFF",), "aiff")
+TAGGED = Format(("MP3", "FLAC"), "mp3,aac,flac")
+MPEG = Format(("MP3",), "mp3,aac")
+MP4 = Format((), "mov")
+WEBM = Format((), "matroska")
 
 
 def format_of(data: bytes) -> Format | None:
@@ -72,8 +69,8 @@ def format_of(data: bytes) -> Format | None:
 
     Examples
     --------
-    >>> format_of(b"fLaC" + bytes(60)).name
-    'FLAC'
+    >>> format_of(b"fLaC" + bytes(60)) is FLAC
+    True
     >>> format_of(b"MATLAB 5.0 MAT-file") is None
     True
     """

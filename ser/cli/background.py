@@ -2,7 +2,7 @@
 
     python -m ser.cli.background RUN
 
-While it waits it loads nothing that is large, and takes a quarter of the memory it would take then.
+While it waits it loads nothing that is large, see `ser.training.queue`.
 Every step and epoch is a line on stderr.
 """
 

@@ -360,11 +360,10 @@ def summed_up(index: Inspection) -> Any:
 
     def work(task: Task) -> Any:
         tools.exception()  # two threads must not load librosa at once
-        for count in (*AT_FIRST, len(clips)):
-            if count <= len(clips):
-                some = projections.sample(clips, count)
-                summary = projections.summarise(some, progress=task.report)
-                task.so_far = some, summary, projections.pca(summary.statistics)
+        for count in (*(few for few in AT_FIRST if few < len(clips)), len(clips)):
+            some = projections.sample(clips, count)
+            summary = projections.summarise(some, progress=task.report)
+            task.so_far = some, summary, projections.pca(summary.statistics)
         return task.so_far
 
     found = tasks.result(("summary", index.key), work, "Computing features")
