@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from ser import assets, audio
-from ser.app import evaluations, workspace
+from ser.app import access, evaluations, workspace
 from ser.errors import ReportError, RunError
 from ser.evaluation import metrics
 from ser.evaluation.report import Report, Speakers
@@ -125,7 +125,7 @@ def when_measured(model: Path) -> str:
 
 
 def entries() -> list[Entry]:
-    """Return the shipped models, the app's runs and evaluations, then what is published."""
+    """Return shipped models, the app's runs and evaluations, what a team shares, the published."""
     shipped = bundle.find_bundles(assets.MODELS)
     own = {run.folder for run in workspace.runs()} | set(bundle.find_bundles(workspace.folder()))
     made = [
@@ -137,6 +137,7 @@ def entries() -> list[Entry]:
         *(_entry("model", "Shipped model", folder) for folder in shipped),
         *(_entry("run", "Run", folder) for folder in sorted(own)),
         *(_entry("evaluation", "Evaluation", folder) for folder in made),
+        *(_entry("shared", "Shared", folder) for folder in workspace.shared_models()),
         *(_published(file) for file in sorted(REPORTS.glob("*.json"))),
     ]
 
@@ -190,7 +191,7 @@ def corpora_at_hand(entry: Entry | None = None) -> list[Path]:
         each = data if isinstance(data, list) else [data]
         named = [assets.ROOT / location for location in each if isinstance(location, str)]
     found = [*named, *workspace.corpora(), assets.SAMPLES]
-    return list(dict.fromkeys(path for path in found if _is_corpus(path)))
+    return list(dict.fromkeys(p for p in found if access.may_read(p) and _is_corpus(p)))
 
 
 def _is_corpus(path: Path) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ser.app import processes, workspace
+from ser.app import audit, processes, workspace
 from ser.errors import RunError, SerError, Stopped
 from ser.evaluation.report import Report
 from ser.models import bundle
@@ -63,11 +63,9 @@ def start(
     OutputError
         If its folder cannot be written.
     """
-    from ser.data import corpora
-
     model, data = Path(model).absolute(), Path(data).absolute()
     bundle.read_manifest(model)
-    corpora.scan(data)
+    workspace.scan([data])
     folder = workspace.evaluations()
     folder.mkdir(parents=True, exist_ok=True)
     # Patience for as long as a process may take to begin: until then nobody sees that it is busy.
@@ -87,6 +85,7 @@ def start(
                 "robustness": robustness,
             }
         )
+        audit.record("start evaluation", evaluation.folder.name)
         launch(evaluation)
     return evaluation
 

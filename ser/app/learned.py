@@ -7,7 +7,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from ser.app import workspace
+from ser.app import audit, workspace
 from ser.errors import BundleError, DataError, OutputError
 from ser.models import bundle
 
@@ -80,6 +80,7 @@ def delete(folder: Path) -> None:
     """
     if folder not in models():
         raise DataError(f"{folder.name} is no model that learned a voice here.")
+    audit.record("delete", folder.name)
     try:
         shutil.rmtree(folder)
     except OSError as error:

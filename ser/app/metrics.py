@@ -10,9 +10,9 @@ import os
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
-from ser.app import workspace
+from ser.app import access, workspace
 from ser.errors import DataError, OutputError
-from ser.training.runs import BUSY_STATES
+from ser.training.runs import BUSY_STATES, find_runs
 
 ANSWERS = Counter("ser_answers", "Recordings answered", ["verdict"])
 REFUSALS = Counter("ser_refusals", "Messages to visitors that something cannot be done", ["code"])
@@ -40,7 +40,7 @@ def serve() -> None:
     address, _, port = where.rpartition(":")
     if not address or not port.isdecimal() or not 0 < int(port) < 65536:
         raise DataError(f"SER_METRICS is {where!r}. Give address and port: 127.0.0.1:9100.")
-    if not workspace.is_public():  # strangers cannot train
+    if not access.is_public():  # strangers cannot train
         _QUEUED.set_function(_count_queued)
     try:
         start_http_server(int(port), address.strip("[]"))
@@ -49,4 +49,6 @@ def serve() -> None:
 
 
 def _count_queued() -> int:
-    return sum(run.read_status().state in BUSY_STATES for run in workspace.runs())
+    folders = access.members().glob("*") if access.is_team() else [workspace.folder()]
+    runs = [run for folder in folders for run in find_runs(folder)]
+    return sum(run.read_status().state in BUSY_STATES for run in runs)

@@ -16,12 +16,13 @@ from pathlib import Path
 from threading import Thread
 
 from ser import assets
-from ser.app import workspace
-from ser.data import corpora, splits
+from ser.app import access, audit, workspace
+from ser.data import splits
+from ser.data.corpora import Corpus
 from ser.errors import OutputError, RunError
 from ser.training import pipeline
 from ser.training.config import TrainingConfig
-from ser.training.runs import Run, find_runs
+from ser.training.runs import BUSY_STATES, Run, find_runs
 
 LOG_FILE = "log.txt"
 _LOG_BYTES = 20_000
@@ -55,6 +56,29 @@ def check_name(name: str) -> None:
         raise RunError(f"There is a run called {name} already. Choose another name.")
 
 
+def check_room(more: int = 1) -> None:
+    """Refuse more trainings than one member of a team may have.
+
+    Parameters
+    ----------
+    more : int
+        How many are to be started.
+
+    Raises
+    ------
+    RunError
+    """
+    if not access.is_team():
+        return
+    most = access.team().trainings
+    busy = sum(run.read_status().state in BUSY_STATES for run in workspace.runs())
+    if busy + more > most:
+        raise RunError(
+            f"One person can have {most} trainings running and waiting here. You have {busy} and "
+            f"want {more} more: wait for one to end, or stop one."
+        )
+
+
 def start(name: str, config: TrainingConfig) -> Run:
     """Make a run of the app and begin to train it, or have it wait for its turn.
 
@@ -80,7 +104,8 @@ def start(name: str, config: TrainingConfig) -> Run:
     """
     check_name(name)
     # A corpus that cannot be used, or is too small, is refused before anything is made.
-    clips = corpora.scan(config.data).clips
+    check_room()
+    clips = _scan(config).clips
     splits.make_split(
         clips.assign(audio=clips["path"]),
         config.protocol,
@@ -90,6 +115,7 @@ def start(name: str, config: TrainingConfig) -> Run:
         validation=config.validation,
     )
     run = pipeline.start(workspace.folder() / name, config)
+    audit.record("start training", name)
     for location in config.data:
         workspace.remember_corpus(location)
     launch(run)
@@ -106,8 +132,28 @@ def resume(run: Run) -> None:
     RunError, OutputError
         See `launch`.
     """
-    corpora.scan(TrainingConfig.from_json(run.read_config()).data)
+    check_room()
+    _scan(TrainingConfig.from_json(run.read_config()))
+    audit.record("resume training", run.folder.name)
     launch(run)
+
+
+def _scan(config: TrainingConfig) -> Corpus:
+    if config.backgrounds:
+        access.check_readable(Path(config.backgrounds))
+    return workspace.scan(config.data)
+
+
+def stop(run: Run) -> None:
+    """Ask what works on a run to stop.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be asked.
+    """
+    audit.record("stop", run.folder.name)
+    run.ask_to_stop()
 
 
 def launch(run: Run) -> None:
@@ -118,7 +164,8 @@ def launch(run: Run) -> None:
     RunError, OutputError
         See `begin`.
     """
-    begin(run, "ser.cli.background", str(run.folder))
+    members = [str(access.members())] if access.is_team() else []
+    begin(run, "ser.cli.background", str(run.folder), *members)
 
 
 def begin(run: Run, *module: str) -> None:
@@ -203,6 +250,7 @@ def rename(run: Run, name: str) -> Run:
     check_name(name)
     if run.is_held():
         raise RunError(f"{run.folder.name} is being worked on. Wait for it or stop it.")
+    audit.record("rename", f"{run.folder.name} to {name}")
     renamed = Run(workspace.folder() / name)
     workspace.move_model(run.folder, renamed.folder)
     return renamed
@@ -225,6 +273,7 @@ def delete(run: Run) -> None:
         raise RunError(f"{folder} is no folder in {workspace.folder()}, so it is not deleted.")
     if any(inner.is_held() for inner in find_runs(folder)):
         raise RunError(f"{folder.name} is being worked on. Wait for it or stop it.")
+    audit.record("delete", folder.name)
     try:
         with run.locked():
             # config.json makes it a run, so while anything is left it can still be deleted.

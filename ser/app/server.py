@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 
 from ser import assets
-from ser.app import workspace
+from ser.app import access
 from ser.errors import SerError
 
 
@@ -41,8 +41,11 @@ def serve(*, address: str = "localhost", port: int | None = None, browser: bool 
     DataError, OutputError
         See `ser.app.metrics.serve`.
     """
-    workspace.is_public()  # or it says what is wrong with SER_MODE, before anything is served
-    if missing := [name for name in ("streamlit", "streamlit_webrtc") if find_spec(name) is None]:
+    needed = ["streamlit", "streamlit_webrtc"]
+    if access.is_team():  # or it says what is wrong with SER_MODE, before anything is served
+        access.team()
+        needed.append("authlib")
+    if missing := [name for name in needed if find_spec(name) is None]:
         raise ServerError(
             f"The app needs {missing[0].replace('_', '-')}, which is not installed. Install it "
             'with: pip install "ser[app]"'

@@ -11,23 +11,25 @@ a checkout, else the user's data folder.  On the command line every folder is an
     settings.json   the active model and the corpora used lately
     data/           downloaded corpora, unless there is a checkout whose ``data`` holds them
 
-On a public server (``SER_MODE=public``) each visitor has such a folder of their own, which is gone
-with their session; nothing there is shared, and nothing else can be read or written.
+Strangers and members of a team (see `ser.app.access`) have such a folder each; nothing there is
+shared, but what a member gives to the team, see `ser.app.sharing`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from filelock import FileLock
 
 from ser import assets
-from ser.errors import BundleError, DataError, OutputError
+from ser.app import access, audit
+from ser.data.corpora import Corpus
+from ser.data.corpora import scan as scan_names
+from ser.errors import BundleError, OutputError
 from ser.models import bundle
 from ser.training.runs import Run, find_runs
 from ser.utils.files import read_json, write_json
@@ -38,52 +40,29 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 TAKEN = ("classes", "data", "evaluations", "voices")
 """Names that no run or model may have: what else lies in the folder of the app, or will."""
 
-ALONE, PUBLIC = "alone", "public"
-
 _RECENT = 8
-_own_folder: Callable[[], Path | None] | None = None
-
-
-def is_public() -> bool:
-    """Say whether the app is open to strangers (``SER_MODE=public``) or run for oneself.
-
-    Raises
-    ------
-    DataError
-        If ``SER_MODE`` is something else, so that a slip of the pen opens nothing.
-    """
-    mode = os.environ.get("SER_MODE", ALONE)
-    if mode not in (ALONE, PUBLIC):
-        raise DataError(f"SER_MODE is {mode!r}. Set it to {ALONE} (as if not set) or {PUBLIC}.")
-    return mode == PUBLIC
-
-
-def give_folders(own_folder: Callable[[], Path | None]) -> None:
-    """Say how to find the folder of the visitor who is served now; None if nobody is."""
-    global _own_folder
-    _own_folder = own_folder
 
 
 def folder() -> Path:
-    """Return the folder of the app, or on a public server the visitor's; it may not exist yet.
+    """Return the folder of the app, or of whoever it serves; it may not exist yet.
 
     Raises
     ------
     OutputError
-        On a public server, if no visitor is served now.
+        See `ser.app.access.visitor`.
     """
-    if is_public():
-        visitors = _own_folder() if _own_folder else None
-        if visitors is None:
-            raise OutputError("A public server keeps things for its visitors only.")
-        return visitors
-    own = assets.ROOT / "runs" if assets.IS_CHECKOUT else platformdirs.user_data_path("ser")
-    return Path(os.environ.get("SER_HOME") or own).absolute()
+    return access.home() if access.mode() == access.ALONE else access.visitor().folder
 
 
 def data() -> Path:
     """Return the folder for corpora, which may not exist yet."""
-    return assets.ROOT / "data" if assets.IS_CHECKOUT else folder() / "data"
+    in_checkout = assets.IS_CHECKOUT and access.mode() == access.ALONE
+    return assets.ROOT / "data" if in_checkout else folder() / "data"
+
+
+def shared() -> Path:
+    """Return the folder of what members gave to their team, which may not exist yet."""
+    return access.home() / "shared"
 
 
 def evaluations() -> Path:
@@ -102,9 +81,17 @@ def runs() -> list[Run]:
 
 
 def models() -> list[Path]:
-    """Return the folders of all models at hand: the shipped ones, the app's own, the active one."""
-    found = bundle.find_bundles(assets.MODELS) + bundle.find_bundles(folder())
+    """Return the folders of all models at hand.
+
+    The shipped ones, the app's own, those that a team shares, and the active one.
+    """
+    found = bundle.find_bundles(assets.MODELS) + bundle.find_bundles(folder()) + shared_models()
     return list(dict.fromkeys([*found, active_model()]))
+
+
+def shared_models() -> list[Path]:
+    """Return the folders of the models that members share with their team, sorted by name."""
+    return bundle.find_bundles(shared()) if access.is_team() else []
 
 
 def active_model() -> Path:
@@ -129,6 +116,7 @@ def set_active_model(model: str | Path) -> None:
     bundle.read_manifest(model)
     if not (model / bundle.MODEL_FILE).is_file():
         raise BundleError(f"{model} has no {bundle.MODEL_FILE}. Copy the bundle again.")
+    audit.record("choose active model", model.name)
     _change(active_model=str(model))
 
 
@@ -153,18 +141,35 @@ def recent_corpora() -> list[Path]:
     """Return the corpora used lately that still exist, the last one first."""
     known = _settings().get("recent", [])
     paths = [Path(p) for p in known if isinstance(p, str)] if isinstance(known, list) else []
-    return [path for path in paths if os.path.exists(path)]
+    return [path for path in paths if access.may_read(path) and os.path.exists(path)]
 
 
 def corpora() -> list[Path]:
-    """Return the folders that may hold recordings: those in `data`, then those used lately.
+    """Return the folders that may hold recordings: `data`, a team's, then those used lately.
 
     Strangers are shown none of them.
     """
-    if is_public():
+    if not access.may_change():
         return []
-    own = sorted(p for p in data().glob("*") if p.is_dir() and p != assets.SAMPLES)
+    places = [data(), *(access.team().corpora if access.is_team() else ())]
+    found = [p for place in places for p in place.glob("*") if p.is_dir() and p != assets.SAMPLES]
+    own = [path for path in sorted(found) if access.may_read(path)]
     return own + [path for path in recent_corpora() if path not in own]
+
+
+def scan(locations: Sequence[str | Path]) -> Corpus:
+    """Look through corpora that somebody named, see `ser.data.corpora.scan`.
+
+    Raises
+    ------
+    DataError
+        Also if whoever is served may not read one, or a recording that it names or links to.
+    """
+    for location in locations:
+        access.check_readable(Path(location))
+    found = scan_names([str(location) for location in locations])
+    access.check_all_readable(found.clips["path"])
+    return found
 
 
 def remember_corpus(location: str | Path) -> None:

@@ -12,14 +12,26 @@ import time
 from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 
 from ser.training.runs import BUSY_STATES, Run, find_runs
 
 
-def ahead_of(run: Run) -> list[Run]:
-    """Return the runs beside a queued one that train before it: what is running, then the queue."""
-    others = [other for other in find_runs(run.folder.parent) if other.folder != run.folder]
+def ahead_of(run: Run, members: Path | None = None) -> list[Run]:
+    """Return the runs that train before a queued one: what is running, then the queue.
+
+    Parameters
+    ----------
+    run : Run
+        The queued one.
+    members : Path, optional
+        A folder with a folder for each of several people, whose runs take turns with it; without
+        it those in the same folder do.
+    """
+    folders = [run.folder.parent] if members is None else sorted(members.glob("*"))
+    found = [other for folder in folders for other in find_runs(folder)]
+    others = [other for other in found if other.folder != run.folder]
     own = run.read_status()
     running, waiting = [], []
     for other in others:
@@ -33,10 +45,10 @@ def ahead_of(run: Run) -> list[Run]:
     return running + [other for _, other in sorted(waiting, key=lambda pair: pair[0])]
 
 
-def wait_for_turn(run: Run) -> None:
-    """Keep a run that this process holds in the queue until no other beside it is trained."""
+def wait_for_turn(run: Run, members: Path | None = None) -> None:
+    """Keep a run that this process holds in the queue until none is ahead, see `ahead_of`."""
     run.write_status("queued", "Waiting for its turn")
-    while ahead_of(run):
+    while ahead_of(run, members):
         time.sleep(0.5)
     run.write_status("preparing", "Loading TensorFlow")
 

@@ -11,13 +11,14 @@ import pandas as pd
 import streamlit as st
 
 from ser import plots
-from ser.app import workspace
+from ser.app import access, workspace
 from ser.app.glossary import TERMS
 from ser.app.tasks import Task
 from ser.app.widgets import (
     answer,
     clip,
     corpus,
+    frame,
     label_review,
     layout,
     linked,
@@ -256,7 +257,7 @@ def explore(index: Inspection, location: Path) -> None:
     if row is None:
         return
     look_closely(index, row, few, play=doubt)
-    if not workspace.is_public():
+    if access.may_change():
         order = shown["path"].tolist()
         after = order.index(row["path"]) + 1 if row["path"] in order else 0
         following = order[after] if after < len(order) else row["path"]
@@ -509,7 +510,7 @@ def open_clip(location: Path, path: str) -> None:
 
 def show() -> None:
     """Show the page."""
-    layout.page("Dataset")
+    frame.page("Dataset")
     st.write("What is in a corpus of emotional speech: how much of what, and how each clip looks.")
     location = corpus.choose()
     index = corpus.opened(location, overview_so_far)
@@ -555,4 +556,4 @@ def show() -> None:
             help="Files that are new or changed are opened, others are not.",
         )
 
-    layout.finish()
+    frame.finish()

@@ -7,13 +7,13 @@ from functools import partial
 
 import streamlit as st
 
-from ser.app import catalogue, workspace
-from ser.app.widgets import evaluations, layout, report
+from ser.app import access, catalogue
+from ser.app.widgets import evaluations, frame, layout, report
 
 
 def show() -> None:
     """Show the page."""
-    layout.page("Evaluation")
+    frame.page("Evaluation")
     st.write(
         "Every figure here comes from clips whose emotion is known. Choose a report to see how "
         "often the model was right, what it mixes up, for whom, and whether its confidence can "
@@ -54,10 +54,10 @@ def show() -> None:
                     with tab:
                         show_part()
 
-    if not workspace.is_public():
+    if access.may_change():
         evaluations.show()
     if figures is not None:
         with files:
             report.downloads(entry, figures)
 
-    layout.finish()
+    frame.finish()

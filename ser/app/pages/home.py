@@ -6,7 +6,7 @@ import streamlit as st
 
 from ser import assets
 from ser.app import catalogue, workspace
-from ser.app.widgets import answer, game, layout, microphone, resources, voice
+from ser.app.widgets import answer, frame, game, layout, microphone, resources, voice
 from ser.evaluation.report import Report
 
 _LANGUAGES = {"ased": "Amharic", "emodb": "German", "emovo": "Italian"}
@@ -14,7 +14,7 @@ _LANGUAGES = {"ased": "Amharic", "emodb": "German", "emovo": "Italian"}
 
 def show() -> None:
     """Show the page."""
-    layout.page("Speech emotion recognition", layout="centered")
+    frame.page("Speech emotion recognition", wide=False)
     st.write(
         "Say a sentence, and a neural network names the emotion it hears. It learned from acted "
         "emotions: it hears how a feeling is portrayed, not what anyone feels."
@@ -38,7 +38,7 @@ def show() -> None:
     ):
         st.page_link(f"pages/{page}.py", label=f"**{label}**: {what}", icon=f":material/{icon}:")
 
-    layout.finish()
+    frame.finish()
 
 
 def show_microphone() -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ser import audio
 from ser.app import workspace
-from ser.app.widgets import answer, layout, live, microphone, resources, visitor, voice
+from ser.app.widgets import answer, frame, layout, live, microphone, resources, visitor, voice
 from ser.models import bundle
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def show() -> None:
     """Show the page."""
-    layout.page("Prediction", layout="centered")
+    frame.page("Prediction", wide=False)
     source = st.segmented_control(
         "Where from?",
         ["Sample", "Upload", "Record", "Live"],
@@ -116,4 +116,4 @@ def show() -> None:
         else:
             live.show_live(model())
 
-    layout.finish()
+    frame.finish()

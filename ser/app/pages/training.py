@@ -12,9 +12,9 @@ from typing import Any
 import streamlit as st
 
 from ser import assets
-from ser.app import history, processes, workspace
+from ser.app import access, history, processes, workspace
 from ser.app.history import Training
-from ser.app.widgets import layout, runs
+from ser.app.widgets import frame, layout, runs
 from ser.app.widgets.corpus import pick
 from ser.data import corpora, splits
 from ser.training.config import PRESETS, TrainingConfig
@@ -225,6 +225,7 @@ def _start(name: str, config: TrainingConfig | None, found: Sequence[Training]) 
     )
     if start and config is not None:
         with layout.errors_for_people(), st.spinner("Starting …"):
+            processes.check_room(len(several))
             for one in several:
                 processes.check_name(one)
             for one, settings in several.items():
@@ -285,20 +286,26 @@ def all_trainings(found: Sequence[Training]) -> None:
         runs.show_comparison([ended[name] for name in chosen])
 
 
+_EVERYBODYS = "Trainings belong to the app, so everybody who opens it sees the same."
+
+
 def show() -> None:
     """Show the page."""
-    layout.page("Training")
-    if workspace.is_public():
+    frame.page("Training")
+    if not access.may_change():
         st.info(
-            "Nobody can train on this server. Install the app on a computer of your own to do so.",
+            "Your role on this server is viewer. Ask for the role member to train models."
+            if access.is_team()
+            else "Nobody can train on this server. Install the app on a computer of your own to do "
+            "so.",
             icon=":material/lock:",
         )
-        layout.finish()
+        frame.finish()
         return
     st.write(
         "Train a model on a corpus, in a process of its own: this page can be left or closed and "
-        "the app started again, and the training goes on. Trainings belong to the app, so "
-        "everybody who opens it sees the same."
+        "the app started again, and the training goes on. "
+        + ("Only you see your trainings." if access.is_team() else _EVERYBODYS)
     )
     found = history.read_all(workspace.runs())
     if any(training.is_busy for training in found):
@@ -309,4 +316,4 @@ def show() -> None:
     all_trainings(found)
     if _OPEN in st.session_state:
         new_training(found, st.session_state[_OPEN])
-    layout.finish()
+    frame.finish()

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ser.app.widgets import adaptation, hands_free, layout, microphone, own_classes, recording
+from ser.app.widgets import (
+    adaptation,
+    frame,
+    hands_free,
+    layout,
+    microphone,
+    own_classes,
+    recording,
+)
 
 
 def show() -> None:
     """Show the page."""
-    layout.page("Your voice", layout="centered")
+    frame.page("Your voice", wide=False)
     st.write(
         "A model that has never heard you is often wrong about you. Two minutes of your own voice "
         "can change that: act each emotion a few times, and a copy of the model learns how you "
@@ -40,4 +48,4 @@ def show() -> None:
                 adaptation.show_learning(mine)
                 adaptation.show_models()
 
-    layout.finish()
+    frame.finish()

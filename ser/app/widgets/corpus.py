@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from ser import assets, audio, plots
-from ser.app import workspace
+from ser.app import access, workspace
 from ser.app.tasks import Status, Task
 from ser.app.widgets import layout, resources, tasks
 from ser.data import corpora, download, inspection
@@ -25,9 +25,9 @@ from ser.utils.zips import unpack
 
 def choose() -> Path:
     """Let the user choose a corpus; returns its folder or CSV file, which may not exist."""
-    if workspace.is_public():
-        st.session_state["corpus"] = str(assets.SAMPLES)
     st.session_state.setdefault("corpus", str(assets.SAMPLES))
+    if not (access.may_change() and access.may_read(Path(st.session_state["corpus"]))):
+        st.session_state["corpus"] = str(assets.SAMPLES)
     known = [assets.SAMPLES, *workspace.corpora()]
     options = list(dict.fromkeys([*map(str, known), st.session_state["corpus"]]))
     # A widget's state dies when its page is left; the choice must not.
@@ -40,10 +40,11 @@ def choose() -> Path:
         on_change=lambda: open_corpus(st.session_state["corpus_choice"]),
         help="A corpus is a folder of recordings whose names say their emotion.",
     )
-    if workspace.is_public():  # nothing on the server is a stranger's to name
+    if not access.may_change():  # nothing on the server is a stranger's to name
         return assets.SAMPLES
     with st.expander("Another corpus", icon=":material/create_new_folder:"):
-        folder, archive, ravdess = st.tabs(["A folder on this computer", "A zip file", "RAVDESS"])
+        place = "A folder of the server" if access.is_team() else "A folder on this computer"
+        folder, archive, ravdess = st.tabs([place, "A zip file", "RAVDESS"])
         with folder:
             _type_a_folder()
         with archive:
@@ -103,8 +104,11 @@ def _type_a_folder() -> None:
         ).strip()
         if st.form_submit_button("Open", icon=":material/folder_open:"):
             if typed:
-                open_corpus(typed)
-                st.rerun()
+                with layout.errors_for_people():
+                    access.check_readable(Path(typed).expanduser())
+                    open_corpus(typed)
+                    st.rerun()
+                return
             st.warning("Type the name of a folder or a CSV file.", icon=":material/edit:")
 
 
@@ -145,11 +149,13 @@ def _offer_ravdess() -> None:
     )
     st.caption(download.LICENCE)
     accepted = st.checkbox("I accept this licence", key="licence")
-    typed = st.text_input(
-        "Destination folder",
-        value=str(workspace.data() / "ravdess"),
-        help="Made if it is missing. A download that was stopped goes on from what is there.",
-    ).strip()
+    typed = str(workspace.data() / "ravdess")
+    if not access.is_team():  # where its members keep things is the server's to say
+        typed = st.text_input(
+            "Destination folder",
+            value=typed,
+            help="Made if it is missing. A download that was stopped goes on from what is there.",
+        ).strip()
     if st.button(
         "Download RAVDESS",
         type="primary",
@@ -177,7 +183,8 @@ def _show_downloads() -> None:
     own = st.session_state.get("downloads", [])
     for key, task in list(tasks.all_tasks().items()):
         kind, folder = key
-        if kind != "download" or not (task.running or folder in own):
+        others = access.is_team() and folder not in own
+        if kind != "download" or others or not (task.running or folder in own):
             continue
         with st.container(border=True):
             st.markdown(f"**RAVDESS** into {layout.plain(label(folder))}")
@@ -239,6 +246,12 @@ def opened(location: Path, meanwhile: Callable[[Inspection], None]) -> Inspectio
     task = tasks.all_tasks()[key]
     stamp = _stamp(location)
     found = _read(str(location), stamp)
+    if found is not None and not _may_be_seen(location, stamp, found):
+        st.error(
+            "This corpus names recordings, or links to some, that are not open to you.",
+            icon=":material/lock:",
+        )
+        return None
     if task.running:
         if found is None or not found.complete:
             tasks.watch(key, is_news=lambda: _stamp(location) != stamp)
@@ -257,7 +270,20 @@ def opened(location: Path, meanwhile: Callable[[Inspection], None]) -> Inspectio
             args=(key, work, "Looking for clips"),
             icon=":material/refresh:",
         )
-    return None if task.error else found
+    if task.error or found is None:
+        return None
+    if workspace.recent_corpora()[:1] != [location]:
+        with suppress(OutputError):  # the list of recent corpora is no reason to fail
+            workspace.remember_corpus(location)
+    return found
+
+
+def _may_be_seen(location: Path, stamp: int, found: Inspection) -> bool:
+    """Say whether every recording of a corpus may be read; looked at once in a session."""
+    known = st.session_state.setdefault("may be seen", {})
+    if (location, stamp) not in known:
+        known[location, stamp] = all(access.may_read(Path(path)) for path in found.clips["path"])
+    return bool(known[location, stamp])
 
 
 def look_again(location: Path) -> None:
@@ -274,8 +300,6 @@ def _scan(location: Path) -> Callable[[Task], None]:
         tools.exception()  # two threads must not load librosa at once
         task.report("Looking for clips")
         inspection.update_inspection(location, progress=task.report)
-        with suppress(OutputError):  # the list of recent corpora is no reason to fail
-            workspace.remember_corpus(location)
 
     return work
 

@@ -1,4 +1,4 @@
-"""How a page begins and ends, and how it shows charts, errors, names and durations."""
+"""How pages show charts, errors, names and durations."""
 
 from __future__ import annotations
 
@@ -12,98 +12,18 @@ import altair
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import metrics, workspace
-from ser.app.widgets import microphone, resources, visitor
+from ser.app import metrics, sharing, workspace
+from ser.app.widgets import resources
 from ser.errors import SerError
-from ser.training.runs import BUSY_STATES, Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ICON = str(assets.ICON)
-_PAGE = "page"  # of this visitor: the one shown last
 # What begins a link, an address, a tag, a formula or an emphasis in Streamlit's Markdown.
 _MARKUP = r"[\\`*\[\]<>~$#|]|:(?=//)|(?<=www)\."
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how one begins
-_INK = {"light": "#12141a", "dark": "#f2f2f2"}
-
-
-def page(title: str, *, layout: str = "wide") -> None:
-    """Begin a page: its name in the tab and its heading."""
-    wide: Any = layout
-    st.set_page_config(page_title=f"{title} · ser", page_icon=ICON, layout=wide)
-    workspace.give_folders(visitor.own_folder)
-    if workspace.is_public():
-        resources.decode_apart()
-    if st.context.theme.type == "dark":
-        # Streamlit writes white on the primary colour, and on the dark theme's that is 2.6 to 1.
-        dark = _INK["light"]
-        st.html(f"<style>[data-testid=stBaseButton-primary] {{color: {dark}}}</style>")
-    if st.session_state.get(_PAGE) != title:
-        microphone.stop()  # who comes back to a page is not heard before they say so
-        st.session_state[_PAGE] = title
-    _notice()
-    st.title(title, anchor=False)
-
-
-_NOTICE = (
-    "This app recognises emotions in voices. What you say or upload is processed on the computer "
-    "it runs on, is not used to judge anyone, and is not kept unless you agree."
-)
-_PUBLIC = (
-    " Everything you keep here is yours alone and is deleted when you leave: export it before."
-)
-
-
-def _notice() -> None:
-    """Tell a visitor what this is, at first use and in the sidebar (EU AI Act, Article 50(3))."""
-    with st.sidebar:
-        st.caption(_NOTICE + (_PUBLIC if workspace.is_public() else ""))
-    if not st.session_state.get("informed"):
-        with st.container(border=True, key="notice"):
-            said, done = st.columns([4, 1], vertical_alignment="center")
-            said.write(f":material/info: {_NOTICE}")
-            if done.button("Understood"):
-                st.session_state["informed"] = True
-                st.rerun()
-
-
-@st.fragment(run_every=1.0)
-def _watch_warm_up() -> None:
-    if resources.warm_up().done():
-        st.rerun()
-    st.caption(":material/hourglass_top: The model is being loaded, a few seconds once.")
-
-
-def _busy() -> list[Run]:
-    return [run for run in workspace.runs() if run.read_status().state in BUSY_STATES]
-
-
-@st.fragment(run_every=3.0)
-def _watch_trainings() -> None:
-    """Say in the sidebar what is being trained, until nothing is."""
-    busy = _busy()
-    if not busy:
-        st.rerun()
-    for run in busy:
-        status = run.read_status()
-        share = min(status.done / status.total, 1.0) if status.total else 0.0
-        words = "in the queue" if status.state == "queued" else status.message or status.state
-        st.progress(share, f"**{plain(run.folder.name)}**: {plain(words)}")
-    st.page_link("pages/2_Training.py", label="Watch the training", icon=":material/school:")
-
-
-def finish() -> None:
-    """End a page: what is being trained, and the model, loaded in the background.
-
-    There is a word about it while that lasts.
-    """
-    if st.session_state.get(_PAGE) != "Training" and _busy():
-        with st.sidebar:
-            _watch_trainings()
-    if not resources.warm_up().done():
-        with st.sidebar:
-            _watch_warm_up()
+INK = {"light": "#12141a", "dark": "#f2f2f2"}
+"""The colour of words, by theme."""
 
 
 @contextmanager
@@ -136,7 +56,7 @@ def show(chart: plots.Chart, *, table: pd.DataFrame | None = None, **settings: A
         chart = chart.copy(deep=False)
         chart.description = altair.Undefined
     # What is written in a chart; its theme knows the colour of axes only.
-    chart = chart.configure_text(color=_INK.get(str(st.context.theme.type), "#7d8590"))
+    chart = chart.configure_text(color=INK.get(str(st.context.theme.type), "#7d8590"))
     event = st.altair_chart(chart, width="stretch", height=height, **settings)
     if table is not None:
         with st.popover("Numbers", icon=":material/table:", type="tertiary"):
@@ -189,6 +109,8 @@ def display_path(path: Path) -> str:
 
 def model_label(folder: Path) -> str:
     """Say which model a folder holds."""
+    if folder.parent == workspace.shared():
+        return f"{folder.name} (shared by {sharing.owner(folder)})"
     return f"{folder.name} (shipped)" if folder.parent == assets.MODELS else folder.name
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from ser import plots
-from ser.app import workspace
+from ser.app import access
 from ser.app.widgets import layout, visitor
 from ser.app.widgets.kept import kept
 from ser.audio import SAMPLING_RATE, Samples
@@ -43,7 +43,7 @@ def show(data: bytes, name: str, recording: Samples, model: Recognizer, what: An
 
     st.subheader("Over time")
     seconds = len(recording) / SAMPLING_RATE
-    if workspace.is_public() and seconds > _PUBLIC_SECONDS:
+    if access.is_public() and seconds > _PUBLIC_SECONDS:
         minutes = _PUBLIC_SECONDS / 60
         st.info(f"On this server recordings of up to {minutes:.0f} minutes are followed over time.")
         return

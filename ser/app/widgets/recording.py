@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from ser import plots
-from ser.app import workspace
+from ser.app import access, audit, workspace
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout, visitor
 from ser.audio import AudioError
@@ -100,7 +100,7 @@ def show_import(voice: Voice) -> None:
     st.write(
         "Clips that you have already become recordings as well: with one emotion for all of "
         "them, or as a zip with a folder per emotion (or one exported here)"
-        + ("." if workspace.is_public() else ELSEWHERE)
+        + (ELSEWHERE if access.may_change() else ".")
     )
     emotion = st.selectbox("The emotion of these files", ["in the zip", *EMOTIONS])
     files = st.file_uploader(
@@ -109,7 +109,7 @@ def show_import(voice: Voice) -> None:
         max_upload_size=visitor.largest_upload(200),
     )
     place = ""
-    if not workspace.is_public():
+    if access.may_change():
         place = st.text_input("Or a folder or CSV file", placeholder="/home/me/clips")
     if st.button("Import", icon=":material/input:", disabled=not (files or place.strip())):
         st.session_state["imported"] = _import(voice, files, emotion, place.strip())
@@ -152,7 +152,10 @@ def _import(
             refused.append(pd.DataFrame([{"path": file.name, "reason": str(error)}]))
     if place:
         try:
-            some, others = voice.import_clips(Path(place).expanduser(), progress=progress)
+            folder = Path(place).expanduser()
+            if access.is_team():
+                workspace.scan([folder])
+            some, others = voice.import_clips(folder, progress=progress)
             added += some
             refused.append(others)
         except DataError as error:
@@ -203,5 +206,6 @@ def show_recordings(voice: Voice) -> None:
     with clear.popover("Delete all", icon=":material/delete_forever:", width="stretch"):
         st.write(f"{len(table)} recordings will be gone. Models that learned them are kept.")
         if st.button(f"Delete all {len(table)} recordings", type="primary"):
+            audit.record("delete recordings", voice.folder.name)
             voice.clear()
             st.rerun()

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from ser import plots
-from ser.app import catalogue, workspace
+from ser.app import access, catalogue
 from ser.app.catalogue import Entry
 from ser.app.glossary import TERMS
 from ser.app.widgets import layout
@@ -317,10 +317,10 @@ def _cell(entry: Entry, report: Report, truth: str, answer: str) -> None:
 
 def _play(entry: Entry, row: pd.Series) -> None:
     given_key = f"folder {entry.key}"
-    given = "" if workspace.is_public() else st.session_state.get(given_key, "").strip()
+    given = "" if not access.may_change() else st.session_state.get(given_key, "").strip()
     folders = [Path(given)] if given else []
     path = catalogue.find_clip(row["file"], [*folders, *catalogue.corpora_at_hand(entry)])
-    if path is None and workspace.is_public():
+    if path is None and not access.may_change():
         st.info("The recordings of this corpus are not on this server.", icon=":material/lock:")
         return
     if path is None:

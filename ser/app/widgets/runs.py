@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import catalogue, evaluations, history, learned, processes, workspace
+from ser.app import access, catalogue, evaluations, history, learned, processes, sharing, workspace
 from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout
@@ -83,10 +83,15 @@ def _show_busy(training: Training) -> None:
 
 
 def _show_queue(training: Training) -> None:
-    ahead = [layout.plain(run.folder.name) for run in queue.ahead_of(training.run)]
+    everybody = access.members() if access.is_team() else None
+    before = queue.ahead_of(training.run, everybody)
+    own = [run for run in before if run.folder.parent == workspace.folder()]
+    ahead = [layout.plain(run.folder.name) for run in own]
+    if others := len(before) - len(own):
+        ahead.append(layout.count(others, "training") + " of others")
     st.info(
         f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
-        f"{'has' if len(ahead) == 1 else 'have'} ended, also if this page is closed."
+        f"{'has' if len(before) == 1 else 'have'} ended, also if this page is closed."
         if ahead
         else "It is its turn.",
         icon=":material/hourglass_top:",
@@ -129,7 +134,7 @@ def show_stop(run: Run, title: str, *, help: str) -> None:
         help=help,
     ):
         with layout.errors_for_people():
-            run.ask_to_stop()
+            processes.stop(run)
 
 
 def show_progress(run: Run, status: Status, step: str, left: str) -> None:
@@ -281,7 +286,7 @@ def _show_notes(training: Training) -> None:
         max_chars=MOST_NOTES,
         placeholder="What was tried, and why",
         on_change=keep,
-        help="Kept in the folder of the run, for everybody who uses this app.",
+        help="Kept in the folder of the run.",
     )
     if failed := st.session_state.pop(f"{key} failed", ""):
         st.error(layout.plain(failed), icon=":material/error:")
@@ -310,7 +315,9 @@ def _show_actions(training: Training) -> None:
                 type="primary",
                 icon=":material/hearing:",
                 help="It answers on every page and for everybody who uses this app, until another "
-                "model is made active.",
+                "model is made active."
+                if access.mode() == access.ALONE
+                else "It answers you on every page, until another model is made active.",
             ):
                 with layout.errors_for_people():
                     workspace.set_active_model(folder)
@@ -338,6 +345,8 @@ def _show_actions(training: Training) -> None:
                 help="With everything that belongs to it, and how to use it from Python and on "
                 "the command line.",
             )
+        if training.state == "finished" and access.is_team():
+            _show_share(training)
         if training.config is not None and st.button(
             "Again with these settings",
             key=f"like-{name}",
@@ -349,6 +358,18 @@ def _show_actions(training: Training) -> None:
         if training.state != history.DAMAGED:
             _show_rename(training)
         _show_delete(training, active=active)
+
+
+def _show_share(training: Training) -> None:
+    with st.popover("Share", icon=":material/group:"):
+        st.write(
+            "Everybody in the team can then ask a copy of this model, read its report and "
+            "download both. Recordings are not shared."
+        )
+        if st.button("Share it", key=f"share-{training.name}"):
+            with layout.errors_for_people():
+                copy = sharing.share(training.run.folder)
+                st.success(f"Shared as {layout.plain(copy.name)}.", icon=":material/check:")
 
 
 def _show_rename(training: Training) -> None:

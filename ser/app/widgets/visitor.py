@@ -1,4 +1,4 @@
-"""What belongs to one visitor of a public server, and how much of it there may be."""
+"""Who is served: a stranger, with limits, or somebody who has logged in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from threading import Semaphore
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ser.app import workspace
+from ser.app import access
+from ser.app.access import Visitor
 from ser.errors import DataError
 
 PER_MINUTE = 30
@@ -32,16 +33,24 @@ def _store() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="ser-visitor-", ignore_cleanup_errors=True)
 
 
-def own_folder() -> Path | None:
-    """Return the folder of the visitor whose page is being made; None outside of a page."""
+def current() -> Visitor | None:
+    """Return whose page is being made; None outside of a page, or who is not of the team.
+
+    Raises
+    ------
+    DataError
+        See `ser.app.access.member`.
+    """
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
-    return Path(_store().name)
+    if access.is_team():
+        return access.member(st.user.to_dict()) if st.user.get("is_logged_in") else None
+    return Visitor(Path(_store().name))
 
 
 def largest_upload(megabytes: int) -> int:
     """Return how large an upload may be, in MB, where `megabytes` are enough for anybody."""
-    return min(megabytes, _UPLOAD) if workspace.is_public() else megabytes
+    return min(megabytes, _UPLOAD) if access.is_public() else megabytes
 
 
 def count(recordings: int = 1) -> None:
@@ -52,7 +61,7 @@ def count(recordings: int = 1) -> None:
     DataError
         If a stranger has had too many answered within a minute.
     """
-    if not workspace.is_public():
+    if not access.is_public():
         return
     now = time.monotonic()
     times = [then for then in st.session_state.get("answered", []) if now - then < 60]
@@ -72,10 +81,9 @@ def check_space() -> None:
     DataError
         If a stranger keeps as much as there may be.
     """
-    if not workspace.is_public():
+    if not access.is_public():
         return
-    folder = own_folder()
-    files = [] if folder is None else [path for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in access.visitor().folder.rglob("*") if path.is_file()]
     if sum(path.stat().st_size for path in files) > MOST_BYTES:
         raise DataError(
             f"On this server a visitor can keep {MOST_BYTES / 1e6:.0f} MB. Delete recordings or "
@@ -92,7 +100,7 @@ def one_at_a_time() -> Iterator[None]:
     DataError
         If others are before for too long.
     """
-    if not workspace.is_public():
+    if not access.is_public():
         yield
         return
     if not _following.acquire(timeout=_PATIENCE):

@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from ser import audio
-from ser.app import server, workspace
+from ser.app import access, server, workspace
+from ser.app.access import Visitor
 from ser.app.widgets import resources, visitor
 from ser.errors import DataError, OutputError
 from tests.audio.test_sandbox import child_of
@@ -70,7 +71,7 @@ def test_a_recording_that_breaks_the_decoder_gets_a_sentence(page, public):
 
 
 def test_without_a_visitor_nothing_is_kept(public):
-    workspace.give_folders(lambda: None)
+    access.give_visitor(lambda: None)
     with pytest.raises(OutputError, match="for its visitors only"):
         workspace.folder()
 
@@ -97,7 +98,7 @@ def test_a_stranger_has_so_many_recordings_answered_in_a_minute(page, public, mo
 
 def test_a_stranger_can_keep_so_much_and_no_more(public, monkeypatch):
     monkeypatch.setattr(visitor, "MOST_BYTES", 0)
-    monkeypatch.setattr(visitor, "own_folder", lambda: CLIP.parent)
+    access.give_visitor(lambda: Visitor(CLIP.parent))
     with pytest.raises(DataError, match="can keep 0 MB"):
         visitor.check_space()
     monkeypatch.setattr(visitor, "MOST_BYTES", 10**9)

@@ -1,0 +1,85 @@
+"""The audit log of a team: who started, stopped, deleted, shared or chose what, and when.
+
+One line of JSON each in ``audit.jsonl`` of the server's folder.  It is written before the thing is
+done, so nothing is done that cannot be logged.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock
+
+from ser.app import access
+from ser.errors import OutputError
+from ser.utils.files import write_text
+
+COLUMNS = ("time", "who", "role", "what", "which")
+ERASED = "(erased)"
+"""Stands for the name of somebody who had all that is theirs erased."""
+
+
+def record(what: str, which: str = "") -> None:
+    """Log what whoever is served is about to do; nothing unless there is a team.
+
+    Parameters
+    ----------
+    what : str
+        Such as ``start training``.
+    which : str
+        The name of what it is done to.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be logged.
+    """
+    if not access.is_team():
+        return
+    who = access.visitor()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    line = dict(zip(COLUMNS, (now, who.name, who.role, what, which), strict=True))
+    try:
+        access.home().mkdir(parents=True, exist_ok=True)
+        with _locked(), _file().open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"The audit log cannot be written ({error.strerror}), so this was not done."
+        ) from error
+
+
+def entries(name: str | None = None) -> pd.DataFrame:
+    """Return the log, the newest first, of everybody or of one person."""
+    try:
+        lines = _file().read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        lines = []
+    rows = [json.loads(line) for line in reversed(lines)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table if name is None else table[table["who"] == name].reset_index(drop=True)
+
+
+def forget(name: str) -> None:
+    """Take somebody's name out of the log; what was done stays in it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with _locked():
+        table = entries()[::-1]
+        table["who"] = table["who"].where(table["who"] != name, ERASED)
+        write_text(_file(), "".join(json.dumps(row) + "\n" for row in table.to_dict("records")))
+
+
+def _file() -> Path:
+    return access.home() / "audit.jsonl"
+
+
+def _locked() -> FileLock:
+    return FileLock(access.home() / ".audit-lock", timeout=10)

@@ -1,0 +1,159 @@
+"""The members of a team: what each keeps here, taken along and erased (GDPR), and what they do."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser.app import access, audit, sharing, workspace
+from ser.errors import OutputError, RunError
+from ser.training.runs import BUSY_STATES, Run, find_runs
+from ser.utils.files import read_json, write_json
+
+_CARD = "member.json"
+_PATIENCE = 60.0  # seconds until what works on a run has stopped
+
+
+def greet() -> None:
+    """Log that whoever is served has logged in, and note whose their folder is.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    who = access.visitor()
+    if who.login and _card(who.folder).get("login") == who.login:
+        return  # another window, or the page once more
+    audit.record("log in")
+    try:
+        who.folder.mkdir(parents=True, exist_ok=True)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        card = {"name": who.name, "role": who.role, "seen": now, "login": who.login}
+        write_json(who.folder / _CARD, card)
+    except OSError as error:
+        raise OutputError(f"Nothing can be kept on this server: {error.strerror}.") from error
+
+
+def size(folder: Path) -> int:
+    """Return how much a member keeps, in bytes."""
+    return sum(file.stat().st_size for file in _files(folder))
+
+
+def export() -> bytes:
+    """Return everything that whoever is served keeps as a zip file, with their lines of the log.
+
+    Raises
+    ------
+    OutputError
+        If there is no room for it.
+    """
+    audit.record("export everything")
+    who = access.visitor()
+    try:
+        with tempfile.TemporaryFile() as packed:
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in _files(who.folder):
+                    archive.write(file, str(file.relative_to(who.folder)))
+                log = audit.entries(who.name)
+                archive.writestr("audit-log.csv", str(log.to_csv(index=False)))
+            packed.seek(0)
+            return packed.read()
+    except OSError as error:
+        raise OutputError(f"The zip file cannot be made: {error.strerror}.") from error
+
+
+def erase() -> None:
+    """Delete everything that whoever is served keeps and shares.
+
+    What runs is stopped, and the audit log loses their name.
+
+    Raises
+    ------
+    RunError
+        If what runs does not stop.
+    OutputError
+        If something cannot be deleted.
+    """
+    audit.record("erase everything")
+    who = access.visitor()
+    _stop_all(_runs_in(who.folder))
+    try:
+        for folder in workspace.shared_models():
+            if sharing.is_own(folder):
+                shutil.rmtree(folder)
+        if who.folder.exists():
+            shutil.rmtree(who.folder)
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename} cannot be deleted: {error.strerror}. Try again, or tell who runs "
+            "this server."
+        ) from error
+    audit.forget(who.name)
+
+
+def table() -> pd.DataFrame:
+    """Return one row per member that has come: for admins.
+
+    Returns
+    -------
+    DataFrame
+        With the columns member, role, seen (when they last logged in), megabytes and busy (how
+        many trainings and tests run or wait).
+    """
+    rows = []
+    for folder in sorted(access.members().glob("*")):
+        card = _card(folder)
+        rows.append(
+            {
+                "member": str(card.get("name", folder.name)),
+                "role": str(card.get("role", "")),
+                "seen": str(card.get("seen", "")),
+                "megabytes": size(folder) / 1e6,
+                "busy": len(_busy_in(folder)),
+            }
+        )
+    return pd.DataFrame(rows, columns=["member", "role", "seen", "megabytes", "busy"])
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json(folder / _CARD)
+    except (OSError, ValueError):
+        return {}
+
+
+def busy() -> list[Run]:
+    """Return what runs or waits, of all members: for admins."""
+    return [run for folder in sorted(access.members().glob("*")) for run in _busy_in(folder)]
+
+
+def _busy_in(folder: Path) -> list[Run]:
+    return [run for run in _runs_in(folder) if run.read_status().state in BUSY_STATES]
+
+
+def _runs_in(folder: Path) -> list[Run]:
+    return [*find_runs(folder), *find_runs(folder / "evaluations")]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.is_symlink()]
+
+
+def _stop_all(runs: Iterable[Run]) -> None:
+    held = [run for run in runs if run.is_held()]
+    for run in held:
+        run.ask_to_stop()
+    deadline = time.monotonic() + _PATIENCE
+    while held := [run for run in held if run.is_held()]:
+        if time.monotonic() > deadline:
+            raise RunError(f"{held[0].folder.name} does not stop. Try again in a minute.")
+        time.sleep(0.1)
