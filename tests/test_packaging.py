@@ -126,8 +126,8 @@ def test_the_wheel_holds_nothing_else(names, wheel):
     audio = [name for name in names if name.endswith((".flac", ".wav", ".mp3", ".ogg", ".m4a"))]
     assert len(audio) == 120
     assert all(name.startswith("ser/_assets/data/samples/") for name in audio)
-    # 30 MB as before there was everyday, and at most 25 MB for it (today 46 MB in all).
-    assert wheel.stat().st_size < 55e6
+    # Both models twice: as Keras has them, and as ONNX with the encoder (26 MB) for predicting.
+    assert wheel.stat().st_size < 80e6
 
 
 def test_it_is_the_installed_package_that_runs(installed):

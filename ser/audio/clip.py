@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ser.audio import spectra
 from ser.audio.decoding import SAMPLING_RATE, Samples, SilentAudioError
-from ser.utils.parallel import first_call_alone
 
 CLIP_SAMPLES = 48_000
 """Length of a clip: exactly 3 s."""
@@ -82,7 +82,6 @@ def prepare_clip(samples: Samples) -> Clip:
     return Clip(np.pad(speech, (before, after)), start / SAMPLING_RATE, end / SAMPLING_RATE)
 
 
-@first_call_alone
 def find_speech(samples: Samples) -> tuple[int, int]:
     """Return the first and one past the last sample after trimming silence at both ends.
 
@@ -91,8 +90,6 @@ def find_speech(samples: Samples) -> tuple[int, int]:
     SilentAudioError
         If the peak is below `SILENCE_PEAK`.
     """
-    import librosa
-
     # An offset would keep every frame above the threshold.
     centred = samples - samples.mean() if len(samples) else samples
     peak = float(np.max(np.abs(centred), initial=0.0))
@@ -104,15 +101,15 @@ def find_speech(samples: Samples) -> tuple[int, int]:
     # librosa's floor of -100 dBFS would cut quiet recordings elsewhere than loud ones.
     centred /= peak
     # As librosa.effects.trim, which cuts a long recording into frames all at once: four times it.
-    rms = np.concatenate([_frame_rms(part) for part in _overlapping(np.pad(centred, _FRAME // 2))])
-    loud = np.flatnonzero(librosa.amplitude_to_db(rms, ref=np.max, top_db=None) > -TRIM_DB)
+    power = np.concatenate([_frame_power(p) for p in _overlapping(np.pad(centred, _FRAME // 2))])
+    level = spectra.power_to_db(power, top_db=None)
+    loud = np.flatnonzero(level - level.max() > -TRIM_DB)
     return int(loud[0]) * _HOP, min((int(loud[-1]) + 1) * _HOP, len(samples))
 
 
-def _frame_rms(samples: Samples) -> Samples:
-    import librosa
-
-    return librosa.feature.rms(y=samples, frame_length=_FRAME, hop_length=_HOP, center=False)[0]
+def _frame_power(samples: Samples) -> Samples:
+    frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
+    return np.asarray(np.square(frames.T).mean(axis=0))
 
 
 def _overlapping(samples: Samples) -> Iterator[Samples]:

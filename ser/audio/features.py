@@ -1,8 +1,8 @@
 """Feature extractors: what turns a clip into a model's named inputs, and is stored with the model.
 
 `SpectralFeatures` is the extractor of the mission; a further one is a subclass of
-`FeatureExtractor`, listed in `ser.audio.extractors`.  The numbers are librosa's own (McFee et al.
-2015, *librosa: Audio and music signal analysis in Python*).
+`FeatureExtractor`, listed in `ser.audio.extractors`.  The numbers are those of librosa, see
+`ser.audio.spectra`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ser.audio import spectra
 from ser.audio.clip import CLIP_SAMPLES, prepare_clip
 from ser.audio.decoding import SAMPLING_RATE, Samples
 from ser.utils.parallel import first_call_alone
@@ -212,7 +213,6 @@ class SpectralFeatures(FeatureExtractor):
             *(f"contrast {i + 1}" for i in range(self.n_contrast + 1)),
         ]
 
-    @first_call_alone
     def extract(self, clip: Samples) -> Inputs:
         """Return ``features`` of one clip, shape (32, 94, 2).
 
@@ -237,13 +237,9 @@ class SpectralFeatures(FeatureExtractor):
             for frames in (-4, -2, 0, 2, 4)
         ]
 
-    @first_call_alone
     def magnitudes(self, samples: Samples) -> Matrix:
         """Return the magnitude spectrogram, shape (1 + n_fft / 2, frames), linear."""
-        import librosa
-
-        stft = librosa.stft(samples, n_fft=self.n_fft, hop_length=self.hop_length)
-        return np.abs(stft).astype(np.float32)
+        return spectra.magnitudes(samples, n_fft=self.n_fft, hop_length=self.hop_length)
 
     def log_mel(self, samples: Samples, *, n_mels: int | None = None) -> Matrix:
         """Return the mel-spectrogram in dB (power, reference 1, floor `top_db` below the peak).
@@ -304,50 +300,35 @@ class SpectralFeatures(FeatureExtractor):
         return np.asarray(hertz, float)
 
     def _log_mel(self, magnitude: Matrix, n_mels: int) -> Matrix:
-        import librosa
-
         power = mel_filters(self.n_fft, n_mels) @ np.square(magnitude)
-        return np.asarray(librosa.power_to_db(power, top_db=self.top_db), "f4")
+        return np.asarray(spectra.power_to_db(power, top_db=self.top_db), np.float32)
 
     def _mfcc(self, magnitude: Matrix) -> Matrix:
-        import librosa
-
         # 128 bands are librosa's default; the first channel's 32 would only repeat themselves here.
-        log_mel = self._log_mel(magnitude, 128)
-        return np.asarray(librosa.feature.mfcc(S=log_mel, n_mfcc=self.n_mfcc), "f4")
+        return spectra.mfcc(self._log_mel(magnitude, 128), self.n_mfcc)
 
     def _chroma(self, magnitude: Matrix) -> Matrix:
-        import librosa
-
         energy = _chroma_filters(self.n_fft, self.n_chroma) @ np.square(magnitude)
-        return np.asarray(librosa.util.normalize(energy, axis=0), "f4")
+        return spectra.largest_one(energy)
 
     def _contrast(self, magnitude: Matrix) -> Matrix:
-        import librosa
-
-        contrast = librosa.feature.spectral_contrast(
-            S=magnitude, sr=SAMPLING_RATE, n_bands=self.n_contrast
+        return spectra.spectral_contrast(
+            magnitude, sampling_rate=SAMPLING_RATE, n_bands=self.n_contrast
         )
-        return np.asarray(contrast, "f4")
 
 
 SPECTRAL = SpectralFeatures()
 """The extractor of the mission, used wherever no model says otherwise."""
 
 
-# librosa builds its filters anew in every call, which takes longer than applying them.
+# Building filters takes longer than applying them.
 @lru_cache(maxsize=8)
 def mel_filters(n_fft: int, n_mels: int) -> Matrix:
     """Return Slaney's triangular mel filters up to 8 kHz, shape (n_mels, 1 + n_fft / 2)."""
-    import librosa
-
-    return np.asarray(librosa.filters.mel(sr=SAMPLING_RATE, n_fft=n_fft, n_mels=n_mels), "f4")
+    return spectra.mel_filters(sampling_rate=SAMPLING_RATE, n_fft=n_fft, n_mels=n_mels)
 
 
 @lru_cache(maxsize=8)
 def _chroma_filters(n_fft: int, n_chroma: int) -> Matrix:
-    import librosa
-
     # Speech has no tuning to estimate, and estimating it would cost more than all the rest.
-    filters = librosa.filters.chroma(sr=SAMPLING_RATE, n_fft=n_fft, n_chroma=n_chroma, tuning=0.0)
-    return np.asarray(filters, "f4")
+    return spectra.chroma_filters(sampling_rate=SAMPLING_RATE, n_fft=n_fft, n_chroma=n_chroma)

@@ -318,6 +318,7 @@ def adapt(options: argparse.Namespace) -> None:
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
 
+    warm_up_tensorflow()
     recognizer = _load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
     clips = corpus.clips
@@ -412,7 +413,6 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def _load(folder: Path, emotions: list[str] | None = None) -> Any:
-    warm_up_tensorflow()
     from ser.models.recognizer import Recognizer
 
     recognizer = Recognizer.load(folder)

@@ -123,7 +123,7 @@ def learn_classes(
     matrix = np.zeros((len(labels), len(labels)), int)
     np.add.at(matrix, (y_true, logits.argmax(axis=1)), 1)
     return OwnClasses(
-        type(recognizer)(model, manifest, embedding),
+        type(recognizer).of(model, manifest, embedding),
         confusion_matrix=matrix.tolist(),
         **figures,
     )

@@ -252,7 +252,7 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment) -> Adaptation:
         recognizer.model_with_activations, kernel.astype(np.float32), bias.astype(np.float32)
     )
     known = replace(embedding.with_clips(enrolment.embeddings), voice=learned.recognizer.voice)
-    adapted = type(recognizer)(model, manifest, known)
+    adapted = type(recognizer).of(model, manifest, known)
     return Adaptation(adapted, logits, distances)
 
 

@@ -1,4 +1,7 @@
-"""A model bundle: ``model.keras``, ``embedding.npz``, and a ``manifest.json`` that describes both.
+"""A model bundle: ``model.keras``, the same for predicting, its embedding, and a manifest of all.
+
+The files are ``model.keras``, ``network.onnx`` and perhaps ``encoder.onnx`` (`ser.models.runtime`),
+``embedding.npz`` and ``manifest.json``.
 
 A bundle may come from anyone, so nothing in it is believed before it is checked: the model must be
 the file the manifest was written for (SHA-256), may consist of Keras' own layers only, and is read
@@ -7,6 +10,7 @@ in Keras' safe mode.  There is no pickle in it.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -19,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ser
+from ser.assets import ENCODER_ONNX
 from ser.audio.features import SPECTRAL, FeatureExtractor
 from ser.errors import BundleError
 from ser.labels import EMOTIONS
+from ser.models import runtime
 from ser.models.embedding import EMBEDDING_FILE, Embedding, read_embedding, write_embedding
 from ser.models.manifest import (
     MANIFEST_FILE,
@@ -32,6 +38,7 @@ from ser.models.manifest import (
     TrainingClips,
     read_manifest,
 )
+from ser.models.runtime import Runtime
 from ser.utils.files import atomic_path, sha256_of, write_json
 
 if TYPE_CHECKING:
@@ -143,6 +150,7 @@ def save_bundle(
         model.save(temporary)
         _halve(temporary)
     write_embedding(folder / EMBEDDING_FILE, embedding)
+    runtime_files = write_runtime(folder, model)
     manifest = Manifest(
         ser=ser.__version__,
         name=name,
@@ -157,6 +165,7 @@ def save_bundle(
             parameters=model.count_params(),
         ),
         embedding=File(file=EMBEDDING_FILE, sha256=sha256_of(folder / EMBEDDING_FILE)),
+        runtime=runtime_files,
         labels=tuple(labels),
         clip=ClipFormat(),
         features=extractor,
@@ -185,14 +194,7 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
     import keras
 
     manifest = read_manifest(folder)
-    file = Path(folder) / MODEL_FILE
-    if not file.is_file():
-        raise BundleError(f"{folder} has no {MODEL_FILE}. Copy the bundle again.")
-    if sha256_of(file) != manifest.model_sha256:
-        raise BundleError(
-            f"{file} is not the model its manifest describes (its SHA-256 differs): one of the "
-            "two was changed or damaged. Copy the bundle again."
-        )
+    file = check_model_file(folder, manifest)
     config = _check_layers(file)
     stored = _check_weights(file)
     try:
@@ -218,6 +220,81 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
     return model, manifest
 
 
+def write_runtime(folder: Path, model: keras.Model) -> dict[Any, str]:
+    """Write what predicts without TensorFlow; returns the SHA-256 of each file."""
+    hashes = {}
+    for name, content in runtime.convert(model).items():
+        hashes[name] = hashlib.sha256(content).hexdigest()
+        if name == runtime.ENCODER and _is_shipped(hashes[name]):
+            continue  # as all models have that were not trained from the encoder on
+        with atomic_path(folder / name) as temporary:
+            temporary.write_bytes(content)
+    return hashes
+
+
+def _is_shipped(sha256: str) -> bool:
+    return ENCODER_ONNX.is_file() and sha256_of(ENCODER_ONNX) == sha256
+
+
+def load_runtime(folder: str | Path, manifest: Manifest) -> Runtime:
+    """Load what predicts without TensorFlow; of an older bundle it is made of its model.
+
+    Raises
+    ------
+    BundleError
+        If a file is missing, damaged, not the one the manifest describes, or no network of this
+        project.
+    """
+    folder = Path(folder)
+    if manifest.runtime is None:
+        return Runtime.of(load_bundle(folder)[0])
+    contents: dict[str, bytes] = {}
+    for name, sha256 in manifest.runtime.items():
+        file = folder / name
+        if name == runtime.ENCODER and not file.is_file() and _is_shipped(sha256):
+            file = ENCODER_ONNX
+        contents[name] = runtime.read(file)
+        if hashlib.sha256(contents[name]).hexdigest() != sha256:
+            raise BundleError(_differs(file))
+    if runtime.NETWORK not in contents:
+        raise BundleError(f"{folder} names no {runtime.NETWORK}. Copy the bundle again.")
+    loaded = Runtime(contents[runtime.NETWORK], contents.get(runtime.ENCODER))
+    if loaded.input_shapes != tuple(manifest.features.shapes.values()) or (
+        loaded.output_sizes[0] != len(manifest.labels)
+    ):
+        raise BundleError(
+            f"{folder / runtime.NETWORK} does not map the features of its manifest to its labels. "
+            "Copy the bundle again, or train again."
+        )
+    nothing = {n: np.zeros((1, *s), np.float32) for n, s in manifest.features.shapes.items()}
+    if not all(np.isfinite(output).all() for output in loaded(nothing)):
+        raise BundleError(f"{folder} answers with what is no number. Train or copy it again.")
+    return loaded
+
+
+def check_model_file(folder: str | Path, manifest: Manifest) -> Path:
+    """Return a bundle's model file after checking that it is the one its manifest describes.
+
+    Raises
+    ------
+    BundleError
+        If it is missing or another one.
+    """
+    file = Path(folder) / MODEL_FILE
+    if not file.is_file():
+        raise BundleError(f"{folder} has no {MODEL_FILE}. Copy the bundle again.")
+    if sha256_of(file) != manifest.model_sha256:
+        raise BundleError(_differs(file))
+    return file
+
+
+def _differs(file: Path) -> str:
+    return (
+        f"{file} is not the one its manifest describes (its SHA-256 differs): one of the two was "
+        "changed or damaged. Copy the bundle again."
+    )
+
+
 def load_embedding(folder: str | Path, manifest: Manifest) -> Embedding:
     """Load the embedding of a bundle after checking that it is the one its manifest describes.
 
@@ -230,10 +307,7 @@ def load_embedding(folder: str | Path, manifest: Manifest) -> Embedding:
     if not file.is_file():
         raise BundleError(f"{folder} has no {EMBEDDING_FILE}. Copy the bundle again.")
     if sha256_of(file) != manifest.embedding.sha256:
-        raise BundleError(
-            f"{file} is not the one its manifest describes (its SHA-256 differs): one of the two "
-            "was changed or damaged. Copy the bundle again."
-        )
+        raise BundleError(_differs(file))
     return read_embedding(file, labels=len(manifest.labels))
 
 

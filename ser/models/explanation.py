@@ -18,6 +18,7 @@ import pandas as pd
 from ser import audio
 from ser.audio import Samples
 from ser.audio.features import Matrix, SpectralFeatures
+from ser.audio.spectra import mel_frequencies
 from ser.models.inference import softmax
 from ser.models.recognizer import Recognizer
 
@@ -118,12 +119,10 @@ class _Parts:
 
 
 def _spectral_parts(inputs: Matrix, extractor: SpectralFeatures, means: Matrix) -> _Parts:
-    import librosa
-
     starts, hidden_times = _hide_times(inputs, means)
     rows, hidden_rows = _hide_rows(inputs, means)
     seconds = extractor.frame_seconds
-    hertz = librosa.mel_frequencies(extractor.n_mels + 2, fmax=audio.SAMPLING_RATE / 2)[1:-1]
+    hertz = mel_frequencies(extractor.n_mels + 2, highest=audio.SAMPLING_RATE / 2)[1:-1]
     names = [f"mel band {row + 1}, {hz:.0f} Hz" for row, hz in enumerate(hertz)]
     names += extractor.row_names
     return _Parts(
@@ -142,8 +141,6 @@ def _spectral_parts(inputs: Matrix, extractor: SpectralFeatures, means: Matrix) 
 
 def _log_mel_parts(inputs: Matrix) -> _Parts:
     """Hide .3 s at a time, and four bands at a time, of a log-mel spectrogram, (300, 80)."""
-    import librosa
-
     seconds = audio.CLIP_SECONDS / len(inputs)
     width, step = round(0.3 / seconds), round(0.1 / seconds)
     starts = np.arange(0, len(inputs) - width + step, step)
@@ -152,7 +149,7 @@ def _log_mel_parts(inputs: Matrix) -> _Parts:
         varied = inputs.copy()
         varied[start : start + width] = inputs.min()
         hidden.append(varied)
-    edges = librosa.mel_frequencies(inputs.shape[1] + 2, fmax=audio.SAMPLING_RATE / 2)
+    edges = mel_frequencies(inputs.shape[1] + 2, highest=audio.SAMPLING_RATE / 2)
     names, middles = [], []
     for first in range(0, inputs.shape[1], _BANDS):
         varied = inputs.copy()

@@ -132,6 +132,6 @@ def calibrated(
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Return probabilities for logits, along the last axis."""
-    from scipy.special import softmax as scipy_softmax
-
-    return np.asarray(scipy_softmax(np.asarray(logits, np.float64), axis=-1))
+    values = np.asarray(logits, np.float64)
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -118,6 +118,9 @@ class Manifest(_Part):
         ``model.keras``.
     embedding : File
         ``embedding.npz``, see `ser.models.embedding`.
+    runtime : dict of str to str, optional
+        SHA-256 of each file that predicts without TensorFlow, see `ser.models.runtime`; models of
+        older versions have none.
     labels : tuple of str
         Names of the model's outputs, in order: emotions, or classes of one's own
         (`ser.evaluation.own_classes`).
@@ -142,6 +145,7 @@ class Manifest(_Part):
     min_confidence: float = Field(ge=0, le=1)
     model: ModelFile
     embedding: File
+    runtime: dict[Literal["network.onnx", "encoder.onnx"], str] | None = None
     labels: tuple[str, ...]
     clip: ClipFormat
     features: Annotated[SerializeAsAny[FeatureExtractor], BeforeValidator(lambda v: _extractor(v))]

@@ -9,9 +9,9 @@ it, see `ser.models.embedding`), and one column of probabilities per label.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,11 +22,19 @@ import pandas as pd
 from ser import audio
 from ser.audio.features import FeatureExtractor, Inputs
 from ser.errors import BundleError, DataError
-from ser.models.bundle import load_bundle, load_embedding, save_bundle
+from ser.models.bundle import (
+    check_model_file,
+    load_bundle,
+    load_embedding,
+    load_runtime,
+    read_manifest,
+    save_bundle,
+)
 from ser.models.embedding import Embedding
-from ser.models.inference import Answers, Network, averaged, calibrated
+from ser.models.inference import Answers, averaged, calibrated
 from ser.models.manifest import Manifest
 from ser.models.networks import with_activations
+from ser.models.runtime import Runtime
 from ser.models.voice import (
     ENOUGH,
     Voice,
@@ -60,19 +68,17 @@ class Recognizer:
 
     Parameters
     ----------
-    model : keras.Model
-        Maps the extractor's inputs to logits.
+    network : Runtime
+        Maps the extractor's inputs to logits and activations.
     manifest : Manifest
         What it is fed and how it was calibrated.
     embedding : Embedding
         Of the clips it was trained on.
+    model : callable
+        Returns the same network as a Keras model, which is needed to adapt or to save it.
 
     Attributes
     ----------
-    model : keras.Model
-        The model.
-    model_with_activations : keras.Model
-        See `ser.models.networks.with_activations`.
     labels : tuple of str
         What it can answer, in the order of its columns.
     extractor : FeatureExtractor
@@ -93,21 +99,45 @@ class Recognizer:
     ('fearful', 'sure', 0.8)
     """
 
-    def __init__(self, model: keras.Model, manifest: Manifest, embedding: Embedding) -> None:
+    def __init__(
+        self,
+        network: Runtime,
+        manifest: Manifest,
+        embedding: Embedding,
+        *,
+        model: Callable[[], keras.Model],
+    ) -> None:
         self.manifest = manifest
         self.labels = manifest.labels
         self.extractor: FeatureExtractor = manifest.features
         self.embedding = embedding
-        self.model = model
-        self.model_with_activations = with_activations(model)
-        self._network = Network(self.model_with_activations)
+        self._network = network
+        self._model = model
         self._columns = list(range(len(self.labels)))  # of the network's logits
-        self.feature_means = np.asarray(model.get_layer("rows").mean, np.float32)[0]
+        self._typical = network.typical
+        self.feature_means = self._typical["frames"]
         self.voice = embedding.voice
-        self._typical = {"frames": self.feature_means}
-        if self.listens:
-            summary = model.get_layer("summary_rows").mean
-            self._typical["summary"] = np.asarray(summary, np.float32)[0]
+
+    @classmethod
+    def of(cls, model: keras.Model, manifest: Manifest, embedding: Embedding) -> Recognizer:
+        """Return a recogniser with a Keras model, which maps the extractor's inputs to logits."""
+        return cls(Runtime.of(model), manifest, embedding, model=lambda: model)
+
+    @property
+    def model(self) -> keras.Model:
+        """The network as a Keras model.
+
+        Raises
+        ------
+        BundleError
+            If its file is damaged, see `ser.models.bundle.load_bundle`.
+        """
+        return self._model()
+
+    @property
+    def model_with_activations(self) -> keras.Model:
+        """See `ser.models.networks.with_activations`."""
+        return with_activations(self.model)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recognizer:
@@ -116,10 +146,16 @@ class Recognizer:
         Raises
         ------
         BundleError
-            See `ser.models.bundle.load_bundle` and `ser.models.bundle.load_embedding`.
+            See `ser.models.bundle.load_runtime` and `ser.models.bundle.load_embedding`.
         """
-        model, manifest = load_bundle(folder)
-        recognizer = cls(model, manifest, load_embedding(folder, manifest))
+        manifest = read_manifest(folder)
+        check_model_file(folder, manifest)
+        recognizer = cls(
+            load_runtime(folder, manifest),
+            manifest,
+            load_embedding(folder, manifest),
+            model=cache(lambda: load_bundle(folder)[0]),
+        )
         voice = recognizer.voice.sums
         expected = {name: values.shape for name, values in recognizer._typical.items()}
         if voice is not None and {n: v.shape for n, v in voice.items()} != expected:
@@ -127,10 +163,10 @@ class Recognizer:
                 f"The voice that the embedding in {folder} holds is not one that its model can "
                 "know. Copy the bundle again, or train again."
             )
-        activations = recognizer._network(recognizer.extractor.batch([]))[1]
-        if activations.shape[1] != len(recognizer.embedding.mean):
+        _, activations = recognizer._network.output_sizes
+        if activations != len(recognizer.embedding.mean):
             raise BundleError(
-                f"The model in {folder} has {activations.shape[1]} activations and its embedding "
+                f"The model in {folder} has {activations} activations and its embedding "
                 f"{len(recognizer.embedding.mean)}. Copy the bundle again, or train again."
             )
         return recognizer

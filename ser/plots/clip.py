@@ -13,6 +13,7 @@ import pandas as pd
 
 from ser import audio
 from ser.audio.features import SPECTRAL, SpectralFeatures
+from ser.audio.spectra import mel_frequencies
 from ser.plots.base import AXIS, TRAINING, Chart, sized
 from ser.plots.heatmaps import heatmap
 
@@ -378,9 +379,5 @@ def spectrogram_db(
 
 
 def _mel_frequencies(bands: int, extractor: SpectralFeatures) -> npt.NDArray[np.float64]:
-    import librosa
-
     # The filters' peaks: edges of the scale at both ends are no bands.
-    return np.asarray(
-        librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=audio.SAMPLING_RATE / 2)[1:-1]
-    )
+    return mel_frequencies(bands + 2, highest=audio.SAMPLING_RATE / 2)[1:-1]

@@ -1,4 +1,4 @@
-"""What is loaded once for everybody: librosa, TensorFlow, models, samples."""
+"""What is loaded once for everybody: librosa, models, samples."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def audio_tools() -> Future[None]:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> Future[None]:
-    """Begin to load librosa and then TensorFlow in the background, once for everybody.
+    """Begin to load the model that answers in the background, once for everybody.
 
     A page calls it last, when everything of it is on the screen.
     """
@@ -103,7 +103,7 @@ def recognizer(folder: Path | None = None) -> Recognizer:
     """
     folder = folder or workspace.active_model()
     with st.spinner("Loading the model, a few seconds once …"):
-        warm_up().result()  # librosa and TensorFlow must not be loaded by two threads at once
+        warm_up().result()
         return _recognizer(folder, bundle.read_manifest(folder).model_sha256)
 
 
@@ -113,16 +113,10 @@ def _recognizer(folder: Path, sha256: str) -> Recognizer:
 
 
 def _load(folder: Path) -> Recognizer:
-    import keras
-
     from ser.models.recognizer import Recognizer
 
     model = Recognizer.load(folder)
-    # Streamlit ends every run of a page or fragment with this function, after which TensorFlow
-    # prepares each network anew for its next answer: 1.5 s, and three times a second where
-    # somebody speaks. No page builds networks as it runs, so there is nothing to clear.
-    keras.backend.clear_session = lambda free_memory=True: None
-    # The first answer compiles the graph and librosa; nobody should have to wait for that.
+    # The first answer loads what decodes recordings; nobody should have to wait for that.
     model.predict(samples()["path"].iloc[0])
     return model
 

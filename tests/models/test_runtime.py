@@ -1,0 +1,237 @@
+"""Predicting without TensorFlow: the same numbers, and nothing of a stranger's is run."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ser import assets
+from ser.errors import BundleError
+from ser.models import bundle, runtime
+from ser.models.inference import Network
+from ser.models.networks import ModelConfig, build_cnn_lstm, with_activations
+from ser.models.onnx_export import to_onnx
+from ser.models.recognizer import Recognizer
+from ser.models.runtime import ENCODER, NETWORK, Runtime
+from tests.tiny import SAMPLES
+
+CLIPS = sorted(SAMPLES.rglob("*.flac"))
+SHIPPED = [assets.RAVDESS_MODEL, assets.DEFAULT_MODEL]
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_the_shipped_models_answer_as_keras_does(folder):
+    recognizer = Recognizer.load(folder)
+    _, inputs = recognizer.prepare(CLIPS[:40], n_jobs=1)
+    found = recognizer.answers(inputs)
+    keras_network = Network(recognizer.model_with_activations)
+    recognizer._network = keras_network
+    for own, keras_own in zip(found, recognizer.answers(inputs), strict=True):
+        np.testing.assert_allclose(own, keras_own, atol=1e-4)
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_the_shipped_files_are_those_of_the_shipped_models(folder):
+    model, manifest = bundle.load_bundle(folder)
+    files = runtime.convert(model)
+    assert set(files) == set(manifest.runtime)
+    assert files[NETWORK] == (folder / NETWORK).read_bytes()
+    if ENCODER in files:
+        assert files[ENCODER] == assets.ENCODER_ONNX.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(filters=(8,), lstm=4),
+        ModelConfig(members=2, filters=(8, 16), lstm=4, front=8, functionals=6),
+    ],
+)
+def test_every_layer_is_converted(config):
+    model = build_cnn_lstm(config)
+    x = np.random.default_rng(0).normal(0, 3, (5, 32, 94, 2)).astype(np.float32)
+    model.get_layer("rows").adapt(x)
+    for weights in model.weights:  # as if it had been trained
+        if "moving" in weights.path or "gamma" in weights.path:
+            weights.assign(np.random.default_rng(1).uniform(0.5, 2, weights.shape))
+    own, keras_own = Runtime.of(model), Network(with_activations(model))
+    assert own.output_sizes == tuple(output.shape[1] for output in with_activations(model).outputs)
+    for count in (0, 1, 5):
+        inputs = {"features": x[:count]}
+        for found, expected in zip(own(inputs), keras_own(inputs), strict=True):
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_layer_of_another_kind_is_not_exported():
+    import keras
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.GaussianNoise(1.0)])
+    with pytest.raises(BundleError, match="GaussianNoise"):
+        to_onnx(model, ["x"], ["y"])
+
+
+def test_a_prediction_needs_neither_tensorflow_nor_librosa():
+    code = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        "sys.modules['librosa'] = sys.modules['onnx'] = None\n"
+        "import ser; print(ser.load().predict(sys.argv[1])['emotion'].iloc[0])\n"
+        "print(ser.load('ravdess' and sys.argv[2]).timeline(sys.argv[1])['emotion'].iloc[0])"
+    )
+    clip = next(c for c in CLIPS if c.name == "03-01-06-02-02-01-27.flac")
+    done = subprocess.run(
+        [sys.executable, "-c", code, clip, assets.RAVDESS_MODEL],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["fearful", "fearful"], done.stderr
+
+
+def copy_of(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / folder.name)
+
+
+def changed(folder, **values):
+    file = folder / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def test_a_bundle_of_an_older_version_answers_the_same(tmp_path):
+    old = copy_of(assets.RAVDESS_MODEL, tmp_path)
+    (old / NETWORK).unlink()
+    changed(old, runtime=None)
+    found, expected = (
+        Recognizer.load(folder).predict(CLIPS[0]) for folder in (old, assets.RAVDESS_MODEL)
+    )
+    np.testing.assert_array_equal(found["angry"], expected["angry"])
+
+
+@pytest.mark.parametrize("name", [NETWORK, ENCODER])
+def test_a_file_that_is_missing_or_another_is_refused(tmp_path, name):
+    folder = copy_of(assets.DEFAULT_MODEL, tmp_path)
+    if name == ENCODER:  # of its own, in place of the shipped one
+        shutil.copy(assets.ENCODER_ONNX, folder / ENCODER)
+        Recognizer.load(folder)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(BundleError, match="SHA-256 differs"):
+        Recognizer.load(folder)
+    if name == NETWORK:
+        (folder / name).unlink()
+        with pytest.raises(BundleError, match=r"has no network\.onnx"):
+            Recognizer.load(folder)
+
+
+def test_a_network_of_another_model_is_refused(tmp_path):
+    folder = copy_of(assets.RAVDESS_MODEL, tmp_path)
+    shutil.copy(assets.DEFAULT_MODEL / NETWORK, folder / NETWORK)
+    changed(folder, runtime={NETWORK: bundle.sha256_of(folder / NETWORK)})
+    with pytest.raises(BundleError):
+        Recognizer.load(folder)
+
+
+def small():
+    model = build_cnn_lstm(ModelConfig(filters=(8,), lstm=4))
+    return runtime.convert(model)[NETWORK]
+
+
+def altered(change):
+    import onnx
+
+    model = onnx.load_from_string(small())
+    change(model)
+    return model.SerializeToString()
+
+
+def loop(model):
+    from onnx import helper
+
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(helper.make_node("Loop", ["", ""], ["x"], body=body))
+
+
+def hidden_graph(model):
+    from onnx import helper
+
+    model.graph.node[0].attribute.append(
+        helper.make_attribute("then", helper.make_graph([], "x", [], []))
+    )
+
+
+def foreign_domain(model):
+    model.graph.node[0].domain = "com.microsoft"
+
+
+def other_operators(model):
+    model.opset_import.add(domain="com.microsoft", version=1)
+
+
+def function_of_its_own(model):
+    model.functions.add(name="Add", domain="x")
+
+
+def weights_elsewhere(model):
+    from onnx import TensorProto
+
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="/etc/passwd")
+
+
+def nothing_typical(model):
+    del model.metadata_props[:]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (loop, "contains Loop"),
+        (hidden_graph, "which no model of this project has"),
+        (foreign_domain, "which no model of this project has"),
+        (other_operators, "needs operators"),
+        (function_of_its_own, "needs operators"),
+        (weights_elsewhere, "does not hold its weights itself"),
+        (nothing_typical, "what is typical"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_no_model_of_this_project_holds_is_refused(change, message):
+    Runtime(small())
+    with pytest.raises(BundleError, match=message):
+        Runtime(altered(change))
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    folder = copy_of(assets.RAVDESS_MODEL, tmp_path)
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load_from_string((folder / NETWORK).read_bytes())
+    weight = next(w for w in model.graph.initializer if w.data_type == 1 and len(w.dims) > 1)
+    values = numpy_helper.to_array(weight).copy()
+    values[:] = np.nan
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    (folder / NETWORK).write_bytes(model.SerializeToString())
+    changed(folder, runtime={NETWORK: bundle.sha256_of(folder / NETWORK)})
+    with pytest.raises(BundleError, match="what is no number"):
+        Recognizer.load(folder)
+
+
+def test_damaged_files_are_refused_with_a_sentence():
+    content, chance = small(), random.Random(0)
+    for _ in range(200):
+        damaged = bytearray(content)
+        for _ in range(chance.randint(1, 20)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        damaged = damaged[: chance.randint(1, len(damaged))] if chance.random() < 0.3 else damaged
+        try:
+            Runtime(bytes(damaged))(
+                {"features": np.zeros((1, 32, 94, 2), np.float32)}
+            )  # what is damaged may be a weight
+        except BundleError as error:
+            assert NETWORK in str(error)
