@@ -26,7 +26,7 @@ from tests.tiny import SAMPLES
 PROJECT = Path(__file__).parents[3]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
 STREAMLIT = (sys.executable, "-m", "streamlit")
-PATIENCE = 60_000  # ms; for a loaded machine that has just installed everything
+PATIENCE = 120_000  # ms; for a loaded machine that has just installed everything
 
 
 @contextmanager

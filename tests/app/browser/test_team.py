@@ -87,6 +87,12 @@ def log_in(browser, address, name):
     return tab
 
 
+def wait_until_drawn(tab):
+    """What is clicked while a page is being drawn can be lost."""
+    app = tab.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+
+
 def account(tab, email, role):
     button = tab.get_by_role("button", name=re.compile(f"{re.escape(email)} · {role}"))
     expect(button).to_be_visible()
@@ -136,9 +142,7 @@ def test_members_train_and_viewers_do_not_and_admins_see_who_did_what(
         dialog = account(admin, "ada@lab.org", "admin")
         dialog.get_by_text("Team", exact=True).click()
         expect(dialog.get_by_text("by-cy")).to_be_visible()
-        # What is clicked while the page is being drawn can be lost.
-        drawn = ("data-test-script-state", "notRunning")
-        expect(admin.get_by_test_id("stApp")).to_have_attribute(*drawn)
+        wait_until_drawn(admin)
         dialog.get_by_role("button", name="Stop").click()
         expect(admin.get_by_text("by-cy is asked to stop")).to_be_visible()
         dialog.get_by_text("Audit log", exact=True).click()
@@ -157,6 +161,7 @@ def test_members_train_and_viewers_do_not_and_admins_see_who_did_what(
 
         member.goto("/")
         dialog = account(member, "cy@lab.org", "member")
+        wait_until_drawn(member)
         with member.expect_download() as taken:
             dialog.get_by_role("button", name="Download everything").click()
         assert taken.value.suggested_filename == "everything.zip"
