@@ -14,6 +14,7 @@ import pandas as pd
 from filelock import FileLock
 
 from ser.app import access
+from ser.app.access import Visitor
 from ser.errors import OutputError
 from ser.utils.files import write_text
 
@@ -22,7 +23,7 @@ ERASED = "(erased)"
 """Stands for the name of somebody who had all that is theirs erased."""
 
 
-def record(what: str, which: str = "") -> None:
+def record(what: str, which: str = "", *, who: Visitor | None = None) -> None:
     """Log what whoever is served is about to do; nothing unless there is a team.
 
     Parameters
@@ -31,6 +32,8 @@ def record(what: str, which: str = "") -> None:
         Such as ``start training``.
     which : str
         The name of what it is done to.
+    who : Visitor, optional
+        Who does it, where a page is no longer being made for them.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def record(what: str, which: str = "") -> None:
     """
     if not access.is_team():
         return
-    who = access.visitor()
+    who = who or access.visitor()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     line = dict(zip(COLUMNS, (now, who.name, who.role, what, which), strict=True))
     try:

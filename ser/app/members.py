@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ser.app import access, audit, sharing, workspace
+from ser.app.access import Visitor
 from ser.errors import OutputError, RunError
 from ser.training.runs import BUSY_STATES, Run, find_runs
 from ser.utils.files import read_json, write_json
@@ -48,16 +49,15 @@ def size(folder: Path) -> int:
     return sum(file.stat().st_size for file in _files(folder))
 
 
-def export() -> bytes:
-    """Return everything that whoever is served keeps as a zip file, with their lines of the log.
+def export(who: Visitor) -> bytes:
+    """Return everything that a member keeps as a zip file, with their lines of the log.
 
     Raises
     ------
     OutputError
         If there is no room for it.
     """
-    audit.record("export everything")
-    who = access.visitor()
+    audit.record("export everything", who=who)
     try:
         with tempfile.TemporaryFile() as packed:
             with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

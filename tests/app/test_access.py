@@ -218,7 +218,7 @@ def test_everything_can_be_taken_along_and_erased(team):
     model_in(who.folder / "mine")
     sharing.share(who.folder / "mine")
     (who.folder / "elsewhere").symlink_to("/etc/passwd")
-    with zipfile.ZipFile(BytesIO(members.export())) as archive:
+    with zipfile.ZipFile(BytesIO(members.export(who))) as archive:
         names = set(archive.namelist())
         log = archive.read("audit-log.csv").decode()
     assert {"member.json", "mine/model.keras", "audit-log.csv"} <= names

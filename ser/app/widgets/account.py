@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 from streamlit.errors import StreamlitAuthError
@@ -83,7 +85,7 @@ def _show_own(who: Visitor) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Download everything",
-            members.export,
+            partial(members.export, who),  # called when no page is being made
             "everything.zip",
             icon=":material/folder_zip:",
             on_click="ignore",
