@@ -101,15 +101,11 @@ def find_speech(samples: Samples) -> tuple[int, int]:
     # librosa's floor of -100 dBFS would cut quiet recordings elsewhere than loud ones.
     centred /= peak
     # As librosa.effects.trim, which cuts a long recording into frames all at once: four times it.
-    power = np.concatenate([_frame_power(p) for p in _overlapping(np.pad(centred, _FRAME // 2))])
+    parts = _overlapping(np.pad(centred, _FRAME // 2))
+    power = np.concatenate([spectra.frame_power(p, frame=_FRAME, hop=_HOP) for p in parts])
     level = spectra.power_to_db(power, top_db=None)
     loud = np.flatnonzero(level - level.max() > -TRIM_DB)
     return int(loud[0]) * _HOP, min((int(loud[-1]) + 1) * _HOP, len(samples))
-
-
-def _frame_power(samples: Samples) -> Samples:
-    frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
-    return np.asarray(np.square(frames.T).mean(axis=0))
 
 
 def _overlapping(samples: Samples) -> Iterator[Samples]:

@@ -39,6 +39,18 @@ def hann(length: int) -> npt.NDArray[np.float64]:
     return np.asarray(np.hanning(length + 1)[:-1])
 
 
+def frame_power(samples: Matrix, *, frame: int, hop: int) -> Matrix:
+    """Return the mean square of frames, the first of which begins with the samples.
+
+    Examples
+    --------
+    >>> frame_power(np.array([1, 1, 2, 2], np.float32), frame=2, hop=2).tolist()
+    [1.0, 4.0]
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(samples, frame)[::hop]
+    return np.asarray(np.square(frames.T).mean(axis=0), np.float32)
+
+
 def power_to_db(power: Array, *, top_db: float | None) -> Array:
     """Return decibels (reference 1), no lower than `top_db` below the largest.
 

@@ -357,10 +357,7 @@ def summed_up(index: Inspection) -> Any:
     if len(clips) < len(index.clips):
         st.caption(f"{len(clips)} of {len(index.clips)} clips, drawn at random.")
 
-    tools = resources.audio_tools()
-
     def work(task: Task) -> Any:
-        tools.exception()  # two threads must not load librosa at once
         for count in (*(few for few in AT_FIRST if few < len(clips)), len(clips)):
             some = projections.sample(clips, count)
             summary = projections.summarise(some, progress=task.report)

@@ -63,7 +63,7 @@ def clip_view(
     """
     path = str(path)
     with layout.errors_for_people():
-        if not resources.audio_tools().done():
+        if view == "Sound" and not resources.audio_tools().done():
             with st.spinner("Loading the audio tools, a few seconds once …"):
                 resources.audio_tools().exception()  # two threads must not load librosa at once
         try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What begins a link, an address, a tag, a formula or an emphasis in Streamlit's Markdown.
-_MARKUP = r"[\\`*\[\]<>~$#|]|:(?=//)|(?<=www)\."
+_MARKUP = r"[\\`*\[\]<>~$#|@]|:(?=//)|(?<=www)\."
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how one begins
 INK = {"light": "#12141a", "dark": "#f2f2f2"}
 """The colour of words, by theme."""

@@ -34,16 +34,18 @@ AppSession._handle_clear_cache_request = lambda self: None  # type: ignore[metho
 
 @st.cache_resource(show_spinner=False)
 def audio_tools() -> Future[None]:
-    """Begin to load librosa in the background, once for everybody.
+    """Begin to load librosa in the background, once for everybody: what measures pitch.
 
-    What needs no model waits for this only.
+    It compiles itself at its first call, once after an installation.
     """
 
     def load() -> None:
         from ser.audio.features import SPECTRAL
+        from ser.audio.prosody import measure_prosody
 
-        first = samples()["path"].iloc[0]
-        SPECTRAL(audio.load_audio(first))
+        first = audio.load_audio(samples()["path"].iloc[0])
+        measure_prosody(first)
+        SPECTRAL.pitch(first)
 
     return _in_background(load)
 
@@ -52,18 +54,18 @@ def audio_tools() -> Future[None]:
 def warm_up() -> Future[None]:
     """Begin to load the model that answers in the background, once for everybody.
 
-    A page calls it last, when everything of it is on the screen.
+    A page calls it last, when everything of it is on the screen.  The audio tools follow.
     """
-    tools = audio_tools()
 
     def load() -> None:
-        tools.result()
         _recognizer(
             assets.DEFAULT_MODEL,
             bundle.read_manifest(assets.DEFAULT_MODEL).model_sha256,
         )
 
-    return _in_background(load)
+    ready = _in_background(load)
+    ready.add_done_callback(lambda _: audio_tools())
+    return ready
 
 
 @st.cache_resource(show_spinner=False, on_release=sandbox.Decoders.close)
@@ -80,9 +82,9 @@ def _in_background(load: Callable[[], None]) -> Future[None]:
     def run() -> None:
         try:
             load()
-            # Streamlit collects garbage after every run of a page or fragment, twice where there
-            # is Keras, and holds up everybody meanwhile. What was just loaded stays for good, so
-            # it need not be searched each time.
+            # Streamlit collects garbage after every run of a page or fragment and holds up
+            # everybody meanwhile. What was just loaded stays for good, so it need not be searched
+            # each time.
             gc.collect()
             gc.freeze()
             future.set_result(None)

@@ -14,6 +14,7 @@ import streamlit as st
 
 from ser import audio, plots
 from ser.audio.features import SpectralFeatures
+from ser.audio.spectra import frame_power
 
 LONGEST = 60.0
 """Seconds that are shown of a recording: the first of it."""
@@ -101,16 +102,13 @@ def _script() -> str:
 @st.cache_data(show_spinner="Drawing …", max_entries=32)
 def _measured(identity: str, _samples: npt.NDArray[np.float32]) -> dict[str, Any]:
     """Return what the view draws, as JSON can hold it."""
-    import librosa
-
     clip = audio.prepare_clip(_samples)
     _, decibels = plots.spectrogram_db(_samples, extractor=FEATURES)
     cells = np.round(255 * (1 - decibels / _FLOOR_DB)).astype(np.uint8)
     pitch = FEATURES.pitch(_samples)
-    rms = librosa.feature.rms(
-        y=_samples, frame_length=FEATURES.n_fft, hop_length=FEATURES.hop_length
-    )[0]
-    intensity = 20 * np.log10(np.maximum(rms, 10 ** (_FLOOR_DB / 20)))
+    padded = np.pad(_samples, FEATURES.n_fft // 2)
+    power = frame_power(padded, frame=FEATURES.n_fft, hop=FEATURES.hop_length)
+    intensity = 20 * np.log10(np.maximum(np.sqrt(power), 10 ** (_FLOOR_DB / 20)))
     pcm = np.round(np.clip(_samples, -1, 1) * 32767).astype("<i2")
     voiced = pitch[~np.isnan(pitch)]
     said = f"Waveform and spectrogram of {len(_samples) / audio.SAMPLING_RATE:.1f} s"
