@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 
 from ser.app import audit, workspace
 from ser.errors import BundleError, DataError, OutputError
 from ser.models import bundle
+from ser.models.export import export
 
 
 def is_learned(folder: Path) -> bool:
@@ -88,16 +90,30 @@ def delete(folder: Path) -> None:
 
 
 def packed(folder: Path) -> bytes:
-    """Return a model, or a run with one, as a zip file with a word on how to use it."""
+    """Return a model, or a run with one, as a zip file with a word on how to use it.
+
+    The folder ``onnx`` in it holds the model for other programs, see `ser.models.export`.
+
+    Raises
+    ------
+    BundleError
+        If there is no model in the folder.
+    """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        tempfile.TemporaryDirectory() as place,
+    ):
         for file in sorted(folder.iterdir()):
             if file.is_file() and not file.name.startswith("."):
                 archive.write(file, f"{folder.name}/{file.name}")
+        for file in sorted(export(folder, Path(place) / "onnx").parent.iterdir()):
+            archive.write(file, f"{folder.name}/onnx/{file.name}")
         archive.writestr(
             f"{folder.name}/USE.txt",
             f'import ser\n\nmodel = ser.load("{folder.name}")\n'
             'print(model.predict("clip.wav")["emotion"].iloc[0])\n\n'
-            f"Or: ser predict --model {folder.name} clip.wav\n",
+            f"Or: ser predict --model {folder.name} clip.wav\n"
+            "For other programs: onnx/model.onnx, asked by onnx/example.py\n",
         )
     return buffer.getvalue()

@@ -365,6 +365,46 @@ def crossval(options: argparse.Namespace) -> None:
     print(f"\nThe report and one run per {report.part} are in {options.out}")
 
 
+def export(options: argparse.Namespace) -> None:
+    """Write a model for other programs."""
+    from ser.models.export import export as write
+
+    if options.form == "litert":
+        warm_up_tensorflow()
+    file = write(options.model, options.out, form=options.form)
+    print(
+        f"{file}, {file.stat().st_size / 1e6:.1f} MB; {options.out / 'model.json'} says what goes "
+        f"in and comes out, {options.out / 'example.py'} asks it."
+    )
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serve the HTTP API."""
+    from ser import assets
+    from ser.service import server
+
+    server.serve(
+        options.models or [assets.DEFAULT_MODEL, assets.RAVDESS_MODEL],
+        address=options.address,
+        port=options.port,
+        keys=options.keys,
+        public=options.public,
+        megabytes=options.most_mb,
+        seconds=options.longest,
+    )
+
+
+def key(options: argparse.Namespace) -> None:
+    """Make an API key."""
+    from ser.service import keys
+
+    print(keys.add(options.file, options.name))
+    print(
+        f"This is the key of {options.name}; it is shown once. Its hash is in {options.file}.",
+        file=sys.stderr,
+    )
+
+
 def predict(options: argparse.Namespace) -> None:
     """Name the emotion in files and folders."""
     import pandas as pd

@@ -63,6 +63,57 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "--no-browser", dest="browser", action="store_false", help="do not open a browser"
     )
 
+    sub = command(
+        "export", commands.export, "write a model as one file for phones and other programs"
+    )
+    sub.add_argument("model", type=Path, metavar="BUNDLE", help="a folder with a model")
+    sub.add_argument(
+        "--to",
+        dest="form",
+        choices=["onnx", "litert"],
+        default="onnx",
+        help="onnx, for ONNX Runtime everywhere (default); or litert, for Android and others",
+    )
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
+
+    sub = command("serve", commands.serve, "serve the HTTP API for other programs")
+    sub.add_argument(
+        "--model",
+        dest="models",
+        type=Path,
+        action="append",
+        metavar="BUNDLE",
+        help="a model that can be asked, by the name of its folder; may be given again, the first "
+        "answers where none is named (everyday and ravdess)",
+    )
+    sub.add_argument("--port", type=_port, default=8502, help="1 to 65535 (8502)")
+    sub.add_argument(
+        "--address",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="where to listen; 0.0.0.0 lets other computers in (127.0.0.1)",
+    )
+    sub.add_argument(
+        "--keys", type=Path, metavar="FILE", help="who may ask: API keys made with ser key"
+    )
+    sub.add_argument(
+        "--public", action="store_true", help="let everybody ask without a key from elsewhere"
+    )
+    sub.add_argument(
+        "--most-mb", type=int, default=60, metavar="N", help="largest recording, in MB (60)"
+    )
+    sub.add_argument(
+        "--longest",
+        type=int,
+        default=600,
+        metavar="N",
+        help="longest recording of which a timeline is made, in seconds (600)",
+    )
+
+    sub = command("key", commands.key, "make an API key for ser serve; its hash is added to a file")
+    sub.add_argument("name", metavar="NAME", help="who is to have it")
+    sub.add_argument("file", type=Path, metavar="FILE", help="made if it is missing")
+
     command("info", commands.info, "versions, models with their figures, and corpora found here")
 
     sub = command("cache", commands.cache, "how much is kept on disk to save time, and delete it")

@@ -246,18 +246,7 @@ def load_runtime(folder: str | Path, manifest: Manifest) -> Runtime:
         project.
     """
     folder = Path(folder)
-    if manifest.runtime is None:
-        return Runtime.of(load_bundle(folder)[0])
-    contents: dict[str, bytes] = {}
-    for name, sha256 in manifest.runtime.items():
-        file = folder / name
-        if name == runtime.ENCODER and not file.is_file() and _is_shipped(sha256):
-            file = ENCODER_ONNX
-        contents[name] = runtime.read(file)
-        if hashlib.sha256(contents[name]).hexdigest() != sha256:
-            raise BundleError(_differs(file))
-    if runtime.NETWORK not in contents:
-        raise BundleError(f"{folder} names no {runtime.NETWORK}. Copy the bundle again.")
+    contents = runtime_contents(folder, manifest)
     loaded = Runtime(contents[runtime.NETWORK], contents.get(runtime.ENCODER))
     if loaded.input_shapes != tuple(manifest.features.shapes.values()) or (
         loaded.output_sizes[0] != len(manifest.labels)
@@ -270,6 +259,29 @@ def load_runtime(folder: str | Path, manifest: Manifest) -> Runtime:
     if not all(np.isfinite(output).all() for output in loaded(nothing)):
         raise BundleError(f"{folder} answers with what is no number. Train or copy it again.")
     return loaded
+
+
+def runtime_contents(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Return the files that predict without TensorFlow, by name; of an older bundle, made anew.
+
+    Raises
+    ------
+    BundleError
+        If one is missing, damaged, or not the one the manifest describes.
+    """
+    if manifest.runtime is None:
+        return runtime.convert(load_bundle(folder)[0])
+    contents: dict[str, bytes] = {}
+    for name, sha256 in manifest.runtime.items():
+        file = folder / name
+        if name == runtime.ENCODER and not file.is_file() and _is_shipped(sha256):
+            file = ENCODER_ONNX
+        contents[name] = runtime.read(file)
+        if hashlib.sha256(contents[name]).hexdigest() != sha256:
+            raise BundleError(_differs(file))
+    if runtime.NETWORK not in contents:
+        raise BundleError(f"{folder} names no {runtime.NETWORK}. Copy the bundle again.")
+    return contents
 
 
 def check_model_file(folder: str | Path, manifest: Manifest) -> Path:

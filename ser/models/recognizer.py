@@ -200,7 +200,7 @@ class Recognizer:
         samples = _samples(source, sampling_rate)
         clip = audio.prepare_clip(samples)
         inputs = self.extractor.batch([self.extractor.extract(clip.samples)])
-        return self._table(
+        return self.table(
             [name or _name_of(source)],
             [clip.start],
             [clip.end],
@@ -263,7 +263,7 @@ class Recognizer:
             known[good] = counts
         else:
             probabilities[good], distances[good] = self.answers(inputs)
-        table = self._table(
+        table = self.table(
             clips["path"].tolist(),
             clips["start"].tolist(),
             clips["end"].tolist(),
@@ -345,7 +345,7 @@ class Recognizer:
         begin = [s / audio.SAMPLING_RATE for s in starts]
         end = [b + len(w) / audio.SAMPLING_RATE for b, w in zip(begin, windows, strict=True)]
         files = [name or _name_of(source)] * len(windows)
-        return self._table(files, begin, end, probabilities, distances, [known] * len(windows))
+        return self.table(files, begin, end, probabilities, distances, [known] * len(windows))
 
     def among(self, emotions: Sequence[str]) -> Recognizer:
         """Return the same model, asked which of some emotions it is.
@@ -671,16 +671,34 @@ class Recognizer:
                 "that knows all its emotions."
             )
 
-    def _table(
+    def table(
         self,
         files: list[str],
         starts: list[float],
         ends: list[float],
         probabilities: npt.NDArray[np.float64],
         distances: npt.NDArray[np.float64],
-        known: Iterable[int],
+        known: Iterable[int] | None = None,
     ) -> pd.DataFrame:
-        """Return one row per clip; `known` says by how many clips its voice is."""
+        """Return the answers of `answers` as a table of predictions.
+
+        Parameters
+        ----------
+        files : list of str
+            What the column ``file`` says.
+        starts, ends : list of float
+            Where the clips lie in their recordings, in seconds.
+        probabilities, distances : ndarray of float64
+            See `answers`.
+        known : iterable of int, optional
+            By how many clips each one's voice is known; by default by those of `voice`.
+
+        Returns
+        -------
+        DataFrame
+            One row per clip.
+        """
+        known = [self.voice.count] * len(files) if known is None else known
         verdicts = self.verdicts(probabilities)
         rows = list(zip(verdicts, probabilities, distances, known, strict=True))
         table: dict[str, Any] = {"file": files, "start": starts, "end": ends}

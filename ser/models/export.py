@@ -1,0 +1,160 @@
+"""A model for other programs: one file for any ONNX runtime, or for LiteRT on phones.
+
+Beside it lies ``model.json``, which says how the input is made of sound and what the output means,
+and a snippet that asks it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ser.errors import DataError, OutputError
+from ser.models import runtime
+from ser.models.bundle import load_bundle, runtime_contents
+from ser.models.manifest import Manifest, read_manifest
+from ser.utils.files import atomic_path, write_json, write_text
+
+FORMATS = ("onnx", "litert")
+_FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
+
+
+def export(folder: str | Path, out: str | Path, *, form: str = "onnx") -> Path:
+    """Write a model for other programs.
+
+    It maps the features of clips to logits.  What a recogniser adds is in ``model.json``: the
+    temperature, the least probability of a sure answer, and the labels.  (For a model whose
+    recogniser averages over a clip moved in time, as `ravdess`, ask it five times.)
+
+    Parameters
+    ----------
+    folder : str or Path
+        A bundle.
+    out : str or Path
+        New folder.
+    form : str
+        One of `FORMATS`: ``onnx`` needs no TensorFlow, ``litert`` does.
+
+    Returns
+    -------
+    Path
+        The model's file.
+
+    Raises
+    ------
+    BundleError
+        If the bundle cannot be used.
+    DataError
+        If the format is unknown.
+    OutputError
+        If the folder exists or cannot be written.
+    """
+    if form not in FORMATS:
+        raise DataError(f"{form!r} is no format to export to. There are: {', '.join(FORMATS)}.")
+    folder, out = Path(folder), Path(out)
+    manifest = read_manifest(folder)
+    content = _onnx(folder, manifest) if form == "onnx" else _litert(folder)
+    try:
+        out.mkdir(parents=True)
+        file = out / _FILES[form]
+        with atomic_path(file) as temporary:
+            temporary.write_bytes(content)
+        write_json(out / "model.json", _description(manifest, file.name))
+        write_text(out / "example.py", _SNIPPETS[form])
+    except FileExistsError as error:
+        raise OutputError(f"{out} exists already. Give a new folder.") from error
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror}.") from error
+    return file
+
+
+def _description(manifest: Manifest, file: str) -> dict[str, Any]:
+    ((name, shape),) = manifest.features.shapes.items()
+    return {
+        "file": file,
+        "name": manifest.name,
+        "input": {"name": name, "shape": [None, *shape], "dtype": "float32"},
+        "output": {"name": "logits", "shape": [None, len(manifest.labels)], "dtype": "float32"},
+        "labels": list(manifest.labels),
+        "temperature": manifest.temperature,
+        "min_confidence": manifest.min_confidence,
+        "clip": manifest.clip.model_dump(mode="json"),
+        "features": manifest.features.model_dump(mode="json"),
+    }
+
+
+def _onnx(folder: Path, manifest: Manifest) -> bytes:
+    """Join encoder and network into one graph that gives out logits alone."""
+    import onnx
+    from onnx import compose, utils
+
+    parts = {n: onnx.load_from_string(c) for n, c in runtime_contents(folder, manifest).items()}
+    joined = parts[runtime.NETWORK]
+    if runtime.ENCODER in parts:
+        between = [("frames", "frames"), ("summary", "summary")]
+        joined = compose.merge_models(
+            parts[runtime.ENCODER], joined, between, prefix1="encoder_", prefix2="network_"
+        )
+    (name,) = manifest.features.shapes
+    extractor = utils.Extractor(joined)
+    given = [value.name for value in joined.graph.input]
+    wanted = [v.name for v in joined.graph.output if v.name.endswith("logits")]
+    alone = extractor.extract_model(given, wanted)
+    return bytes(_renamed(alone, {given[0]: name, wanted[0]: "logits"}).SerializeToString())
+
+
+def _renamed(model: Any, names: dict[str, str]) -> Any:
+    """Give inputs and outputs of a graph other names."""
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(value, value) for value in values]
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names.get(value.name, value.name)
+    return model
+
+
+def _litert(folder: Path) -> bytes:
+    import tensorflow as tf
+
+    model, _ = load_bundle(folder)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    return bytes(converter.convert())
+
+
+_SNIPPET = '''\
+"""Ask the model about a recording: python example.py clip.wav"""
+
+import json
+import sys
+
+import numpy as np
+from ser.audio import load_audio
+from ser.audio.extractors import read_extractor
+{imports}
+
+about = json.load(open("model.json"))
+extractor = read_extractor(about["features"])
+(values,) = extractor(load_audio(sys.argv[1])).values()
+{ask}
+scaled = logits[0] / about["temperature"]
+probabilities = np.exp(scaled - scaled.max())
+probabilities /= probabilities.sum()
+for label, probability in zip(about["labels"], probabilities):
+    print(f"{{label:10}} {{probability:.0%}}")
+'''
+_ONNX = {
+    "imports": "import onnxruntime",
+    "ask": """\
+session = onnxruntime.InferenceSession(about["file"])
+(logits,) = session.run(None, {about["input"]["name"]: values[None]})""",
+}
+_LITERT = {
+    "imports": "from ai_edge_litert.interpreter import Interpreter",
+    "ask": """\
+network = Interpreter(about["file"])
+network.allocate_tensors()
+network.set_tensor(network.get_input_details()[0]["index"], values[None])
+network.invoke()
+logits = network.get_tensor(network.get_output_details()[0]["index"])""",
+}
+_SNIPPETS = {"onnx": _SNIPPET.format(**_ONNX), "litert": _SNIPPET.format(**_LITERT)}

@@ -1,0 +1,285 @@
+"""The HTTP API as programs meet it: a real process, asked over HTTP and WebSocket."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+import websockets.sync.client
+from websockets.exceptions import ConnectionClosed
+
+from ser import assets, audio
+from ser.errors import DataError
+from ser.models.recognizer import Recognizer
+from ser.service import keys, server
+from tests.tiny import SAMPLES
+
+CLIP = SAMPLES / "Actor_27" / "03-01-06-02-02-01-27.flac"
+LIMITS = ("--most-mb", "1", "--longest", "20")
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    file = tmp_path_factory.mktemp("keys") / "keys.txt"
+    return file, keys.add(file, "tests")
+
+
+@pytest.fixture(scope="module")
+def address(key, tmp_path_factory):
+    """The address of ``ser serve`` with a key and low limits."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("service") / "log.txt"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ser", "serve", "--port", str(port), "--keys", key[0], *LIMITS],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 120
+    try:
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            try:
+                if httpx.get(f"{address}/readyz", timeout=5).status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        assert process.wait(60) in (0, -15, 130), log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="module")
+def client(address, key):
+    headers = {"Authorization": f"Bearer {key[1]}"}
+    with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def wav():
+    """Three seconds as a WAV file, and the row that the model answers for it."""
+    return CLIP.read_bytes(), Recognizer.load(assets.DEFAULT_MODEL).predict(CLIP).iloc[0]
+
+
+def same(answer, row, labels):
+    assert (answer["emotion"], answer["verdict"]) == (row["emotion"], row["verdict"])
+    assert answer["start"] == pytest.approx(row["start"], abs=1e-3)
+    for label in labels:
+        assert answer["probabilities"][label] == pytest.approx(row[label], abs=1e-4)
+
+
+def test_a_recording_is_answered_as_in_python_however_it_is_sent(client, wav):
+    content, row = wav
+    sent = [
+        client.post("/v1/predict", files={"file": ("a.flac", content)}),
+        client.post("/v1/predict", content=content, headers={"Content-Type": "audio/flac"}),
+        client.post("/v1/predict", content=content),
+    ]
+    for response in sent:
+        assert response.status_code == 200, response.text
+        found = response.json()
+        assert found["model"] == "everyday" and len(found["answers"]) == 1
+        same(found["answers"][0], row, found["labels"])
+
+
+def test_another_model_other_emotions_a_timeline_and_why(client, wav):
+    content, _ = wav
+    model = Recognizer.load(assets.RAVDESS_MODEL)
+    found = client.post("/v1/predict?model=ravdess", content=content).json()
+    same(found["answers"][0], model.predict(CLIP).iloc[0], model.labels)
+
+    found = client.post("/v1/predict?emotions=fearful, sad", content=content).json()
+    assert found["labels"] == ["sad", "fearful"]
+    assert sum(found["answers"][0]["probabilities"].values()) == pytest.approx(1)
+
+    table = model.timeline(CLIP)
+    found = client.post("/v1/predict?model=ravdess&timeline=true", content=content).json()
+    assert [a["emotion"] for a in found["answers"]] == table["emotion"].tolist()
+
+    why = client.post("/v1/predict?model=ravdess&explain=true", content=content).json()
+    expected = model.explain(CLIP)
+    assert why["explanation"]["emotion"] == expected.emotion
+    effects = [part["effect"] for part in why["explanation"]["time"]]
+    np.testing.assert_allclose(effects, expected.time["effect"], atol=1e-3)
+    assert why["explanation"]["rows"][-1]["hertz"] is None
+
+
+def test_the_models_are_listed(client):
+    models = client.get("/v1/models").json()
+    assert [(m["name"], m["default"]) for m in models] == [("everyday", True), ("ravdess", False)]
+    assert models[0]["listens"] and len(models[1]["labels"]) == 8
+
+
+def problem(response, status, code):
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    found = response.json()
+    assert (found["status"], found["code"]) == (status, code)
+    assert found["detail"] and found["title"]
+    return found["detail"]
+
+
+def test_what_cannot_be_answered_is_a_problem_with_the_code_of_the_error(client, wav):
+    content, _ = wav
+    post = client.post
+    problem(post("/v1/predict", content=b""), 422, "audio-empty")
+    problem(post("/v1/predict", content=b"x" * 1000), 415, "audio-unsupported")
+    problem(post("/v1/predict", content=content[:2000]), 422, "audio-unreadable")
+    problem(post("/v1/predict", content=content, headers={"Content-Type": "text/html"}), 415,
+            "audio-unsupported")  # fmt: skip
+    problem(post("/v1/predict", data={"file": "no file"}, files={"b": b"x"}), 422, "data")
+    problem(post("/v1/predict?model=../x", content=content), 404, "no-such-model")
+    problem(post("/v1/predict?emotions=angry", content=content), 422, "data")
+    problem(post("/v1/predict?timeline=perhaps", content=content), 422, "option")
+    problem(client.get("/v2/predict"), 404, "http-404")
+    problem(client.get("/v1/predict"), 405, "http-405")
+    large = problem(post("/v1/predict", content=content + bytes(1_100_000)), 413, "audio-too-large")
+    assert "1 MB" in large
+    problem(post("/v1/predict", files={"file": bytes(1_100_000)}), 413, "audio-too-large")
+    long = audio_file(21.0)
+    problem(post("/v1/predict?timeline=1", content=long), 413, "audio-too-long")
+    assert post("/v1/predict", content=long).status_code == 200, "one clip of it is answered"
+
+
+def audio_file(seconds):
+    import io
+
+    import soundfile
+
+    samples = np.tile(audio.load_audio(CLIP), 20)[: round(seconds * 16_000)]
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="FLAC")
+    return file.getvalue()
+
+
+def test_nobody_asks_without_a_key(address, wav):
+    content, _ = wav
+    for headers in ({}, {"Authorization": "Bearer guessed"}, {"Authorization": "Basic eDp5"}):
+        response = httpx.post(f"{address}/v1/predict", content=content, headers=headers)
+        assert "Authorization: Bearer KEY" in problem(response, 401, "http-401")
+        assert response.headers["www-authenticate"] == "Bearer"
+        problem(httpx.get(f"{address}/v1/models", headers=headers), 401, "http-401")
+    assert httpx.get(f"{address}/healthz").json() == {"status": "ok"}
+
+
+def test_many_at_once_get_their_own_answers(client):
+    clips = sorted(SAMPLES.rglob("*.flac"))[::6]
+    table = Recognizer.load(assets.DEFAULT_MODEL).predict_files(clips, n_jobs=1)
+    with ThreadPoolExecutor(20) as pool:
+        found = list(
+            pool.map(lambda clip: client.post("/v1/predict", content=clip.read_bytes()), clips)
+        )
+    labels = found[0].json()["labels"]
+    for response, (_, row) in zip(found, table.iterrows(), strict=True):
+        same(response.json()["answers"][0], row, labels)
+
+
+def test_the_openapi_document_describes_what_is_there(client):
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {"/v1/predict", "/v1/models", "/healthz", "/readyz"}
+    post = document["paths"]["/v1/predict"]["post"]
+    assert set(post["requestBody"]["content"]) >= {"multipart/form-data", "audio/*"}
+    assert {"200", "401", "404", "413", "415", "422", "503"} <= set(post["responses"])
+    assert "example" in document["components"]["schemas"]["Answer"]
+
+
+def stream(address, key, query=""):
+    where = address.replace("http", "ws", 1) + "/v1/stream" + query
+    return websockets.sync.client.connect(
+        where, additional_headers={"Authorization": f"Bearer {key}"}
+    )
+
+
+def pcm(rate):
+    import soxr
+
+    samples = np.tile(audio.load_audio(CLIP), 2)
+    return (soxr.resample(samples, 16_000, rate) * 32767).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_live_speech_is_answered_as_it_comes(address, key, rate):
+    sound = pcm(rate)
+    answers = []
+    with stream(address, key[1], f"?model=ravdess&rate={rate}") as socket:
+        for start in range(0, len(sound), rate // 5 * 2):
+            socket.send(sound[start : start + rate // 5 * 2])
+        socket.send(json.dumps({"type": "finish"}))
+        while (message := json.loads(socket.recv(timeout=60)))["type"] == "answer":
+            answers.append(message)
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=60)
+    assert message == {"type": "end", "answers": len(answers)} and answers
+    fields = {"start", "end", "emotion", "verdict", "reason", "distance", "probabilities"}
+    assert set(answers[0]) == fields | {"type"}
+    assert answers[-1]["end"] == pytest.approx(len(sound) / 2 / rate, abs=0.01)
+    assert "fearful" in {answer["emotion"] for answer in answers}
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("?rate=1", "data"), ("?model=none", "no-such-model"), ("?emotions=x,y", "data")],
+)
+def test_a_stream_that_cannot_be_answered_gets_a_problem(address, key, query, code):
+    with stream(address, key[1], query) as socket:
+        message = json.loads(socket.recv(timeout=60))
+        assert (message["type"], message["code"]) == ("error", code)
+    with stream(address, "guessed") as socket:
+        assert json.loads(socket.recv(timeout=60))["status"] == 401
+
+
+def test_what_no_client_should_send_ends_the_stream_and_nothing_else(address, client, key):
+    for message in ("[" * 100_000, '{"type": "dance"}', "no JSON"):
+        with stream(address, key[1]) as socket:
+            socket.send(message)
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=60)
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_keys_are_kept_as_hashes(tmp_path):
+    file = tmp_path / "keys.txt"
+    first, second = keys.add(file, "a"), keys.add(file, "b")
+    assert first not in file.read_text() and second not in file.read_text()
+    assert keys.Keys(file).owner(second) == "b"
+    assert keys.Keys(file).owner("") is None
+    with pytest.raises(DataError, match="has a key"):
+        keys.add(file, "a")
+    with pytest.raises(DataError, match="cannot be a name"):
+        keys.add(file, "a b")
+    file.write_text("a in-the-clear\n")
+    with pytest.raises(DataError, match="line 1"):
+        keys.Keys(file)
+
+
+def test_others_cannot_ask_without_a_key_by_mistake():
+    with pytest.raises(server.ServiceError, match="--keys FILE"):
+        server.serve([assets.DEFAULT_MODEL], address="0.0.0.0")
+    with pytest.raises(server.ServiceError, match="same name"):
+        server.serve([assets.DEFAULT_MODEL, assets.DEFAULT_MODEL])
+
+
+def test_the_clients_in_the_documentation_work(address, key, tmp_path, wav):
+    text = (SAMPLES.parents[1] / "docs" / "http.md").read_text()
+    content, row = wav
+    (tmp_path / "clip.wav").write_bytes(content)
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = code.replace("http://localhost:8502", address).replace("YOUR-KEY", key[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert row["emotion"] in done.stdout, done.stderr
