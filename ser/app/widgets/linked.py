@@ -68,8 +68,11 @@ def with_doubt(shown: pd.DataFrame, index: Inspection) -> pd.DataFrame | None:
         "of this corpus. A doubtful label may be wrong, or the clip may be acted unusually: listen."
     )
 
+    tools = resources.learning_tools()
+
     def work(task: Task) -> pd.DataFrame:
-        resources.warm_up().exception()  # two threads must not load TensorFlow at once
+        task.report("Loading the encoder, a few seconds once")
+        tools.exception()  # two threads must not load TensorFlow at once
         from ser.training.label_errors import find_label_errors
 
         return find_label_errors(index.clips, progress=task.report)

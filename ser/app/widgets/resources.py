@@ -51,6 +51,16 @@ def audio_tools() -> Future[None]:
 
 
 @st.cache_resource(show_spinner=False)
+def learning_tools() -> Future[None]:
+    """Begin to load TensorFlow in the background, once for everybody: what lets a model learn."""
+
+    def load() -> None:
+        import tensorflow  # noqa: F401
+
+    return _in_background(load)
+
+
+@st.cache_resource(show_spinner=False)
 def warm_up() -> Future[None]:
     """Begin to load the model that answers in the background, once for everybody.
 

@@ -8,11 +8,12 @@ PROJECT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="session", autouse=True)
 def loaded():
-    """Let the pages finish loading the model: a process that ends meanwhile is aborted."""
+    """Let the pages finish loading what they need: a process that ends meanwhile is aborted."""
     yield
     from ser.app.widgets import resources
 
     resources.warm_up().result()
+    resources.audio_tools().result()
 
 
 @pytest.fixture
