@@ -184,9 +184,10 @@ def _session(content: bytes, name: str) -> tuple[onnxruntime.InferenceSession, M
         session = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
+        # Read here: names and texts in a damaged file may be no text.
+        return session, session.get_modelmeta().custom_metadata_map
     except Exception as error:  # its errors have no common class, and damage can cause any
         raise BundleError(f"{name} cannot be loaded: {_first_line(error)}") from error
-    return session, session.get_modelmeta().custom_metadata_map
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The HTTP API as programs meet it: a real process, asked over HTTP and WebSocket."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import websockets.sync.client
+from coverage import Coverage
 from websockets.exceptions import ConnectionClosed
 
 from ser import assets, audio
@@ -21,6 +23,7 @@ from ser.models.recognizer import Recognizer
 from ser.service import keys, server
 from tests.tiny import SAMPLES
 
+PROJECT = SAMPLES.parents[1]
 CLIP = SAMPLES / "Actor_27" / "03-01-06-02-02-01-27.flac"
 LIMITS = ("--most-mb", "1", "--longest", "20")
 
@@ -38,11 +41,15 @@ def address(key, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("service") / "log.txt"
+    env = None
+    if Coverage.current():  # measure what is done there as well
+        env = {**os.environ, "COVERAGE_PROCESS_START": str(PROJECT / "pyproject.toml")}
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "ser", "serve", "--port", str(port), "--keys", key[0], *LIMITS],
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=env,
         )
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 120
@@ -287,7 +294,7 @@ def test_others_cannot_ask_without_a_key_by_mistake():
 
 
 def test_the_clients_in_the_documentation_work(address, key, tmp_path, wav):
-    text = (SAMPLES.parents[1] / "docs" / "http.md").read_text()
+    text = (PROJECT / "docs" / "http.md").read_text()
     content, row = wav
     (tmp_path / "clip.wav").write_bytes(content)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

@@ -34,6 +34,7 @@ FILES = {
     "status.json",
     "epochs.jsonl",
     "model.keras",
+    "network.onnx",
     "embedding.npz",
     "manifest.json",
     "report.json",

@@ -238,14 +238,3 @@ def test_a_correction_becomes_a_recording_once_its_speaker_agrees(page, tmp_path
     assert "Kept as angry" in prediction.success[0].value
     prediction.run()
     assert len(kept.recordings()) == 1
-
-
-def test_the_model_is_not_prepared_again_after_every_run(page):
-    """Streamlit clears what Keras keeps after each run of a page: 1.5 s for the next answer."""
-    import keras
-
-    prediction = page("pages/4_Prediction.py")
-    prediction.segmented_control[0].set_value("Sample").run()
-    first = keras.layers.Dense(1).name
-    prediction.run()
-    assert keras.layers.Dense(1).name != first, "Keras has begun to count anew"
