@@ -20,7 +20,7 @@ from ser.training.runs import BUSY_STATES, Run, find_runs
 from ser.utils.files import read_json, write_json
 
 _CARD = "member.json"
-_PATIENCE = 60.0  # seconds until what works on a run has stopped
+_PATIENCE = 100.0  # seconds until what works on a run has stopped
 
 
 def greet() -> None:

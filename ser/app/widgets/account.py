@@ -101,7 +101,8 @@ def _show_own(who: Visitor) -> None:
 
 def _erased() -> bool:
     try:
-        members.erase()
+        with st.spinner("Stopping what runs, and erasing …"):
+            members.erase()
     except SerError as error:
         st.error(layout.plain(str(error)), icon=":material/error:")
         return False
