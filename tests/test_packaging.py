@@ -227,9 +227,9 @@ def test_without_streamlit_only_the_app_is_missing(installed):
 def test_what_is_tested_is_within_what_the_package_asks_for():
     """The exact pins and the ranges name the same packages, and do not contradict each other."""
     extras = METADATA["optional-dependencies"]
-    development = [text for text in extras["dev"] if text != "ser[app]"]
+    development = [text for text in extras["dev"] if not text.startswith("ser[")]
     for pins, wanted in (
-        ("requirements.txt", METADATA["dependencies"] + extras["app"]),
+        ("requirements.txt", METADATA["dependencies"] + extras["app"] + extras["serve"]),
         ("requirements-dev.txt", development),
     ):
         ranges = {Requirement(text).name: Requirement(text).specifier for text in wanted}
