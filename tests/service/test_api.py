@@ -205,14 +205,14 @@ def test_the_openapi_document_describes_what_is_there(client):
     assert "example" in document["components"]["schemas"]["Answer"]
 
 
-def test_requests_made_of_the_openapi_document_are_answered_as_it_says(address, key):
+def test_requests_made_of_the_openapi_document_are_answered_as_it_says(address, key, tmp_path):
     command = [
         Path(sys.executable).parent / "st", "run", f"{address}/openapi.json",
         "--header", f"Authorization: Bearer {key[1]}", "--generation-deterministic",
         "--max-examples", "50", "--continue-on-failure",
         "--exclude-checks", "positive_data_acceptance",  # most bytes are no recording
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
     assert "4 selected" in done.stdout
 
