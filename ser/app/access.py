@@ -227,41 +227,40 @@ def is_admin() -> bool:
 
 def may_read(path: Path) -> bool:
     """Say whether whoever is served may read a file or folder of the server, links followed."""
+    return first_closed([path]) is None
+
+
+def first_closed(paths: Iterable[str | Path]) -> Path | None:
+    """Return the first of some files that whoever is served may not read, links followed."""
     if mode() == ALONE:
-        return True
+        return None
     allowed = [assets.SAMPLES, assets.MODELS, assets.REPORTS]
     if is_team():
         own = visitor()
         allowed.append(own.folder)
         if own.role is not Role.VIEWER:
             allowed += team().corpora
+    folders = [folder.resolve() for folder in allowed]
+    return next((Path(p) for p in paths if not _lies_in(Path(p), folders)), None)
+
+
+def _lies_in(path: Path, folders: list[Path]) -> bool:
     try:
         real = path.resolve()
     except (OSError, RuntimeError):  # a link to itself
         return False
-    return any(real.is_relative_to(folder.resolve()) for folder in allowed)
+    return any(real.is_relative_to(folder) for folder in folders)
 
 
-def check_all_readable(paths: Iterable[str]) -> None:
-    """Refuse a corpus with recordings that whoever is served may not read, by link or by name.
-
-    Raises
-    ------
-    DataError
-    """
-    if mode() != ALONE:
-        for path in paths:
-            check_readable(Path(path))
-
-
-def check_readable(path: Path) -> None:
-    """Refuse what whoever is served may not read, without a word on whether it exists.
+def check_readable(paths: Iterable[str | Path]) -> None:
+    """Refuse files that whoever is served may not read, without a word on whether they exist.
 
     Raises
     ------
     DataError
+        Naming the first of them.
     """
-    if not may_read(path):
+    if (path := first_closed(paths)) is not None:
         places = ", ".join(map(str, team().corpora)) if is_team() else ""
         more = f" Corpora can be opened below: {places}." if places else ""
         raise DataError(f"{path} is not open to you on this server.{more}")

@@ -205,7 +205,8 @@ def find_clip(file: str, corpora: Iterable[Path]) -> Path | None:
     ----------
     file : str
         As predictions name it, see `ser.data.corpora.places`.  A report may come from
-        anyone, so a name that leads out of the folder, or is no audio file, is never found.
+        anyone, so a name that leads out of the folder, or is no audio file, is never found, nor
+        is what whoever is served may not read.
     corpora : iterable of Path
         Where to look: folders, or CSV files in them.
     """
@@ -217,7 +218,7 @@ def find_clip(file: str, corpora: Iterable[Path]) -> Path | None:
     # Where several corpora were tested, the place begins with the name of one's folder.
     places += [f / PurePosixPath(*path.parts[1:]) for f in folders if f.name == path.parts[0]]
     # os.path, since pathlib raises where a name is too long or a parent may not be searched.
-    return next((place for place in places if os.path.isfile(place)), None)
+    return next((p for p in places if os.path.isfile(p) and access.may_read(p)), None)
 
 
 def compare(chosen: Entry | None = None) -> pd.DataFrame:

@@ -140,7 +140,7 @@ def resume(run: Run) -> None:
 
 def _scan(config: TrainingConfig) -> Corpus:
     if config.backgrounds:
-        access.check_readable(Path(config.backgrounds))
+        access.check_readable([config.backgrounds])
     return workspace.scan(config.data)
 
 

@@ -165,10 +165,9 @@ def scan(locations: Sequence[str | Path]) -> Corpus:
     DataError
         Also if whoever is served may not read one, or a recording that it names or links to.
     """
-    for location in locations:
-        access.check_readable(Path(location))
+    access.check_readable(locations)
     found = scan_names([str(location) for location in locations])
-    access.check_all_readable(found.clips["path"])
+    access.check_readable(found.clips["path"])
     return found
 
 

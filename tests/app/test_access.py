@@ -31,6 +31,7 @@ from ser.training import queue
 from ser.training.runs import Run
 from tests.tiny import SAMPLES
 
+CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 ADA = {"iss": "https://login.example.org", "sub": "1", "email": "Ada@Example.org"}
 BOB = {
     "iss": "https://login.example.org",
@@ -294,3 +295,14 @@ def test_models_that_learned_a_voice_are_each_members_own(team):
         processes.delete(Run(team(ADA).folder / "hers"))
         team(CY)
         processes.delete(Run(access.members() / "other" / "hers"))
+
+
+def test_the_folder_of_a_report_opens_nothing_that_is_not_open(team, tmp_path):
+    place = team(ADA).folder / "data"
+    place.mkdir(parents=True)
+    shutil.copy(CLIP, place / CLIP.name)
+    assert catalogue.find_clip(CLIP.name, [place]) == place / CLIP.name
+    (tmp_path / "corpora" / CLIP.name).symlink_to(place / CLIP.name)
+    team(CY)
+    assert catalogue.find_clip(CLIP.name, [place, tmp_path / "corpora"]) is None
+    assert catalogue.find_clip(CLIP.name, [CLIP.parent]) == CLIP

@@ -80,7 +80,11 @@ def pick(help: str) -> str:
         "and emotion.",
     )
     typed = str(chosen or "").strip()
-    return os.path.abspath(os.path.expanduser(typed)) if typed else ""
+    location = os.path.abspath(os.path.expanduser(typed)) if typed else ""
+    with layout.errors_for_people():
+        access.check_readable([location] if location else [])
+        return location
+    return ""
 
 
 def label(location: str) -> str:
@@ -105,7 +109,7 @@ def _type_a_folder() -> None:
         if st.form_submit_button("Open", icon=":material/folder_open:"):
             if typed:
                 with layout.errors_for_people():
-                    access.check_readable(Path(typed).expanduser())
+                    access.check_readable([Path(typed).expanduser()])
                     open_corpus(typed)
                     st.rerun()
                 return
@@ -282,7 +286,7 @@ def _may_be_seen(location: Path, stamp: int, found: Inspection) -> bool:
     """Say whether every recording of a corpus may be read; looked at once in a session."""
     known = st.session_state.setdefault("may be seen", {})
     if (location, stamp) not in known:
-        known[location, stamp] = all(access.may_read(Path(path)) for path in found.clips["path"])
+        known[location, stamp] = access.first_closed(found.clips["path"]) is None
     return bool(known[location, stamp])
 
 
