@@ -274,7 +274,7 @@ def runtime_contents(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     for name, sha256 in manifest.runtime.items():
         file = folder / name
-        if name == runtime.ENCODER and not file.is_file() and _is_shipped(sha256):
+        if name == runtime.ENCODER and not file.is_file():
             file = ENCODER_ONNX
         contents[name] = runtime.read(file)
         if hashlib.sha256(contents[name]).hexdigest() != sha256:

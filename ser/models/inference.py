@@ -19,20 +19,25 @@ Array = npt.NDArray[np.float32]
 Answers = tuple[Array, Array]
 """Logits, (n, 8), and activations, (n, m)."""
 
-_BATCH = 256  # clips that a network is asked about at once
-_ENCODED_BATCH = 64  # and those that an encoder reads, which makes much of each
+BATCH = 256
+"""Clips that a network is asked about at once."""
+ENCODED_BATCH = 64
+"""Clips that an encoder reads at once; it makes much of each."""
 _SHIFTED_BATCH = 64  # clips that are moved in time at once
 
 
-class Network:
-    """A network as functions from arrays to arrays.
+Function = Callable[[Inputs], list[Array]]
 
-    ``model.predict`` spends far longer on its own machinery than on one clip.
+
+class CutNetwork:
+    """A network as functions from arrays to arrays, cut where the encoder ends.
 
     Parameters
     ----------
-    model : keras.Model
-        See `ser.models.networks.with_activations`.
+    answer : callable
+        Gives logits and activations of encoded clips.
+    encode : callable, optional
+        Gives frames and summary of the inputs, if an encoder reads them first.
 
     Attributes
     ----------
@@ -40,11 +45,9 @@ class Network:
         Whether an encoder reads the inputs first.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        front, head = cut(model)
-        self.encodes = front is not None
-        self._encode = _function(front, _ENCODED_BATCH) if front is not None else None
-        self._answer = _function(head, _BATCH)
+    def __init__(self, answer: Function, encode: Function | None) -> None:
+        self.encodes = encode is not None
+        self._answer, self._encode = answer, encode
 
     def encode(self, inputs: Inputs) -> Inputs:
         """Return what the encoder gives out, or the inputs themselves if there is none."""
@@ -61,6 +64,23 @@ class Network:
     def __call__(self, inputs: Inputs) -> Answers:
         """Return logits and activations of clips."""
         return self.answer(self.encode(inputs))
+
+
+class Network(CutNetwork):
+    """A Keras network as functions from arrays to arrays.
+
+    ``model.predict`` spends far longer on its own machinery than on one clip.
+
+    Parameters
+    ----------
+    model : keras.Model
+        See `ser.models.networks.with_activations`.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        front, head = cut(model)
+        encode = None if front is None else _function(front, ENCODED_BATCH)
+        super().__init__(_function(head, BATCH), encode)
 
 
 def _function(model: keras.Model, batch: int) -> Callable[[Inputs], list[Array]]:

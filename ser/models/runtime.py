@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.errors import BundleError
+from ser.models.inference import BATCH, ENCODED_BATCH, CutNetwork
 from ser.models.networks import cut, with_activations
 
 if TYPE_CHECKING:
@@ -28,19 +29,16 @@ if TYPE_CHECKING:
     import onnxruntime
 
     from ser.audio.features import Inputs
-    from ser.models.inference import Answers
 
 NETWORK, ENCODER = "network.onnx", "encoder.onnx"
 """Files of a bundle."""
 
-_BATCH = 256  # clips that a network is asked about at once
-_ENCODED_BATCH = 64  # and those that an encoder reads, which makes much of each
 _TYPICAL = "typical"  # in the metadata: mean of what the network reads, by name, as JSON
 _MAX_BYTES = 100_000_000
 _MAX_NODES = 10_000
 
 
-class Runtime:
+class Runtime(CutNetwork):
     """A network as functions from arrays to arrays.
 
     Parameters
@@ -52,8 +50,10 @@ class Runtime:
 
     Attributes
     ----------
-    encodes : bool
-        Whether an encoder reads the inputs first.
+    input_shapes : tuple of tuple of int
+        Of what it reads of one clip.
+    output_sizes : tuple of int
+        How many logits and activations a clip has.
     typical : dict of str to ndarray of float32
         Mean of what the network reads over what trained it: of ``frames`` (rows, 1, channels), the
         features or what the encoder gives out, and where there is an encoder of ``summary``.
@@ -66,11 +66,12 @@ class Runtime:
 
     def __init__(self, network: bytes, encoder: bytes | None = None) -> None:
         head, metadata = _session(network, NETWORK)
-        self._answer = _Function(head, NETWORK, _BATCH)
-        self._encode = None
+        answer, encode = _Function(head, NETWORK, BATCH), None
         if encoder is not None:
-            self._encode = _Function(_session(encoder, ENCODER)[0], ENCODER, _ENCODED_BATCH)
-        self.encodes = encoder is not None
+            encode = _Function(_session(encoder, ENCODER)[0], ENCODER, ENCODED_BATCH)
+        super().__init__(answer, encode)
+        self.input_shapes = (encode or answer).inputs
+        self.output_sizes = tuple(shape[0] for shape in answer.outputs)
         try:
             found = json.loads(metadata[_TYPICAL])
             self.typical = {k: np.array(v, np.float32) for k, v in found.items()}
@@ -85,32 +86,6 @@ class Runtime:
         """Make one of a Keras network, see `convert`."""
         files = convert(model)
         return cls(files[NETWORK], files.get(ENCODER))
-
-    @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of what it reads of one clip."""
-        return (self._encode or self._answer).inputs
-
-    @property
-    def output_sizes(self) -> tuple[int, ...]:
-        """How many logits and activations a clip has."""
-        return tuple(shape[0] for shape in self._answer.outputs)
-
-    def encode(self, inputs: Inputs) -> Inputs:
-        """Return what the encoder gives out, or the inputs themselves if there is none."""
-        if self._encode is None:
-            return inputs
-        frames, summary = self._encode(inputs)
-        return {"frames": frames, "summary": summary}
-
-    def answer(self, encoded: Inputs) -> Answers:
-        """Return logits and activations of encoded clips."""
-        logits, activations = self._answer(encoded)
-        return logits, activations
-
-    def __call__(self, inputs: Inputs) -> Answers:
-        """Return logits and activations of clips."""
-        return self.answer(self.encode(inputs))
 
 
 class _Function:
