@@ -19,6 +19,7 @@ _ROLES = {
     Role.ADMIN: "You can do everything here, and see and stop what others do.",
 }
 _GREETED = "greeted"  # of this session: whether the log knows that they came
+_OPEN = "account"  # of this session: whether the dialog is open, also when the page is drawn anew
 
 
 def show() -> None:
@@ -34,8 +35,17 @@ def show() -> None:
         st.stop()
     with st.sidebar:
         label = f"{layout.plain(who.name)} · {who.role}"
-        if st.button(label, icon=":material/account_circle:", width="stretch"):
-            _show_account(who)
+        st.button(label, icon=":material/account_circle:", width="stretch", on_click=_open)
+    if st.session_state.get(_OPEN):
+        _show_account(who)
+
+
+def _open() -> None:
+    st.session_state[_OPEN] = True
+
+
+def _close() -> None:
+    st.session_state[_OPEN] = False
 
 
 def _show_login() -> None:
@@ -53,7 +63,7 @@ def _show_login() -> None:
     st.button("Log out", icon=":material/logout:", on_click=st.logout)
 
 
-@st.dialog("Your account", width="large")
+@st.dialog("Your account", width="large", on_dismiss=_close)
 def _show_account(who: Visitor) -> None:
     st.write(f"**{layout.plain(who.name)}**, {who.role}. {_ROLES[who.role]}")
     st.button("Log out", icon=":material/logout:", on_click=st.logout)

@@ -57,10 +57,12 @@ def _notice() -> None:
                 st.rerun()
 
 
+# What these two say goes when it is no longer so. They do not draw the page anew for it: that would
+# close whatever dialog is open.
 @st.fragment(run_every=1.0)
 def _watch_warm_up() -> None:
     if resources.warm_up().done():
-        st.rerun()
+        return
     st.caption(":material/hourglass_top: The model is being loaded, a few seconds once.")
 
 
@@ -73,7 +75,7 @@ def _watch_trainings() -> None:
     """Say in the sidebar what is being trained, until nothing is."""
     busy = _busy()
     if not busy:
-        st.rerun()
+        return
     for run in busy:
         status = run.read_status()
         share = min(status.done / status.total, 1.0) if status.total else 0.0

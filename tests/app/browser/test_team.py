@@ -146,7 +146,7 @@ def test_members_train_and_viewers_do_not_and_admins_see_who_did_what(
         dialog.get_by_role("button", name="Stop").click()
         expect(admin.get_by_text("by-cy is asked to stop")).to_be_visible()
         dialog.get_by_text("Audit log", exact=True).click()
-        expect(dialog.get_by_role("button", name="Download")).to_be_visible()
+        expect(dialog.get_by_role("button", name="Download", exact=True)).to_be_visible()
         picture(admin, "team-audit-log")
         lines = (tmp_path / "home" / "audit.jsonl").read_text().splitlines()
         done = [(row["who"], row["what"], row["which"]) for row in map(json.loads, lines)]
