@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from ser.data.parsers import register_parser
     from ser.evaluation.report import Report
     from ser.models.recognizer import Recognizer
+    from ser.models.transformer import EmbeddingTransformer
     from ser.training.config import TrainingConfig
 
 __version__ = "0.2.0"
 
 __all__ = [
     "EMOTIONS",
+    "EmbeddingTransformer",
     "FeatureExtractor",
     "Recognizer",
     "Report",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EmbeddingTransformer": "ser.models.transformer",
     "FeatureExtractor": "ser.audio.features",
     "Recognizer": "ser.models.recognizer",
     "Report": "ser.evaluation.report",

@@ -180,6 +180,8 @@ def test_a_timeline_is_written_for_players_and_praat(ser, tmp_path):
     assert output.startswith("1\n00:00:00,000 --> ")
     code, output, _ = ser("predict", tmp_path / "long.wav", "--timeline", "--format", "textgrid")
     assert code == 0 and f"xmax = {len(sound) / 16_000:.3f}" in output
+    code, output, _ = ser("predict", tmp_path / "long.wav", "--timeline", "--format", "audformat")
+    assert code == 0 and output.startswith("file,start,end,emotion,")
     for arguments in ([CLIPS[0]], [CLIPS[0], CLIPS[1], "--timeline"]):
         refused(ser("predict", *arguments, "--format", "vtt"), "for the timeline of one recording")
 

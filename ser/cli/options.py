@@ -244,10 +244,10 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     _emotions(sub)
     sub.add_argument(
         "--format",
-        choices=["table", "json", "csv", "srt", "vtt", "textgrid"],
+        choices=["table", "json", "csv", "audformat", "srt", "vtt", "textgrid"],
         default="table",
-        help="table (default), json or csv; with --timeline of one recording also srt or vtt, for "
-        "players, and textgrid, for Praat and ELAN",
+        help="table (default), json, csv or audformat (for audEERING's tools and nkululeko); with "
+        "--timeline of one recording also srt or vtt (players) and textgrid (Praat and ELAN)",
     )
     sub.add_argument(
         "--timeline", action="store_true", help="every second of a recording, 3 s at a time"

@@ -61,14 +61,16 @@ def print_robustness(report: Report) -> None:
 
 
 def formatted(table: Any, labels: Sequence[str], form: str) -> str:
-    """Return predictions as ``table``, ``json``, ``csv``, or a timeline as one of its formats."""
+    """Return predictions as one of the formats of ``ser predict``."""
     from ser.models.recognizer import NO_SPEECH, SURE, UNCERTAIN
-    from ser.models.segments import FORMATS, write_segments
+    from ser.models.segments import FORMATS, audformat_table, write_segments
 
     if form in FORMATS:
         return write_segments(table, form).rstrip("\n")
     if form == "csv":
         return str(table.to_csv(index=False, float_format="%.5f")).rstrip()
+    if form == "audformat":
+        return str(audformat_table(table).to_csv(float_format="%.5f")).rstrip()
     if form == "json":
         records = []
         for row in table.to_dict("records"):

@@ -70,6 +70,35 @@ def segments_of(table: pd.DataFrame) -> list[Segment]:
     return found
 
 
+def audformat_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Index predictions by file and time, as audformat and what builds on it expect.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `ser.models.recognizer.Recognizer.predict_files` or ``timeline`` returns it.
+
+    Returns
+    -------
+    DataFrame
+        The same columns under a *segmented index*: ``file``, and ``start`` and ``end`` as time
+        deltas (https://audeering.github.io/audformat/data-conventions.html).  Its ``to_csv`` is
+        what ``audformat.utils.read_csv`` and nkululeko read.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"file": ["a.wav"], "start": [0.5], "end": [3.5], "emotion": ["sad"]})
+    >>> print(audformat_table(table).to_csv())
+    file,start,end,emotion
+    a.wav,0 days 00:00:00.500000,0 days 00:00:03.500000,sad
+    <BLANKLINE>
+    """
+    times = {name: pd.to_timedelta(table[name], unit="s") for name in ("start", "end")}
+    return table.assign(file=table["file"].astype("string"), **times).set_index(
+        ["file", "start", "end"]
+    )
+
+
 def write_segments(table: pd.DataFrame, form: str) -> str:
     """Return a timeline as a file of one of the `FORMATS`.
 

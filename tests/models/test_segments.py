@@ -2,13 +2,14 @@
 
 import io
 
+import audformat
 import av
 import pandas as pd
 import pytest
 from praatio import textgrid
 
 from ser.models.recognizer import NO_SPEECH, SURE, UNCERTAIN
-from ser.models.segments import Segment, segments_of, write_segments
+from ser.models.segments import Segment, audformat_table, segments_of, write_segments
 
 ANSWERS = [("sad", SURE), ("sad", SURE), ("angry", UNCERTAIN), (None, NO_SPEECH), ("happy", SURE)]
 
@@ -69,3 +70,15 @@ def test_praat_reads_the_textgrid(table, tmp_path):
         (s.start, s.end, s.text) for s in segments_of(table)
     ]
     assert tier.maxTimestamp == 6.5
+
+
+def test_audformat_reads_what_is_said_of_files_and_times(table, tmp_path):
+    table = table.assign(file="talk, long.wav")
+    audformat_table(table).to_csv(tmp_path / "timeline.csv")
+    read = audformat.utils.read_csv(str(tmp_path / "timeline.csv"))
+    assert audformat.is_segmented_index(read)
+    assert read.index.get_level_values("file").unique().tolist() == ["talk, long.wav"]
+    for name in ("start", "end"):
+        seconds = read.index.get_level_values(name).total_seconds()
+        assert seconds.tolist() == table[name].tolist()
+    assert read["verdict"].tolist() == table["verdict"].tolist()
