@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 from ser import assets
 from ser.app import access
@@ -18,7 +21,14 @@ class ServerError(SerError):
     code = "server"
 
 
-def serve(*, address: str = "localhost", port: int | None = None, browser: bool = True) -> None:
+def serve(
+    *,
+    address: str = "localhost",
+    port: int | None = None,
+    browser: bool = True,
+    api: bool = False,
+    keys: Path | None = None,
+) -> None:
     """Serve the app in this process until it is stopped, which ends the process.
 
     Streamlit reads the theme and the settings of the server from ``.streamlit`` beside the app's
@@ -33,11 +43,17 @@ def serve(*, address: str = "localhost", port: int | None = None, browser: bool 
         From 1 to 65535; the first free one from 8501 if not given.
     browser : bool
         Whether to open a browser, if there is a screen to show it on.
+    api : bool
+        Whether programs can ask the shipped models under ``/api``, see `ser.service`.
+    keys : Path, optional
+        File of API keys, without which nobody else can be let in.
 
     Raises
     ------
     ServerError
         If Streamlit or what connects it with microphones is not installed.
+    ServiceError
+        See `ser.service.server.application`.
     DataError, OutputError
         See `ser.app.metrics.serve`.
     """
@@ -53,13 +69,19 @@ def serve(*, address: str = "localhost", port: int | None = None, browser: bool 
     from ser.app import metrics  # needs what is installed with the app
 
     metrics.serve()
-    flags = [f"--server.address={address}"]
+    config: dict[str, Any] = {"server.address": address}
     if port is not None:
-        flags.append(f"--server.port={port}")
+        config["server.port"] = port
     if browser and _has_screen():
-        flags += ["--server.headless=false", "--server.showEmailPrompt=false"]
+        config |= {"server.headless": False, "server.showEmailPrompt": False}
+    # Not imported above: all that imports Streamlit here are the pages and their widgets.
+    if api:
+        models = [assets.DEFAULT_MODEL, assets.RAVDESS_MODEL]
+        with_api = import_module("ser.app.widgets.with_api")
+        with_api.run(models, address=address, keys=keys, config=config)
+        return
+    flags = [f"--{name}={str(value).lower()}" for name, value in config.items()]
     sys.argv = ["streamlit", "run", str(assets.APP), *flags]
-    # Run rather than imported: all that imports Streamlit here are the pages and their widgets.
     runpy.run_module("streamlit", run_name="__main__")
 
 

@@ -28,7 +28,15 @@ def app(options: argparse.Namespace) -> None:
     """Serve the app until it is stopped."""
     from ser.app import server
 
-    server.serve(port=options.port, address=options.address, browser=options.browser)
+    if options.keys is not None and not options.api:
+        raise DataError("--keys says who may ask the HTTP API, which comes with --api.")
+    server.serve(
+        port=options.port,
+        address=options.address,
+        browser=options.browser,
+        api=options.api,
+        keys=options.keys,
+    )
 
 
 def info(options: argparse.Namespace) -> None:

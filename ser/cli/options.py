@@ -62,6 +62,12 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--no-browser", dest="browser", action="store_false", help="do not open a browser"
     )
+    sub.add_argument(
+        "--api", action="store_true", help="with the HTTP API under /api, in the same process"
+    )
+    sub.add_argument(
+        "--keys", type=Path, metavar="FILE", help="who may ask it: API keys made with ser key"
+    )
 
     sub = command(
         "export", commands.export, "write a model as one file for phones and other programs"

@@ -76,7 +76,11 @@ class Limits:
 
 
 def create_app(
-    models: Mapping[str, Path], *, keys: Keys | None = None, limits: Limits | None = None
+    models: Mapping[str, Path],
+    *,
+    keys: Keys | None = None,
+    limits: Limits | None = None,
+    load: Callable[[Path], Recognizer] = Recognizer.load,
 ) -> FastAPI:
     """Return the application.
 
@@ -88,6 +92,8 @@ def create_app(
         Who may ask; everybody without.
     limits : Limits, optional
         How much is asked for at once.
+    load : callable
+        Returns the model in a folder.
 
     Returns
     -------
@@ -95,7 +101,7 @@ def create_app(
         An ASGI application; its documentation is at ``/docs``, its OpenAPI 3.1 at
         ``/openapi.json``.
     """
-    service = _Service(models, keys, limits or Limits())
+    service = _Service(models, keys, limits or Limits(), load)
     app = FastAPI(
         title="ser",
         summary="Speech emotion recognition",
@@ -185,10 +191,16 @@ Emotions = Annotated[
 class _Service:
     """What the routes share."""
 
-    def __init__(self, models: Mapping[str, Path], keys: Keys | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Path],
+        keys: Keys | None,
+        limits: Limits,
+        load: Callable[[Path], Recognizer],
+    ) -> None:
         if not models:
             raise DataError("Name at least one model to serve.")
-        self.models, self.keys, self.limits = dict(models), keys, limits
+        self.models, self.keys, self.limits, self._load_model = dict(models), keys, limits, load
         self._batchers: dict[str, Batcher] = {}
         self._busy = 0
         self._streams = 0
@@ -212,7 +224,7 @@ class _Service:
     def _load(self) -> None:
         for name, folder in self.models.items():
             try:
-                self._batchers[name] = Batcher(Recognizer.load(folder))
+                self._batchers[name] = Batcher(self._load_model(folder))
             except SerError as error:
                 _LOG.error("%s cannot be loaded: %s", name, error)
 

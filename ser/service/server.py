@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ser.errors import SerError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ser.models.recognizer import Recognizer
 
 
 class ServiceError(SerError):
@@ -17,31 +23,58 @@ class ServiceError(SerError):
 
 
 def serve(
-    models: Sequence[Path],
-    *,
-    address: str = "127.0.0.1",
-    port: int = 8502,
-    keys: Path | None = None,
-    public: bool = False,
-    megabytes: int = 60,
-    seconds: int = 600,
+    models: Sequence[Path], *, address: str = "127.0.0.1", port: int = 8502, **options: Any
 ) -> None:
     """Serve the HTTP API in this process until it is stopped.
 
     Parameters
     ----------
     models : sequence of Path
-        Bundles; each is called like its folder, and the first is the default.
+        See `application`.
     address : str
         Where to listen; by default to programs on this computer only.
     port : int
         From 1 to 65535.
+    **options
+        Those of `application`.
+
+    Raises
+    ------
+    ServiceError, DataError, BundleError
+        See `application`.
+    """
+    app = application(models, address=address, **options)
+    import uvicorn
+
+    uvicorn.run(app, host=address, port=port, log_level="warning", server_header=False)
+
+
+def application(
+    models: Sequence[Path],
+    *,
+    address: str,
+    keys: Path | None = None,
+    public: bool = False,
+    megabytes: int = 60,
+    seconds: int = 600,
+    load: Callable[[Path], Recognizer] | None = None,
+) -> FastAPI:
+    """Return the API once it is certain that it can be served.
+
+    Parameters
+    ----------
+    models : sequence of Path
+        Bundles; each is called like its folder, and the first is the default.
+    address : str
+        Where it will listen.
     keys : Path, optional
         File of API keys, see `ser.service.keys`.
     public : bool
         Whether everybody may ask who can reach an address other than this computer's own.
     megabytes, seconds
         See `ser.service.app.Limits`.
+    load : callable, optional
+        See `ser.service.app.create_app`.
 
     Raises
     ------
@@ -50,6 +83,8 @@ def serve(
         a key.
     DataError
         If the keys cannot be read.
+    BundleError
+        If a folder holds no model.
     """
     if missing := [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]:
         raise ServiceError(
@@ -63,20 +98,19 @@ def serve(
     named = {folder.resolve().name: folder for folder in models}
     if len(named) < len(models):
         raise ServiceError("Two of the models have the same name. Rename one's folder.")
-    import uvicorn
-
     from ser.models.bundle import read_manifest
+    from ser.models.recognizer import Recognizer
     from ser.service.app import Limits, create_app
     from ser.service.keys import Keys
 
     for folder in models:
         read_manifest(folder)  # or it says what is wrong with it, before anything is served
-    app = create_app(
+    return create_app(
         named,
         keys=None if keys is None else Keys(keys),
         limits=Limits(megabytes=megabytes, seconds=seconds),
+        load=load or Recognizer.load,
     )
-    uvicorn.run(app, host=address, port=port, log_level="warning", server_header=False)
 
 
 def _is_own(address: str) -> bool:

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from ser import assets, audio
 from ser.errors import DataError
 from ser.models.recognizer import Recognizer
 from ser.service import keys, server
+from tests.app.browser.app import serve
 from tests.tiny import SAMPLES
 
 PROJECT = SAMPLES.parents[1]
@@ -303,3 +306,28 @@ def test_the_clients_in_the_documentation_work(address, key, tmp_path, wav):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert row["emotion"] in done.stdout, done.stderr
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed here")
+    (line,) = re.findall(r"^curl .*", text, re.MULTILINE)
+    command = shlex.split(line.replace("http://localhost:8502", address))
+    command += ["-sS", "-H", f"Authorization: Bearer {key[1]}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert f'"emotion":"{row["emotion"]}"' in done.stdout, done.stderr
+
+
+def test_the_app_answers_programs_from_the_same_process(key, tmp_path, wav):
+    content, row = wav
+    command = (sys.executable, "-m", "ser", "app", "--api", "--keys", str(key[0]), "--no-browser")
+    log = tmp_path / "log.txt"
+    with serve(log, command, "--port") as app, httpx.Client(base_url=app, timeout=60) as client:
+        assert client.post("/api/v1/predict", content=content).status_code == 401
+        client.headers["Authorization"] = f"Bearer {key[1]}"
+        while client.get("/api/readyz").status_code == 503:
+            time.sleep(0.1)
+        found = client.post("/api/v1/predict", content=content).json()
+        same(found["answers"][0], row, found["labels"])
+        names = [model["name"] for model in client.get("/api/v1/models").json()]
+        assert names == ["everyday", "ravdess"]
+        assert "Streamlit" in client.get("/").text
+    for word in ("Traceback", "WARNING"):
+        assert word not in log.read_text()

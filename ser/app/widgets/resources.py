@@ -68,10 +68,7 @@ def warm_up() -> Future[None]:
     """
 
     def load() -> None:
-        _recognizer(
-            assets.DEFAULT_MODEL,
-            bundle.read_manifest(assets.DEFAULT_MODEL).model_sha256,
-        )
+        shared_recognizer(assets.DEFAULT_MODEL)
 
     ready = _in_background(load)
     ready.add_done_callback(lambda _: audio_tools())
@@ -116,7 +113,12 @@ def recognizer(folder: Path | None = None) -> Recognizer:
     folder = folder or workspace.active_model()
     with st.spinner("Loading the model, a few seconds once …"):
         warm_up().result()
-        return _recognizer(folder, bundle.read_manifest(folder).model_sha256)
+        return shared_recognizer(folder)
+
+
+def shared_recognizer(folder: Path) -> Recognizer:
+    """Return the model in a folder, loaded once for everybody; also where no page is drawn."""
+    return _recognizer(folder, bundle.read_manifest(folder).model_sha256)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
