@@ -233,6 +233,20 @@ function build(root, data) {
     show(middle - (middle - shown[0]) * factor, middle + (shown[1] - middle) * factor);
   }
 
+  // What is shown, without cursor and selection, on the page's own background.
+  async function save() {
+    const paper = new OffscreenCanvas(base.width, base.height);
+    const pen = paper.getContext("2d");
+    pen.fillStyle = colour("--st-background-color") || "#ffffff";
+    pen.fillRect(0, 0, base.width, base.height);
+    pen.drawImage(base, 0, 0);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await paper.convertToBlob());
+    link.download = "sound.png";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
   const place = (event) => time(event.clientX - above.getBoundingClientRect().left);
   above.onpointerdown = (event) => {
     above.setPointerCapture(event.pointerId);
@@ -256,6 +270,7 @@ function build(root, data) {
   find("in").onclick = () => zoom(0.5);
   find("out").onclick = () => zoom(2);
   find("all").onclick = () => show(0, length);
+  find("save").onclick = save;
   find("pitch").onchange = find("intensity").onchange = draw;
   find("drawing").onkeydown = (event) => {
     const step = event.shiftKey ? 0.1 : 0.01;

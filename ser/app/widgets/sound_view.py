@@ -32,6 +32,7 @@ _HTML = """
   <button class="in">Zoom in</button>
   <button class="out">Zoom out</button>
   <button class="all">Show all</button>
+  <button class="save">Save picture</button>
   <label><input type="checkbox" class="pitch" checked> Pitch</label>
   <label><input type="checkbox" class="intensity" checked> Intensity</label>
 </div>

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.app.browser.test_accessibility import at_rest
@@ -95,6 +96,11 @@ def test_a_part_of_a_clip_is_selected_played_and_enlarged(tab, keep):
     tab.get_by_role("button", name="Zoom in").click()
     expect(tab.get_by_role("button", name="Show all")).to_be_enabled()
     keep(tab, "dataset-part")
+    with tab.expect_download() as saved:
+        tab.get_by_role("button", name="Save picture").click()
+    picture = Image.open(saved.value.path())
+    assert picture.width >= box["width"] - 1
+    assert len(picture.convert("L").getcolors()) > 50  # shades of a spectrogram
     drawing.press("Escape")
     drawing.press("ArrowLeft")
     expect(told).to_contain_text(f"Cursor at {float(end) - 0.01:.2f} s")
