@@ -19,8 +19,11 @@ from ser.errors import SerError
 if TYPE_CHECKING:
     import pandas as pd
 
-# What begins a link, an address, a tag, a formula or an emphasis in Streamlit's Markdown.
-_MARKUP = r"[\\`*\[\]<>~$#|@]|:(?=//)|(?<=www)\."
+# What begins a link, a tag, a formula or an emphasis in Streamlit's Markdown.
+_MARKUP = r"[\\`*\[\]<>~$#|@]"
+# Web addresses become links even where they are escaped, unless something invisible parts them.
+_ADDRESS = r":(?=//)|(?<=(?i:www))(?=\.)"
+_JOINER = "\N{WORD JOINER}"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how one begins
 INK = {"light": "#12141a", "dark": "#f2f2f2"}
 """The colour of words, by theme."""
@@ -76,10 +79,13 @@ def plain(text: str) -> str:
 
     Examples
     --------
-    >>> print(plain("[a](http://b) *c*"))
-    \[a\](http\://b) \*c\*
+    >>> print(plain("[a](b) *c*"))
+    \[a\](b) \*c\*
+    >>> plain("http://b")
+    'http:\u2060//b'
     """
-    return re.sub(_MARKUP, r"\\\g<0>", " ".join(text.split()))
+    escaped = re.sub(_MARKUP, r"\\\g<0>", " ".join(text.split()))
+    return re.sub(_ADDRESS, rf"\g<0>{_JOINER}", escaped)
 
 
 def csv(table: pd.DataFrame) -> str:

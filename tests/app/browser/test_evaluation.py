@@ -57,6 +57,13 @@ def test_report_and_part_stand_in_the_address(tab):
     expect(tab.get_by_text("120 clips").first).to_be_visible()
 
 
+@light
+def test_an_address_that_somebody_puts_into_a_link_is_no_link(tab):
+    tab.goto("/Evaluation?report=http://evil.example/www.evil.example")
+    expect(tab.get_by_text("evil.example").first).to_be_visible()
+    expect(tab.locator("a[href*=evil]")).to_have_count(0)
+
+
 def test_a_confusion_cell_is_opened_by_a_click(tab):
     figures = json.loads((PROJECT / "reports" / "samples.json").read_text())
     labels = figures["labels"]
