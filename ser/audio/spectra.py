@@ -8,6 +8,7 @@ every function here with librosa's of the same name.
 from __future__ import annotations
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +35,12 @@ def magnitudes(samples: Matrix, *, n_fft: int, hop_length: int) -> Matrix:
     return np.ascontiguousarray(np.abs(spectra.astype(np.complex64)).T)
 
 
+@lru_cache(maxsize=8)
 def hann(length: int) -> npt.NDArray[np.float64]:
     """Return a periodic Hann window."""
-    return np.asarray(np.hanning(length + 1)[:-1])
+    window = np.asarray(np.hanning(length + 1)[:-1])
+    window.setflags(write=False)  # it is handed to everybody
+    return window
 
 
 def frame_power(samples: Matrix, *, frame: int, hop: int) -> Matrix:
@@ -92,11 +96,16 @@ def mel_filters(*, sampling_rate: int, n_fft: int, n_mels: int) -> Matrix:
 
 def mfcc(log_mel: Matrix, count: int) -> Matrix:
     """Return the first coefficients of the orthonormal DCT-II of each frame, (count, frames)."""
-    bands = len(log_mel)
+    return (_cosines(len(log_mel), count) @ log_mel.astype(np.float64)).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _cosines(bands: int, count: int) -> npt.NDArray[np.float64]:
+    """Return the first rows of the orthonormal DCT-II, shape (count, bands)."""
     angles = np.pi / bands * np.arange(count)[:, None] * (np.arange(bands) + 0.5)
     basis = np.cos(angles) * np.sqrt(2.0 / bands)
     basis[0] /= np.sqrt(2.0)
-    return (basis @ log_mel.astype(np.float64)).astype(np.float32)
+    return np.asarray(basis)
 
 
 def chroma_filters(*, sampling_rate: int, n_fft: int, n_chroma: int) -> Matrix:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,22 @@ class Embedding:
 
         Beyond 1 a model works outside of what it knows.
         """
-        points = self.points.astype(np.float64)
-        squares = np.square(points).sum(axis=1)
+        points, squares = self._known
         found = np.zeros(len(embeddings))
         for i in range(0, len(embeddings), 64):
             some = embeddings[i : i + 64].astype(np.float64)
             apart = np.square(some).sum(axis=1)[:, None] - 2 * some @ points.T + squares
             found[i : i + 64] = np.sqrt(np.maximum(apart.min(axis=1), 0.0))
         return found / self.threshold
+
+    @cached_property
+    def _known(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Points and their squared lengths, in the precision that differences need.
+
+        Made once: for one clip it would take as long as all the rest of an answer.
+        """
+        points = self.points.astype(np.float64)
+        return points, np.square(points).sum(axis=1)
 
     def with_clips(self, embeddings: Array) -> Embedding:
         """Return the embedding with further clips in distribution."""
