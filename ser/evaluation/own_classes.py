@@ -113,6 +113,7 @@ def learn_classes(
             "labels": tuple(labels),
             "temperature": temperature,
             "voice_temperature": 1.0,
+            "voice_confidence": 1.0,
             "min_confidence": metrics.fit_min_confidence(probabilities),
             "training": parent.training | {"adapted": record | {"classes": True} | figures},
             "training_clips": TrainingClips(

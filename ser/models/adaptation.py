@@ -244,6 +244,7 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment) -> Adaptation:
         update={
             "temperature": fit_temperature(logits, distances, enrolment.y_true, parent.temperature),
             "voice_temperature": 1.0,  # the voice is always known now
+            "voice_confidence": 1.0,
             "training": parent.training | {"adapted": _record(recognizer, enrolment)},
             "training_clips": _with_clips(parent.training_clips, enrolment.clips),
         }

@@ -115,6 +115,7 @@ def save_bundle(
     temperature: float,
     min_confidence: float,
     voice_temperature: float = 1.0,
+    voice_confidence: float = 1.0,
     extractor: FeatureExtractor = SPECTRAL,
     labels: Sequence[str] = EMOTIONS,
     training: dict[str, Any] | None = None,
@@ -131,7 +132,9 @@ def save_bundle(
         Maps the extractor's inputs to logits.
     embedding : Embedding
         Of the clips it was trained on.
-    name, temperature, voice_temperature, min_confidence, labels, training, training_clips, versions
+    name, temperature, min_confidence, voice_temperature, voice_confidence
+        See `ser.models.manifest.Manifest`.
+    labels, training, training_clips, versions
         See `ser.models.manifest.Manifest`.
     extractor : FeatureExtractor
         Makes its inputs.
@@ -158,6 +161,7 @@ def save_bundle(
         temperature=temperature,
         voice_temperature=voice_temperature,
         min_confidence=min_confidence,
+        voice_confidence=voice_confidence,
         model=ModelFile(
             file=MODEL_FILE,
             sha256=sha256_of(folder / MODEL_FILE),

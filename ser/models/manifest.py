@@ -114,6 +114,9 @@ class Manifest(_Part):
     min_confidence : float
         Answers whose largest probability is below it are called uncertain; set on validation
         clips (`ser.evaluation.metrics.fit_min_confidence`).
+    voice_confidence : float
+        What `min_confidence` is multiplied by where the voice is known by ten clips: answers about
+        it are more often right, so less confidence is enough.
     model : ModelFile
         ``model.keras``.
     embedding : File
@@ -143,6 +146,7 @@ class Manifest(_Part):
     temperature: float = Field(ge=0.05, le=20)
     voice_temperature: float = Field(default=1.0, ge=0.05, le=20)
     min_confidence: float = Field(ge=0, le=1)
+    voice_confidence: float = Field(default=1.0, ge=0.05, le=20)
     model: ModelFile
     embedding: File
     runtime: dict[Literal["network.onnx", "encoder.onnx"], str] | None = None

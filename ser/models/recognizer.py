@@ -38,7 +38,7 @@ from ser.models.runtime import Runtime
 from ser.models.voice import (
     ENOUGH,
     Voice,
-    temperature_factor,
+    known_factor,
     without_chosen,
     without_each_other,
 )
@@ -535,6 +535,7 @@ class Recognizer:
             temperature=manifest.temperature,
             voice_temperature=manifest.voice_temperature,
             min_confidence=manifest.min_confidence,
+            voice_confidence=manifest.voice_confidence,
             extractor=self.extractor,
             labels=self.labels,
             training=manifest.training,
@@ -598,7 +599,7 @@ class Recognizer:
         logits, activations = self._network.answer(expecting)
         if expecting is not encoded:
             _, activations = self._network.answer(encoded)
-        factor = temperature_factor(self.manifest.voice_temperature, counts).reshape(-1, 1)
+        factor = known_factor(self.manifest.voice_temperature, counts).reshape(-1, 1)
         return self._calibrated(logits / factor, activations)
 
     def _calibrated(
@@ -612,16 +613,36 @@ class Recognizer:
         """Return calibrated probabilities, shape (n, labels); each row sums to 1."""
         return self.answers(inputs)[0]
 
-    def verdicts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
+    def verdicts(
+        self, probabilities: npt.NDArray[np.floating], known: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.str_]:
         """Say of each row of probabilities whether it is an answer, by the model's own measure.
 
-        An answer is uncertain where the largest probability is below the manifest's
-        ``min_confidence``; a row of NaN is no speech.
+        An answer is uncertain where the largest probability is below `bounds`; a row of NaN is no
+        speech.
+
+        Parameters
+        ----------
+        probabilities : ndarray of float, shape (n, labels)
+        known : int or array of int, optional
+            By how many clips each one's voice is known; by default by those of `voice`.
         """
         silent = np.isnan(probabilities).any(axis=1)
         confidence = np.where(silent, 0.0, probabilities.max(axis=1))
-        unsure = np.where(confidence < self.manifest.min_confidence, UNCERTAIN, SURE)
+        known = self.voice.count if known is None else known
+        unsure = np.where(confidence < self.bounds(known), UNCERTAIN, SURE)
         return np.where(silent, NO_SPEECH, unsure)
+
+    def bounds(self, known: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return below which probability an answer is uncertain if its voice is known so well.
+
+        Parameters
+        ----------
+        known : int or array of int
+            By how many clips; more than `ENOUGH` change nothing.
+        """
+        factor = known_factor(self.manifest.voice_confidence, np.minimum(known, ENOUGH))
+        return np.asarray(np.minimum(self.manifest.min_confidence * factor, 1.0))
 
     def prepare(
         self, paths: Sequence[str | Path], *, n_jobs: int = -1, progress: Progress | None = None
@@ -698,8 +719,8 @@ class Recognizer:
         DataFrame
             One row per clip.
         """
-        known = [self.voice.count] * len(files) if known is None else known
-        verdicts = self.verdicts(probabilities)
+        known = [self.voice.count] * len(files) if known is None else list(known)
+        verdicts = self.verdicts(probabilities, known)
         rows = list(zip(verdicts, probabilities, distances, known, strict=True))
         table: dict[str, Any] = {"file": files, "start": starts, "end": ends}
         table["emotion"] = pd.Series(
@@ -724,7 +745,7 @@ class Recognizer:
         best = self.labels[int(probabilities.argmax())]
         reason = (
             f"No emotion stands out: {best} is likeliest with {confidence:.1%}; below "
-            f"{self.manifest.min_confidence:.1%} the model is too unsure to answer."
+            f"{float(self.bounds(known)):.1%} the model is too unsure to answer."
         )
         if distance > 1 or confidence < _LIKE_NOTHING / len(self.labels):
             reason += " It is unlike anything this model was trained on."

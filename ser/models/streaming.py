@@ -337,7 +337,8 @@ class StreamingRecognizer(Recorder):
         probabilities = self._mean([a for a in late if a["verdict"] != NO_SPEECH])
         verdict = NO_SPEECH
         if probabilities is not None:
-            verdict = str(self._recognizer.verdicts(probabilities.to_numpy()[None])[0])
+            known = self.listened if self.listens else self._recognizer.voice.count
+            verdict = str(self._recognizer.verdicts(probabilities.to_numpy()[None], known)[0])
         return StreamingAnswer(probabilities=probabilities, verdict=verdict, lag=lag, error=error)
 
     def _mean(self, answers: list[dict[str, Any]]) -> pd.Series | None:

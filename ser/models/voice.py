@@ -54,22 +54,23 @@ def trust(count: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return counts / (counts + PRIOR)
 
 
-def temperature_factor(voice_temperature: float, count: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return what the temperature is multiplied by where a voice is known by so many clips.
+def known_factor(of_known: float, count: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return what a figure is multiplied by where a voice is known by so many clips.
 
     Parameters
     ----------
-    voice_temperature : float
-        See `ser.models.manifest.Manifest`.
+    of_known : float
+        What it is multiplied by where the voice is as good as known, such as the
+        ``voice_temperature`` of `ser.models.manifest.Manifest`.
     count : int or array of int
         Clips.
 
     Examples
     --------
-    >>> temperature_factor(0.5, [0, ENOUGH]).tolist()
+    >>> known_factor(0.5, [0, ENOUGH]).tolist()
     [1.0, 0.5]
     """
-    return voice_temperature ** (trust(count) / trust(ENOUGH))
+    return of_known ** (trust(count) / trust(ENOUGH))
 
 
 @dataclass(frozen=True)

@@ -138,11 +138,10 @@ def fit_encoder_model(
     )
     temperature = metrics.fit_temperature(logits, held_out.y_true)
     min_confidence = metrics.fit_min_confidence(calibrated(logits, distances, temperature))
-    voice_temperature = 1.0
+    of_known = {}
     if calibration:
-        temperature = calibration["temperature"]
-        voice_temperature = calibration["voice_temperature"]
-        min_confidence = calibration["min_confidence"]
+        temperature, min_confidence = calibration["temperature"], calibration["min_confidence"]
+        of_known = {name: calibration[name] for name in ("voice_temperature", "voice_confidence")}
         embedding = replace(embedding, threshold=embedding.threshold * calibration["distance"])
     return Trained(
         with_front(front, head),
@@ -150,8 +149,8 @@ def fit_encoder_model(
         temperature,
         min_confidence,
         epochs,
-        voice_temperature=voice_temperature,
         calibrated_on="unseen corpora" if calibration else Trained.calibrated_on,
+        **of_known,
     )
 
 
@@ -247,9 +246,9 @@ def _calibration(answers: dict[str, npt.NDArray]) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        The ``temperature`` that suits them, the ``voice_temperature`` and the ``min_confidence``;
-        and by how much the ``distance`` of unseen corpora is above that of unseen speakers of known
-        ones.
+        The ``temperature`` and ``min_confidence`` that suit them, and what both are multiplied by
+        where a voice is known, ``voice_temperature`` and ``voice_confidence``; and by how much the
+        ``distance`` of unseen corpora is above that of unseen speakers of known ones.
     """
     doubt = ood_temperature(answers["distances"])[:, None]
     logits, of_known = answers["logits"] / doubt, answers["of_known"] / doubt
@@ -259,13 +258,17 @@ def _calibration(answers: dict[str, npt.NDArray]) -> dict[str, float]:
     weights = 1 / voices.groupby(voices).transform("size").to_numpy(float)
     y_true = answers["y_true"]
     temperature = metrics.fit_temperature(logits, y_true, weights)
+    temperature_of_known = metrics.fit_temperature(of_known, y_true, weights)
+    least, least_of_known = (
+        metrics.confidence_for(softmax(values / own), y_true, _SURE, weights)
+        for values, own in ((logits, temperature), (of_known, temperature_of_known))
+    )
     reach = pd.Series(answers["reach"]).groupby(answers["corpus"]).first()
     return {
         "temperature": temperature,
-        "voice_temperature": metrics.fit_temperature(of_known, y_true, weights) / temperature,
-        "min_confidence": metrics.confidence_for(
-            softmax(logits / temperature), y_true, _SURE, weights
-        ),
+        "voice_temperature": temperature_of_known / temperature,
+        "min_confidence": least,
+        "voice_confidence": least_of_known / least,
         "distance": float((1 / reach.clip(lower=1e-6)).median()),
     }
 

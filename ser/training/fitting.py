@@ -41,6 +41,7 @@ class Trained:
     min_confidence: float
     epochs: list[dict[str, Any]]
     voice_temperature: float = 1.0
+    voice_confidence: float = 1.0
     calibrated_on: str = "validation clips"
 
 

@@ -262,6 +262,7 @@ def _save(
         temperature=trained.temperature,
         min_confidence=trained.min_confidence,
         voice_temperature=trained.voice_temperature,
+        voice_confidence=trained.voice_confidence,
         training={
             "config": config.to_json(),
             "corpora": sorted(clips["corpus"].unique()),

@@ -15,16 +15,17 @@ from ser.data.inspection import inspect_corpus
 from ser.data.splits import draw_others
 from ser.errors import BundleError, DataError
 from ser.evaluation.evaluate import evaluate_corpus
-from ser.evaluation.metrics import fit_temperature
+from ser.evaluation.metrics import confidence_for, fit_temperature
 from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
 from ser.models.bundle import load_bundle
 from ser.models.embedding import ood_temperature, write_embedding
 from ser.models.encoder import build_encoder, build_front
+from ser.models.inference import softmax
 from ser.models.networks import ModelConfig
 from ser.models.recognizer import Recognizer
 from ser.models.streaming import StreamingRecognizer
-from ser.models.voice import Voice
+from ser.models.voice import ENOUGH, Voice
 from ser.training import encoding, pipeline
 from ser.training.cross_validation import cross_validate
 from ser.training.encoder_recipe import partial_targets
@@ -321,6 +322,11 @@ def test_how_sure_answers_may_be_is_found_on_corpora_left_out(three_corpora, tmp
     )
     assert manifest.temperature == pytest.approx(new)
     assert manifest.voice_temperature == pytest.approx(known / new)
+    recognizer = Recognizer.load(run.folder)
+    for count, name, temperature in ((0, "logits", new), (ENOUGH, "of_known", known)):
+        probabilities = softmax(answers[name] / doubt / temperature)
+        least = confidence_for(probabilities, answers["y_true"], 0.7, weights)
+        assert recognizer.bounds(count) == pytest.approx(least)
     assert not list(run.folder.glob("checkpoint*")), "nothing is left once it is finished"
 
 
