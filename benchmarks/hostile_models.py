@@ -1,6 +1,6 @@
 """What models, archives and reports that were made to do harm come to.
 
-    python -m benchmarks.hostile_models [--each 250] [--json FILE]
+    python -m benchmarks.hostile_models [--each 286] [--json FILE]
 
 Files of a small model are damaged at random places, get values that are not theirs, or are bombs: a
 few bytes that ask for much memory.  Its manifest vouches for each of them, as that of an attacker
@@ -287,7 +287,7 @@ def _pool(model: Path, kind: str) -> ProcessPoolExecutor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--each", type=int, default=300, help="files of each kind (default: 300)")
+    parser.add_argument("--each", type=int, default=286, help="files of each kind (default: 286)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -297,8 +297,8 @@ def main() -> None:
         for kind in options.kinds:
             result[kind] = outcomes(Path(place) / "small", kind, options.each)
             print(kind, result[kind], flush=True)
-    if options.json:
-        write_json(options.json, result)
+            if options.json:
+                write_json(options.json, result)
 
 
 if __name__ == "__main__":
