@@ -39,7 +39,16 @@ def _command(*words: str) -> None:
 
 def predict(folder: Path) -> None:
     """Answer a folder's recordings, into a CSV file."""
-    _command("evaluate", _MODEL, "--data", _SAMPLES, "--csv", str(folder / "answers.csv"))
+    _command(
+        "evaluate",
+        _MODEL,
+        "--data",
+        _SAMPLES,
+        "--protocol",
+        "all",
+        "--csv",
+        str(folder / "answers.csv"),
+    )
 
 
 def scan(folder: Path) -> None:

@@ -72,6 +72,8 @@ class Runtime(CutNetwork):
             encode = _Function(encoder, ENCODER, ENCODED_BATCH)
         super().__init__(answer, encode)
         self.input_shapes = (encode or answer).inputs
+        if [len(shape) for shape in answer.outputs] != [1, 1]:
+            raise BundleError(f"{NETWORK} does not give logits and activations. Train again.")
         self.output_sizes = tuple(shape[0] for shape in answer.outputs)
         try:
             found = json.loads(metadata[_TYPICAL])

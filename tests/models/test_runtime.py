@@ -184,6 +184,15 @@ def weights_elsewhere(model):
     weight.external_data.add(key="location", value="/etc/passwd")
 
 
+def one_number_for_all(model):
+    from onnx import helper
+
+    last = model.graph.node[-1]
+    last.output[0], name = "many", last.output[0]
+    model.graph.node.append(helper.make_node("ReduceMax", ["many"], [name], keepdims=0))
+    next(o for o in model.graph.output if o.name == name).type.tensor_type.ClearField("shape")
+
+
 def nothing_typical(model):
     del model.metadata_props[:]
 
@@ -197,6 +206,7 @@ def nothing_typical(model):
         (other_operators, "needs operators"),
         (function_of_its_own, "needs operators"),
         (weights_elsewhere, "does not hold its weights itself"),
+        (one_number_for_all, "does not give logits"),
         (nothing_typical, "what is typical"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
