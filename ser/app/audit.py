@@ -6,17 +6,19 @@ done, so nothing is done that cannot be logged.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
 from ser.app import access
 from ser.app.access import Visitor
 from ser.errors import OutputError
-from ser.utils.files import write_text
+from ser.utils.files import locked, write_text
 
 COLUMNS = ("time", "who", "role", "what", "which")
 ERASED = "(erased)"
@@ -46,9 +48,8 @@ def record(what: str, which: str = "", *, who: Visitor | None = None) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     line = dict(zip(COLUMNS, (now, who.name, who.role, what, which), strict=True))
     try:
-        access.home().mkdir(parents=True, exist_ok=True)
-        with _locked(), _file().open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with _locked():
+            _append(json.dumps(line).encode() + b"\n")
     except OSError as error:
         raise OutputError(
             f"The audit log cannot be written ({error.strerror}), so this was not done."
@@ -84,5 +85,14 @@ def _file() -> Path:
     return access.home() / "audit.jsonl"
 
 
-def _locked() -> FileLock:
-    return FileLock(access.home() / ".audit-lock", timeout=10)
+def _append(line: bytes) -> None:
+    """Write a line whole or not at all: half a one would spoil the next."""
+    with _file().open("ab", buffering=0) as file:
+        before = file.tell()
+        if file.write(line) < len(line):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _locked() -> AbstractContextManager[None]:
+    return locked(access.home(), name=".audit-lock")

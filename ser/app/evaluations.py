@@ -15,8 +15,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from filelock import FileLock
-
 from ser.app import audit, processes, workspace
 from ser.errors import RunError, SerError, Stopped
 from ser.evaluation.report import Report
@@ -24,6 +22,7 @@ from ser.models import bundle
 from ser.training import queue
 from ser.training.config import TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs, working_on
+from ser.utils.files import free_path, locked
 from ser.utils.parallel import Progress
 
 _KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "robustness": bool}
@@ -66,10 +65,8 @@ def start(
     model, data = Path(model).absolute(), Path(data).absolute()
     bundle.read_manifest(model)
     workspace.scan([data])
-    folder = workspace.evaluations()
-    folder.mkdir(parents=True, exist_ok=True)
     # Patience for as long as a process may take to begin: until then nobody sees that it is busy.
-    with FileLock(folder / ".lock", timeout=60):
+    with locked(workspace.evaluations(), timeout=60):
         for other in find_evaluations():
             if other.read_status().state in BUSY_STATES:
                 raise RunError(
@@ -130,9 +127,7 @@ def report_together(runs: Sequence[Run]) -> Run:
 def _free(words: str) -> Path:
     """Return a folder that does not exist yet, with a name made of words."""
     base = re.sub(r"[^A-Za-z0-9._]+", "-", words).strip("-.")
-    names = [base, *(f"{base}-{number}" for number in range(2, 10_000))]
-    folder = workspace.evaluations()
-    return next(folder / name for name in names if not (folder / name).exists())
+    return free_path(workspace.evaluations(), base)
 
 
 def launch(evaluation: Run) -> None:

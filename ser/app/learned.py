@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from ser.app import audit, workspace
 from ser.errors import BundleError, DataError, OutputError
 from ser.models import bundle
 from ser.models.export import export
+from ser.utils.files import delete_folder
 
 
 def is_learned(folder: Path) -> bool:
@@ -83,10 +83,7 @@ def delete(folder: Path) -> None:
     if folder not in models():
         raise DataError(f"{folder.name} is no model that learned a voice here.")
     audit.record("delete", folder.name)
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise OutputError(f"{folder.name} cannot be deleted: {error.strerror}.") from error
+    delete_folder(folder)
 
 
 def packed(folder: Path) -> bytes:
@@ -98,16 +95,24 @@ def packed(folder: Path) -> bytes:
     ------
     BundleError
         If there is no model in the folder.
+    OutputError
+        If there is no room for it.
     """
     buffer = io.BytesIO()
-    with (
-        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
-        tempfile.TemporaryDirectory() as place,
-    ):
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            _pack(folder, Path(place), buffer)
+    except OSError as error:
+        raise OutputError(f"The zip file cannot be made: {error.strerror or error}.") from error
+    return buffer.getvalue()
+
+
+def _pack(folder: Path, place: Path, buffer: io.BytesIO) -> None:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.iterdir()):
             if file.is_file() and not file.name.startswith("."):
                 archive.write(file, f"{folder.name}/{file.name}")
-        for file in sorted(export(folder, Path(place) / "onnx").parent.iterdir()):
+        for file in sorted(export(folder, place / "onnx").parent.iterdir()):
             archive.write(file, f"{folder.name}/onnx/{file.name}")
         archive.writestr(
             f"{folder.name}/USE.txt",
@@ -116,4 +121,3 @@ def packed(folder: Path) -> bytes:
             f"Or: ser predict --model {folder.name} clip.wav\n"
             "For other programs: onnx/model.onnx, asked by onnx/example.py\n",
         )
-    return buffer.getvalue()

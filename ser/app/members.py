@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 import zipfile
@@ -17,7 +16,7 @@ from ser.app import access, audit, sharing, workspace
 from ser.app.access import Visitor
 from ser.errors import OutputError, RunError
 from ser.training.runs import BUSY_STATES, Run, find_runs
-from ser.utils.files import read_json, write_json
+from ser.utils.files import delete_folder, read_json, write_json
 
 _CARD = "member.json"
 _PATIENCE = 100.0  # seconds until what works on a run has stopped
@@ -35,13 +34,9 @@ def greet() -> None:
     if who.login and _card(who.folder).get("login") == who.login:
         return  # another window, or the page once more
     audit.record("log in")
-    try:
-        who.folder.mkdir(parents=True, exist_ok=True)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        card = {"name": who.name, "role": who.role, "seen": now, "login": who.login}
-        write_json(who.folder / _CARD, card)
-    except OSError as error:
-        raise OutputError(f"Nothing can be kept on this server: {error.strerror}.") from error
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    card = {"name": who.name, "role": who.role, "seen": now, "login": who.login}
+    write_json(who.folder / _CARD, card)
 
 
 def size(folder: Path) -> int:
@@ -86,17 +81,11 @@ def erase() -> None:
     audit.record("erase everything")
     who = access.visitor()
     _stop_all(_runs_in(who.folder))
-    try:
-        for folder in workspace.shared_models():
-            if sharing.is_own(folder):
-                shutil.rmtree(folder)
-        if who.folder.exists():
-            shutil.rmtree(who.folder)
-    except OSError as error:
-        raise OutputError(
-            f"{error.filename} cannot be deleted: {error.strerror}. Try again, or tell who runs "
-            "this server."
-        ) from error
+    for folder in workspace.shared_models():
+        if sharing.is_own(folder):
+            delete_folder(folder)
+    if who.folder.exists():
+        delete_folder(who.folder)
     audit.forget(who.name)
 
 

@@ -23,6 +23,7 @@ from ser.errors import OutputError, RunError
 from ser.training import pipeline
 from ser.training.config import TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs
+from ser.utils.files import free_path
 
 LOG_FILE = "log.txt"
 _LOG_BYTES = 20_000
@@ -30,11 +31,7 @@ _LOG_BYTES = 20_000
 
 def free_name(preferred: str) -> str:
     """Return a name that no run of the app has: the one wished for, or with a number added."""
-    name, number = preferred, 1
-    while name in workspace.TAKEN or (workspace.folder() / name).exists():
-        number += 1
-        name = f"{preferred}-{number}"
-    return name
+    return free_path(workspace.folder(), preferred, taken=workspace.TAKEN).name
 
 
 def check_name(name: str) -> None:
@@ -222,7 +219,10 @@ def working_folder() -> Path:
     anywhere, and its own folder is no place to work in.
     """
     folder = assets.ROOT if assets.IS_CHECKOUT else workspace.folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot write {folder}: {error.strerror}.") from error
     return folder
 
 

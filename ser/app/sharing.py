@@ -9,14 +9,18 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
-
-from filelock import FileLock
 
 from ser.app import access, audit, workspace
-from ser.errors import OutputError, RunError
+from ser.errors import RunError
 from ser.models import bundle
-from ser.utils.files import read_json, write_json
+from ser.utils.files import (
+    atomic_folder,
+    delete_folder,
+    free_path,
+    locked,
+    read_json,
+    write_json,
+)
 
 _OWNER = "shared.json"
 # What a run needs to go on, and what only its owner is to read.
@@ -57,25 +61,14 @@ def share(folder: Path) -> Path:
     audit.record("share", folder.name)
     by = access.visitor()
     place = workspace.shared()
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with FileLock(place / ".lock", timeout=30):
-            copy = Path(mkdtemp(prefix=".writing-", dir=place))
-            try:
-                ignore = shutil.ignore_patterns(*_PRIVATE)
-                shutil.copytree(folder, copy, ignore=ignore, dirs_exist_ok=True)
-                now = datetime.now(UTC).isoformat(timespec="seconds")
-                write_json(copy / _OWNER, {"by": by.name, "member": by.folder.name, "at": now})
-                return copy.rename(_free(place, folder.name))
-            finally:
-                shutil.rmtree(copy, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"{folder.name} cannot be shared: {error.strerror or error}.") from error
-
-
-def _free(place: Path, name: str) -> Path:
-    names = [name, *(f"{name}-{number}" for number in range(2, 1000))]
-    return next(place / each for each in names if not (place / each).exists())
+    with locked(place):
+        target = free_path(place, folder.name)
+        with atomic_folder(target) as copy:
+            ignore = shutil.ignore_patterns(*_PRIVATE)
+            shutil.copytree(folder, copy, ignore=ignore, dirs_exist_ok=True)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            write_json(copy / _OWNER, {"by": by.name, "member": by.folder.name, "at": now})
+    return target
 
 
 def take_back(folder: Path) -> None:
@@ -91,7 +84,4 @@ def take_back(folder: Path) -> None:
     if folder not in workspace.shared_models() or not (is_own(folder) or access.is_admin()):
         raise RunError(f"{folder.name} is not yours to take back.")
     audit.record("take back", folder.name)
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise OutputError(f"{folder.name} cannot be deleted: {error.strerror}.") from error
+    delete_folder(folder)

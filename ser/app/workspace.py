@@ -23,8 +23,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from ser import assets
 from ser.app import access, audit
 from ser.data.corpora import Corpus
@@ -32,7 +30,7 @@ from ser.data.corpora import scan as scan_names
 from ser.errors import BundleError, OutputError
 from ser.models import bundle
 from ser.training.runs import Run, find_runs
-from ser.utils.files import read_json, write_json
+from ser.utils.files import locked, read_json, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 """What a folder that somebody names here may be called."""
@@ -193,6 +191,5 @@ def _settings() -> dict[str, Any]:
 
 
 def _change(**values: Any) -> None:
-    folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(folder() / ".lock", timeout=10):
+    with locked(folder()):
         write_json(folder() / "settings.json", _settings() | values)

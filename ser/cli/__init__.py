@@ -48,9 +48,10 @@ def run_to_exit_code(work: Callable[[], None]) -> int:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        print("ser: the disk is full. Free some space and try again.", file=sys.stderr)
+        words = "is read-only" if error.errno == errno.EROFS else "is full: free some space"
+        print(f"ser: the disk {words}, or write elsewhere.", file=sys.stderr)
         return 2
     return 0
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
+
+from ser.errors import OutputError
 
 KINDS = ("features", "corpora", "maps", "answers")
 """Folders of the cache."""
@@ -52,16 +55,28 @@ def prune(folder: str | Path | None = None, *, limit: int = LIMIT_BYTES) -> int:
     for _, size, path in files:
         if freed >= excess:
             break
-        path.unlink(missing_ok=True)
-        freed += size
+        with suppress(OSError):  # another process has it open, or nothing can be deleted here
+            path.unlink(missing_ok=True)
+            freed += size
     return freed
 
 
 def clear() -> int:
-    """Delete everything in the cache; returns how many bytes that were."""
+    """Delete everything in the cache; returns how many bytes that were.
+
+    Raises
+    ------
+    OutputError
+        If something is left.
+    """
     freed = sum(size for _, size in usage().values())
     for kind in KINDS:
         shutil.rmtree(cache_folder(kind), ignore_errors=True)
+    if left := sum(files for files, _ in usage().values()):
+        raise OutputError(
+            f"{left} files in {cache_folder()} cannot be deleted. Mend its permissions, or see "
+            "whether something else works there."
+        )
     return freed
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
@@ -235,7 +236,8 @@ def _read_entry(entry: Path, names: Iterable[str]) -> tuple[Inputs, Inputs] | No
                     {input: arrays[f"clean {input}"] for input in names},
                     {input: arrays[f"copies {input}"] for input in names},
                 )
-            os.utime(entry)  # for `prune`: it was used
+            with suppress(OSError):  # nothing can be written here, but read
+                os.utime(entry)  # for `prune`: it was used
             return found
     except Exception:
         pass  # none yet, or torn by a crash or a bad disk, which can raise anything: made again

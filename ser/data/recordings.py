@@ -11,20 +11,21 @@ import io
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
 
 from ser import audio
 from ser.audio import Samples
 from ser.data import corpora
 from ser.data.ravdess import parse_ravdess
-from ser.errors import DataError
+from ser.errors import DataError, OutputError
 from ser.labels import EMOTIONS
-from ser.utils.files import atomic_path
+from ser.utils.files import atomic_path, locked
 from ser.utils.parallel import Progress
 from ser.utils.zips import DAMAGED, wanted_files
 
@@ -132,8 +133,7 @@ class Voice:
                 f"The recording lasts {seconds:.0f} s, and at most {_LONGEST:.0f} s are kept. Say "
                 "one sentence per recording."
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock", timeout=30):
+        with locked(self.folder):
             table = self.recordings()
             row = _row("", emotion, statement, samples, datetime.now(UTC))
             duplicate = table[table["audio"] == row["audio"]]
@@ -144,7 +144,11 @@ class Voice:
             with atomic_path(path) as temporary:
                 write_wav(temporary, samples)
             row["path"] = path.name
-            self._write(pd.concat([table, pd.DataFrame([row])], ignore_index=True))
+            try:
+                self._write(pd.concat([table, pd.DataFrame([row])], ignore_index=True))
+            except OutputError:
+                path.unlink()  # both or none
+                raise
         return path
 
     def import_clips(
@@ -215,9 +219,10 @@ class Voice:
         ------
         DataError
             If it is no zip, is damaged, has absurdly many or large files, or no labelled clip.
+        OutputError
+            If there is no room to unpack it.
         """
-        with tempfile.TemporaryDirectory(prefix="ser-import-") as folder:
-            root = Path(folder)
+        with _temporary_folder() as root:
             try:
                 with zipfile.ZipFile(io.BytesIO(data)) as archive:
                     origins = _unpack(archive, root, most=max(_ALWAYS, _MOST_TIMES * len(data)))
@@ -258,11 +263,13 @@ class Voice:
         ------
         DataError
             If there is no recording of that name.
+        OutputError
+            If it cannot be deleted.
         """
         if not _NAME.fullmatch(name) or not (self.folder / name).is_file():
             raise DataError(f"{name!r} is no recording in {self.folder}.")
-        with FileLock(self.folder / ".lock", timeout=30):
-            (self.folder / name).unlink()
+        with locked(self.folder):
+            _delete(self.folder / name)
             self._write(self.recordings())
 
     def clear(self) -> int:
@@ -272,11 +279,16 @@ class Voice:
         -------
         int
             How many recordings were deleted.
+
+        Raises
+        ------
+        OutputError
+            If something cannot be deleted.
         """
         recordings = [p for p in self.folder.glob("*.wav") if _NAME.fullmatch(p.name)]
         leftovers = [*self.folder.glob(".writing-*"), self.folder / TABLE, self.folder / ".lock"]
         for path in [*recordings, *leftovers]:
-            path.unlink(missing_ok=True)
+            _delete(path)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
         return len(recordings)
@@ -316,7 +328,26 @@ def write_wav(path: Path, samples: Samples) -> None:
     """Write samples at 16 kHz, shape (n,), as a WAV file of 16 bits."""
     import soundfile
 
-    soundfile.write(path, samples, audio.SAMPLING_RATE, format="WAV", subtype="PCM_16")
+    file = io.BytesIO()  # on a full disk, soundfile itself would leave half a file and say nothing
+    soundfile.write(file, samples, audio.SAMPLING_RATE, format="WAV", subtype="PCM_16")
+    path.write_bytes(file.getvalue())
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="ser-import-")
+    except OSError as error:
+        raise OutputError(f"The archive cannot be unpacked: {error.strerror}.") from error
+    with folder as name:
+        yield Path(name)
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be deleted: {error.strerror}.") from error
 
 
 def _unpack(archive: zipfile.ZipFile, root: Path, most: int) -> dict[Path, str]:
@@ -346,7 +377,10 @@ def _unpack(archive: zipfile.ZipFile, root: Path, most: int) -> dict[Path, str]:
                 f"{entry.filename} unpacks to more than a recording can have. Import short clips "
                 "only."
             )
-        target.parent.mkdir(parents=True)
-        target.write_bytes(content)
+        try:
+            target.parent.mkdir(parents=True)
+            target.write_bytes(content)
+        except OSError as error:
+            raise OutputError(f"The archive cannot be unpacked: {error.strerror}.") from error
         origins[target] = entry.filename
     return origins

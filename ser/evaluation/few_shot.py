@@ -38,6 +38,7 @@ from ser.models.inference import calibrated
 from ser.models.manifest import Manifest
 from ser.models.recognizer import SURE, UNCERTAIN, Recognizer
 from ser.utils.environment import versions
+from ser.utils.files import atomic_folder
 from ser.utils.parallel import Progress
 
 _CURVE = (1, 2, 3, 5, 8, 12, 20)  # recordings per emotion at which learning is measured
@@ -72,9 +73,11 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment, out: str | Path) -> Repo
     out = Path(out)
     _refuse_to_overwrite(out, recognizer)
     adaptation = adapt_model(recognizer, enrolment)
-    manifest = adaptation.recognizer.save(out)
-    result = _report(recognizer, enrolment, (adaptation.logits, adaptation.distances), manifest)
-    rendering.write_all(out, result, [])
+    answers = adaptation.logits, adaptation.distances
+    with atomic_folder(out) as work:
+        manifest = adaptation.recognizer.save(work, name=out.resolve().name)
+        result = _report(recognizer, enrolment, answers, manifest)
+        rendering.write_all(work, result, [])
     return result
 
 

@@ -329,7 +329,8 @@ def load_embedding(folder: str | Path, manifest: Manifest) -> Embedding:
 
 def find_bundles(folder: str | Path) -> list[Path]:
     """Return the bundles directly inside a folder, sorted by name."""
-    return sorted(file.parent for file in Path(folder).glob(f"*/{MANIFEST_FILE}"))
+    # A name with a dot is of one that is still being written, or never will be.
+    return sorted(file.parent for file in Path(folder).glob(f"[!.]*/{MANIFEST_FILE}"))
 
 
 def _normalises_rows(model: keras.Model, shape: tuple[int, ...]) -> bool:

@@ -13,7 +13,7 @@ from ser.errors import DataError, OutputError
 from ser.models import runtime
 from ser.models.bundle import load_bundle, runtime_contents
 from ser.models.manifest import Manifest, read_manifest
-from ser.utils.files import atomic_path, write_json, write_text
+from ser.utils.files import atomic_folder, write_json, write_text
 
 FORMATS = ("onnx", "litert")
 _FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
@@ -54,18 +54,14 @@ def export(folder: str | Path, out: str | Path, *, form: str = "onnx") -> Path:
     folder, out = Path(folder), Path(out)
     manifest = read_manifest(folder)
     content = _onnx(folder, manifest) if form == "onnx" else _litert(folder)
-    try:
-        out.mkdir(parents=True)
-        file = out / _FILES[form]
-        with atomic_path(file) as temporary:
-            temporary.write_bytes(content)
-        write_json(out / "model.json", _description(manifest, file.name))
-        write_text(out / "example.py", _SNIPPETS[form])
-    except FileExistsError as error:
-        raise OutputError(f"{out} exists already. Give a new folder.") from error
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror}.") from error
-    return file
+    if out.exists():
+        raise OutputError(f"{out} exists already. Give a new folder.")
+    name = _FILES[form]
+    with atomic_folder(out) as work:
+        (work / name).write_bytes(content)
+        write_json(work / "model.json", _description(manifest, name))
+        write_text(work / "example.py", _SNIPPETS[form])
+    return out / name
 
 
 def _description(manifest: Manifest, file: str) -> dict[str, Any]:

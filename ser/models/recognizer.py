@@ -42,6 +42,7 @@ from ser.models.voice import (
     without_chosen,
     without_each_other,
 )
+from ser.utils.files import atomic_folder
 from ser.utils.parallel import Progress, map_items
 
 if TYPE_CHECKING:
@@ -510,8 +511,15 @@ class Recognizer:
             raise DataError(f"{path}: {reason}")
         return adapt(self, enrol(self, inspected.clips, n_jobs=n_jobs)).recognizer
 
-    def save(self, folder: str | Path) -> Manifest:
+    def save(self, folder: str | Path, *, name: str = "") -> Manifest:
         """Write the model as a bundle that `load` reads.
+
+        Parameters
+        ----------
+        folder : str or Path
+            A new folder, or one whose bundle is replaced.
+        name : str
+            Of the model; by default that of the folder.
 
         Returns
         -------
@@ -527,21 +535,22 @@ class Recognizer:
         """
         self._need_all_labels()
         manifest = self.manifest
-        return save_bundle(
-            folder,
-            self.model,
-            self.embedding,
-            name=Path(folder).resolve().name,
-            temperature=manifest.temperature,
-            voice_temperature=manifest.voice_temperature,
-            min_confidence=manifest.min_confidence,
-            voice_confidence=manifest.voice_confidence,
-            extractor=self.extractor,
-            labels=self.labels,
-            training=manifest.training,
-            training_clips=manifest.training_clips,
-            versions=manifest.versions,
-        )
+        with atomic_folder(folder) as work:  # a bundle that is there stays until this one is whole
+            return save_bundle(
+                work,
+                self.model,
+                self.embedding,
+                name=name or Path(folder).resolve().name,
+                temperature=manifest.temperature,
+                voice_temperature=manifest.voice_temperature,
+                min_confidence=manifest.min_confidence,
+                voice_confidence=manifest.voice_confidence,
+                extractor=self.extractor,
+                labels=self.labels,
+                training=manifest.training,
+                training_clips=manifest.training_clips,
+                versions=manifest.versions,
+            )
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Return what the model itself says of inputs as they stand, shape (n, labels)."""

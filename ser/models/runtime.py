@@ -6,16 +6,16 @@ encoder is ``encoder.onnx``, or the shipped one if it was not trained further.
 
 ONNX files come with a model from anywhere.  Nothing in them is code: before one is loaded it is
 refused unless all of its nodes are of the kinds that `ser.models.onnx_export` writes (no loops, no
-functions, no operators of others), and its weights are in it and no larger than a model's.
+functions, no operators of others), its weights are in it and no larger than a model's, and what it
+makes of a clip takes no more memory and time than a model can (`ser.models.onnx_check`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ser.errors import BundleError
 from ser.models.inference import BATCH, ENCODED_BATCH, CutNetwork
 from ser.models.networks import cut, with_activations
+from ser.models.onnx_check import MAX_BYTES, check
 
 if TYPE_CHECKING:
     import keras
@@ -34,8 +35,8 @@ NETWORK, ENCODER = "network.onnx", "encoder.onnx"
 """Files of a bundle."""
 
 _TYPICAL = "typical"  # in the metadata: mean of what the network reads, by name, as JSON
-_MAX_BYTES = 100_000_000
-_MAX_NODES = 10_000
+_MOST_AT_ONCE = 150_000_000
+"""Numbers that a network may make of the clips that it is asked about at a time: 600 MB."""
 
 
 class Runtime(CutNetwork):
@@ -65,12 +66,14 @@ class Runtime(CutNetwork):
     """
 
     def __init__(self, network: bytes, encoder: bytes | None = None) -> None:
-        head, metadata = _session(network, NETWORK)
-        answer, encode = _Function(head, NETWORK, BATCH), None
+        answer, encode = _Function(network, NETWORK, BATCH), None
+        metadata = answer.metadata
         if encoder is not None:
-            encode = _Function(_session(encoder, ENCODER)[0], ENCODER, ENCODED_BATCH)
+            encode = _Function(encoder, ENCODER, ENCODED_BATCH)
         super().__init__(answer, encode)
         self.input_shapes = (encode or answer).inputs
+        if [len(shape) for shape in answer.outputs] != [1, 1]:
+            raise BundleError(f"{NETWORK} does not give logits and activations. Train again.")
         self.output_sizes = tuple(shape[0] for shape in answer.outputs)
         try:
             found = json.loads(metadata[_TYPICAL])
@@ -89,10 +92,12 @@ class Runtime(CutNetwork):
 
 
 class _Function:
-    """A session as a function of arrays, asked about so many clips at a time."""
+    """A file as a function of arrays, asked about so many clips at a time, or fewer if large."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, name: str, batch: int) -> None:
-        self._session, self._name, self._batch = session, name, batch
+    def __init__(self, content: bytes, name: str, most: int) -> None:
+        self._batch = min(most, max(_MOST_AT_ONCE // max(check(content, name), 1), 1))
+        session, self.metadata = _session(content, name)
+        self._session, self._name = session, name
         self._names = [each.name for each in session.get_inputs()]
         self.inputs = tuple(tuple(each.shape[1:]) for each in session.get_inputs())
         self.outputs = tuple(tuple(each.shape[1:]) for each in session.get_outputs())
@@ -150,7 +155,6 @@ def convert(model: keras.Model) -> dict[str, bytes]:
 def _session(content: bytes, name: str) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
     import onnxruntime
 
-    _check(content, name)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is said below
     # Threads that wait by spinning would take the processor from other visitors.
@@ -169,87 +173,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _check(content: bytes, name: str) -> None:
-    """Refuse a file that holds anything that no network of this project has."""
-    from google.protobuf.message import DecodeError
-
-    from ser.models.onnx_export import KINDS, OPSET
-
-    if len(content) > _MAX_BYTES:
-        raise BundleError(f"{name} is larger than a model of this kind can be.")
-    model = _message_class()()
-    try:
-        model.ParseFromString(content)
-    except DecodeError as error:
-        raise BundleError(f"{name} is no ONNX file. Copy the bundle again.") from error
-    graph = model.graph
-    if model.functions or [(o.domain, o.version) for o in model.opsets] != [("", OPSET)]:
-        raise BundleError(f"{name} needs operators that no model of this project has.")
-    if len(graph.nodes) > _MAX_NODES:
-        raise BundleError(f"{name} has more parts than a model of this project.")
-    for node in graph.nodes:
-        within = any(each.graph or each.graphs for each in node.attributes)
-        if node.kind not in KINDS or node.domain or within:
-            raise BundleError(
-                f"{name} contains {node.kind}, which no model of this project has. It is not "
-                "loaded."
-            )
-    if any(weight.external or weight.location for weight in graph.weights) or graph.sparse:
-        raise BundleError(f"{name} does not hold its weights itself. It is not loaded.")
-
-
-@cache
-def _message_class() -> Any:
-    """Return a class that reads of an ONNX file what must be looked at (onnx.proto, version 1.23).
-
-    The package ``onnx`` has all of it, and is five times as large as anything else that a
-    prediction needs to check a file.
-    """
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    file = descriptor_pb2.FileDescriptorProto(name="ser/onnx.proto", package="ser", syntax="proto2")
-    kinds = {"message": 11, "string": 9, "bytes": 12, "int": 3}
-
-    def message(name: str, **fields: tuple[int, str, bool]) -> None:
-        made = file.message_type.add(name=name)
-        for field, (number, kind, many) in fields.items():
-            own = kind not in kinds
-            added = made.field.add(
-                name=field,
-                number=number,
-                type=kinds["message" if own else kind],
-                label=3 if many else 1,
-            )
-            if own:
-                added.type_name = f".ser.{kind}"
-
-    message("Anything")
-    message("Opset", domain=(1, "string", False), version=(2, "int", False))
-    message("Attribute", graph=(6, "bytes", False), graphs=(11, "bytes", True))
-    message(
-        "Node",
-        kind=(4, "string", False),
-        attributes=(5, "Attribute", True),
-        domain=(7, "string", False),
-    )
-    message("Weight", external=(13, "bytes", True), location=(14, "int", False))
-    message(
-        "Graph",
-        nodes=(1, "Node", True),
-        weights=(5, "Weight", True),
-        sparse=(15, "bytes", True),
-    )
-    message(
-        "Model",
-        graph=(7, "Graph", False),
-        opsets=(8, "Opset", True),
-        functions=(25, "bytes", True),
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("ser.Model"))
-
-
 def read(file: Path) -> bytes:
     """Return the content of a file of a bundle.
 
@@ -259,7 +182,7 @@ def read(file: Path) -> bytes:
         If it is missing or cannot be read.
     """
     try:
-        if file.stat().st_size > _MAX_BYTES:
+        if file.stat().st_size > MAX_BYTES:
             raise BundleError(f"{file} is larger than a model of this kind can be.")
         return file.read_bytes()
     except OSError as error:

@@ -12,7 +12,7 @@ import re
 import secrets
 from pathlib import Path
 
-from ser.errors import DataError, OutputError
+from ser.errors import DataError
 from ser.utils.files import write_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,59}")
@@ -86,10 +86,7 @@ def add(file: str | Path, name: str) -> str:
             raise DataError(f"{name} has a key in {file} already. Delete its line first.")
         text = file.read_text(encoding="utf-8").rstrip("\n") + "\n"
     key = secrets.token_urlsafe(32)
-    try:
-        write_text(file, f"{text}{name} {_digest(key)}\n")
-    except OSError as error:
-        raise OutputError(f"{file} cannot be written: {error.strerror}.") from error
+    write_text(file, f"{text}{name} {_digest(key)}\n")
     return key
 
 

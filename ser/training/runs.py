@@ -218,17 +218,23 @@ class Run:
         ------
         RunError
             If another process holds it.
+        OutputError
+            If the folder cannot be written to.
         """
         try:
             # A moment of patience: `is_held` of a watcher may just be looking.
-            with self._lock.acquire(timeout=2):
-                for path in self.folder.glob(".writing-*"):  # of a process that was killed
-                    path.unlink(missing_ok=True)
-                yield
+            held = self._lock.acquire(timeout=2)
         except Timeout:
             raise RunError(
                 f"{self.folder} is being worked on by another process. Wait for it or stop it."
             ) from None
+        except OSError as error:
+            raise OutputError(f"Cannot write {self.folder}: {error.strerror}.") from error
+        with held:
+            for path in self.folder.glob(".writing-*"):  # of a process that was killed
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            yield
 
     def is_held(self) -> bool:
         """Return whether a process is working on the run now."""
@@ -346,7 +352,10 @@ class Run:
 
     def forget_stop(self) -> None:
         """Take a request to stop away: it was obeyed, or meant for a process before this one."""
-        self._stop_request.unlink(missing_ok=True)
+        try:
+            self._stop_request.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot write {self.folder}: {error.strerror}.") from error
 
     @property
     def _stop_request(self) -> Path:

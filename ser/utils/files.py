@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from ser.errors import OutputError
 
@@ -64,6 +67,127 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(folder: str | Path) -> Iterator[Path]:
+    """Give a temporary folder whose files come to `folder`, all of them, when the block ends well.
+
+    If `folder` exists, files of the same names are replaced and others stay.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Missing parent folders are made.
+
+    Yields
+    ------
+    Path
+        A new folder beside `folder`: write here.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made or written to, or the disk is full.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "figures"
+    >>> with atomic_folder(target) as temporary:
+    ...     write_text(temporary / "a.txt", "done")
+    >>> [file.name for file in target.iterdir()], len(list(target.parent.iterdir()))
+    (['a.txt'], 1)
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"Cannot write {folder}: it is a file. Give the name of a folder.")
+    temporary = folder.with_name(f".writing-{secrets.token_hex(8)}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if folder.exists():
+            for file in temporary.iterdir():
+                file.replace(folder / file.name)
+        else:
+            temporary.rename(folder)
+    except OSError as error:
+        raise OutputError(f"Cannot write {folder}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path, *, timeout: float = 30, name: str = ".lock") -> Iterator[None]:
+    """Make a folder unless it is there, and let no other process or thread in meanwhile.
+
+    Parameters
+    ----------
+    folder : Path
+        Everybody who locks it waits for each other.
+    timeout : float
+        Seconds to wait.
+    name : str
+        Of the file that is held.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written to, or others keep it for longer than that.
+    """
+    lock = FileLock(folder / name, timeout=timeout)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except TimeoutError as error:
+        raise OutputError(f"{folder} is in use by another process. Try again later.") from error
+    except OSError as error:
+        raise OutputError(f"Cannot write {folder}: {error.strerror or error}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def free_path(folder: Path, name: str, *, taken: Collection[str] = ()) -> Path:
+    """Return a path in a folder that does not exist yet: of this name, or with a number added.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+    name : str
+        The one wished for.
+    taken : collection of str
+        Names that are not to be had either.
+
+    Examples
+    --------
+    >>> free_path(Path("nowhere"), "voice", taken={"voice", "voice-2"}).name
+    'voice-3'
+    """
+    path, number = folder / name, 1
+    while path.name in taken or path.exists():
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete a folder with everything in it.
+
+    Raises
+    ------
+    OutputError
+        If something in it cannot be deleted.
+    """
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(
+            f"{folder.name} cannot be deleted: {error.strerror or error}. Try again, or delete "
+            f"{folder} by hand."
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:

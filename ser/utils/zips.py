@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 import struct
 import zipfile
 import zlib
@@ -12,7 +10,8 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ser.errors import DataError, OutputError
+from ser.errors import DataError
+from ser.utils.files import atomic_folder
 from ser.utils.parallel import Progress
 
 DAMAGED = (
@@ -65,16 +64,8 @@ def unpack(
     OutputError
         If it cannot be written.
     """
-    work = folder.parent / f".unpacking-{secrets.token_hex(8)}"
-    try:
-        work.mkdir(parents=True)
-        count = _unpack(data, work, suffixes, progress)
-        work.rename(folder)
-    except OSError as error:
-        raise OutputError(f"Cannot write {folder}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return count
+    with atomic_folder(folder) as work:
+        return _unpack(data, work, suffixes, progress)
 
 
 def _unpack(

@@ -14,7 +14,8 @@ from ser.errors import BundleError
 from ser.models import bundle, runtime
 from ser.models.inference import Network
 from ser.models.networks import ModelConfig, build_cnn_lstm, with_activations
-from ser.models.onnx_export import to_onnx
+from ser.models.onnx_check import check
+from ser.models.onnx_export import OPSET, to_onnx
 from ser.models.recognizer import Recognizer
 from ser.models.runtime import ENCODER, NETWORK, Runtime
 from tests.tiny import SAMPLES
@@ -78,7 +79,7 @@ def test_a_layer_of_another_kind_is_not_exported():
 def test_a_prediction_needs_neither_tensorflow_nor_librosa():
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
-        "sys.modules['librosa'] = sys.modules['onnx'] = None\n"
+        "sys.modules['librosa'] = None\n"
         "import ser; print(ser.load().predict(sys.argv[1])['emotion'].iloc[0])\n"
         "print(ser.load('ravdess' and sys.argv[2]).timeline(sys.argv[1])['emotion'].iloc[0])"
     )
@@ -183,6 +184,15 @@ def weights_elsewhere(model):
     weight.external_data.add(key="location", value="/etc/passwd")
 
 
+def one_number_for_all(model):
+    from onnx import helper
+
+    last = model.graph.node[-1]
+    last.output[0], name = "many", last.output[0]
+    model.graph.node.append(helper.make_node("ReduceMax", ["many"], [name], keepdims=0))
+    next(o for o in model.graph.output if o.name == name).type.tensor_type.ClearField("shape")
+
+
 def nothing_typical(model):
     del model.metadata_props[:]
 
@@ -196,6 +206,7 @@ def nothing_typical(model):
         (other_operators, "needs operators"),
         (function_of_its_own, "needs operators"),
         (weights_elsewhere, "does not hold its weights itself"),
+        (one_number_for_all, "does not give logits"),
         (nothing_typical, "what is typical"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -235,3 +246,62 @@ def test_damaged_files_are_refused_with_a_sentence():
             )  # what is damaged may be a weight
         except BundleError as error:
             assert NETWORK in str(error)
+
+
+def bomb(*nodes, **weights):
+    """Make a network whose last node grows what it is given beyond any memory."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    made = [helper.make_node(kind, given, [out], **more) for kind, given, out, more in nodes]
+    made.append(helper.make_node("ReduceMax", [nodes[-1][2]], ["logits"]))
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["clips", 32, 94, 2])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1, 1, 1])
+    held = [numpy_helper.from_array(np.asarray(each), name) for name, each in weights.items()]
+    graph = helper.make_graph(made, "bomb", [features], [logits], held)
+    opset = helper.make_opsetid("", OPSET)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=10).SerializeToString()
+
+
+ROW = np.ones((1, 30_000), np.float32)
+BOMBS = {
+    "doubled": lambda: bomb(
+        ("Concat", ["features"] * 2, "x0", {"axis": 1}),
+        *(("Concat", [f"x{i}"] * 2, f"x{i + 1}", {"axis": 1}) for i in range(16)),
+    ),
+    "many at once": lambda: bomb(("Concat", ["features"] * 20_000, "x", {"axis": 0})),
+    "of weights alone": lambda: bomb(
+        *(("Concat", ["x" * (i + 1)] * 9, "x" * (i + 2), {"axis": 0}) for i in range(6)), x=ROW
+    ),
+    "padded": lambda: bomb(
+        ("Pad", ["features", "pads"], "x", {}), pads=np.array([0] * 5 + [10**5] * 2 + [0])
+    ),
+    "padded by pads of its own making": lambda: bomb(
+        ("Concat", ["some", "some"], "pads", {"axis": 0}),
+        ("Pad", ["features", "pads"], "x", {}),
+        some=np.array([0, 10**5, 10**5, 0]),
+    ),
+    "spread": lambda: bomb(
+        ("Transpose", ["row"], "column", {"perm": [1, 0]}),
+        ("Add", ["row", "column"], "x", {}),
+        row=ROW,
+    ),
+    "multiplied out": lambda: bomb(
+        ("Transpose", ["row"], "column", {"perm": [1, 0]}),
+        ("MatMul", ["column", "row"], "x", {}),
+        row=ROW,
+    ),
+    "convolved with wide margins": lambda: bomb(
+        ("Conv", ["features", "kernel"], "x", {"pads": [30_000] * 4}),
+        kernel=np.ones((1, 32, 1, 1), np.float32),
+    ),
+    "slow": lambda: bomb(
+        ("MaxPool", ["features"], "x", {"kernel_shape": [9000, 9000], "pads": [8000] * 4})
+    ),
+    "of made-up sizes": lambda: bomb(("Reshape", ["features", "features"], "x", {})),
+}
+
+
+@pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS.keys())
+def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_loaded(make):
+    with pytest.raises(BundleError, match=r"may take|how large|not fit together"):
+        check(make(), NETWORK)

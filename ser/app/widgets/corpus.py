@@ -20,6 +20,7 @@ from ser.data import corpora, download, inspection
 from ser.data.inspection import Inspection
 from ser.data.known_corpora import TITLES
 from ser.errors import OutputError, SerError
+from ser.utils.files import free_path
 from ser.utils.zips import unpack
 
 
@@ -128,8 +129,7 @@ def _take_an_archive() -> None:
     if packed is None or not st.button("Unpack and open", icon=":material/folder_zip:"):
         return
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(packed.name).stem).strip("-.") or "corpus"
-    names = [name, *(f"{name}-{number}" for number in range(2, 1000))]
-    target = next(workspace.data() / n for n in names if not (workspace.data() / n).exists())
+    target = free_path(workspace.data(), name)
     bar = st.progress(0.0)
 
     def tell(what: str, done: int, total: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +17,7 @@ from ser.errors import DataError
 from ser.evaluation.metrics import wilson_interval
 from ser.evaluation.own_classes import LEAST_EXAMPLES, learn_classes
 from ser.models.manifest import MOST_LABELS, check_label
-from ser.utils.files import atomic_path
+from ser.utils.files import atomic_path, delete_folder
 
 if TYPE_CHECKING:
     from ser.models.streaming import PhraseRecorder
@@ -133,7 +132,6 @@ def _add(folder: Path, label: str, data: bytes) -> None:
     known = _examples(folder, label)
     if len(known) >= _MOST_EXAMPLES:
         raise DataError(f"There are {_MOST_EXAMPLES} examples of {label} already.")
-    (folder / label).mkdir(parents=True, exist_ok=True)
     number = 1 + max((int(path.stem) for path in known), default=0)
     with atomic_path(folder / label / f"{number:04}.wav") as temporary:
         write_wav(temporary, samples)
@@ -146,8 +144,9 @@ def _counts(folder: Path, labels: Sequence[str]) -> None:
             for path in own:
                 st.audio(path.read_bytes(), format="audio/wav")
             if own and st.button(f"Delete all of {label}", icon=":material/delete:"):
-                shutil.rmtree(folder / label)
-                st.rerun()
+                with layout.errors_for_people():
+                    delete_folder(folder / label)
+                    st.rerun()
 
 
 def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
