@@ -5,17 +5,10 @@ from __future__ import annotations
 import os
 import runpy
 import sys
-from importlib.util import find_spec
 
 from ser import assets
 from ser.app import access
-from ser.errors import SerError
-
-
-class ServerError(SerError):
-    """The app cannot be served."""
-
-    code = "server"
+from ser.utils.extras import need
 
 
 def serve(*, address: str = "localhost", port: int | None = None, browser: bool = True) -> None:
@@ -36,7 +29,7 @@ def serve(*, address: str = "localhost", port: int | None = None, browser: bool 
 
     Raises
     ------
-    ServerError
+    MissingExtraError
         If Streamlit or what connects it with microphones is not installed.
     DataError, OutputError
         See `ser.app.metrics.serve`.
@@ -45,11 +38,7 @@ def serve(*, address: str = "localhost", port: int | None = None, browser: bool 
     if access.is_team():  # or it says what is wrong with SER_MODE, before anything is served
         access.team()
         needed.append("authlib")
-    if missing := [name for name in needed if find_spec(name) is None]:
-        raise ServerError(
-            f"The app needs {missing[0].replace('_', '-')}, which is not installed. Install it "
-            'with: pip install "ser[app]"'
-        )
+    need("app", *needed)
     from ser.app import metrics  # needs what is installed with the app
 
     metrics.serve()

@@ -13,6 +13,7 @@ from ser.errors import DataError, OutputError
 from ser.models import runtime
 from ser.models.bundle import load_bundle, runtime_contents
 from ser.models.manifest import Manifest, read_manifest
+from ser.utils.extras import need
 from ser.utils.files import atomic_path, write_json, write_text
 
 FORMATS = ("onnx", "litert")
@@ -85,6 +86,7 @@ def _description(manifest: Manifest, file: str) -> dict[str, Any]:
 
 def _onnx(folder: Path, manifest: Manifest) -> bytes:
     """Join encoder and network into one graph that gives out logits alone."""
+    need("train", "onnx")
     import onnx
     from onnx import compose, utils
 

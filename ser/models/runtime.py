@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 NETWORK, ENCODER = "network.onnx", "encoder.onnx"
 """Files of a bundle."""
 
+Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""What becomes of logits and activations, (labels + activations, new labels), and a bias."""
+
 _TYPICAL = "typical"  # in the metadata: mean of what the network reads, by name, as JSON
+_LAYER = ("adaptation_kernel", "adaptation_bias")  # and a number; weights of a layer added later
 _MAX_BYTES = 100_000_000
 _MAX_NODES = 10_000
 
@@ -80,12 +84,6 @@ class Runtime(CutNetwork):
             raise BundleError(f"{NETWORK} does not say what is typical. Train again.") from error
         if shapes != ({"frames": 3, "summary": 1} if self.encodes else {"frames": 3}):
             raise BundleError(f"{NETWORK} does not say what is typical of it. Train again.")
-
-    @classmethod
-    def of(cls, model: keras.Model) -> Runtime:
-        """Make one of a Keras network, see `convert`."""
-        files = convert(model)
-        return cls(files[NETWORK], files.get(ENCODER))
 
 
 class _Function:
@@ -147,6 +145,68 @@ def convert(model: keras.Model) -> dict[str, bytes]:
     return files
 
 
+def with_layer(network: bytes, layer: Layer) -> bytes:
+    """Return a network with one more layer that has learned a voice, or classes of one's own.
+
+    Parameters
+    ----------
+    network : bytes
+        Content of a ``network.onnx``.
+    layer : Layer
+        Makes the new logits.
+
+    Raises
+    ------
+    BundleError
+        If it is no such network.
+    """
+    model, number = _parsed(network, NETWORK), len(layers_of(network)) + 1
+    graph, (kernel, bias) = model.graph, layer
+    before, both, mixed = (f"{name}_{number}" for name in ("logits", "both", "mixed"))
+    for node in graph.nodes:
+        for names in (node.inputs, node.outputs):
+            names[:] = [before if name == "logits" else name for name in names]
+    axis = {"name": "axis", "kind": 2, "number": 1}
+    graph.nodes.add(
+        kind="Concat", inputs=[before, "activations"], outputs=[both], attributes=[axis]
+    )
+    names = [f"{part}_{number}" for part in _LAYER]
+    graph.nodes.add(kind="MatMul", inputs=[both, names[0]], outputs=[mixed])
+    graph.nodes.add(kind="Add", inputs=[mixed, names[1]], outputs=["logits"])
+    for name, values in zip(names, (kernel, bias), strict=True):
+        stored = np.asarray(values, "<f4")
+        graph.weights.add(name=name, shape=stored.shape, type=1, values=stored.tobytes())
+    for output in graph.outputs:
+        if output.name == "logits":
+            output.type.tensor.shape.sizes[1].number = len(bias)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def layers_of(network: bytes) -> list[Layer]:
+    """Return the layers that `with_layer` added to a network, in order.
+
+    Raises
+    ------
+    BundleError
+        If it is no such network, or one of them cannot be.
+    """
+    weights = {weight.name: weight for weight in _parsed(network, NETWORK).graph.weights}
+    found: list[Layer] = []
+    while f"{_LAYER[0]}_{len(found) + 1}" in weights:
+        try:
+            kernel, bias = (
+                np.frombuffer(stored.values, "<f4").reshape(stored.shape)
+                for stored in (weights[f"{part}_{len(found) + 1}"] for part in _LAYER)
+            )
+            fit = kernel.ndim == 2 and bias.shape == kernel.shape[1:]
+        except (KeyError, ValueError):
+            fit = False
+        if not fit or not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise BundleError(f"{NETWORK} holds a layer that cannot be. Copy the bundle again.")
+        found.append((kernel, bias))
+    return found
+
+
 def _session(content: bytes, name: str) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
     import onnxruntime
 
@@ -169,11 +229,8 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _check(content: bytes, name: str) -> None:
-    """Refuse a file that holds anything that no network of this project has."""
+def _parsed(content: bytes, name: str) -> Any:
     from google.protobuf.message import DecodeError
-
-    from ser.models.onnx_export import KINDS, OPSET
 
     if len(content) > _MAX_BYTES:
         raise BundleError(f"{name} is larger than a model of this kind can be.")
@@ -182,6 +239,14 @@ def _check(content: bytes, name: str) -> None:
         model.ParseFromString(content)
     except DecodeError as error:
         raise BundleError(f"{name} is no ONNX file. Copy the bundle again.") from error
+    return model
+
+
+def _check(content: bytes, name: str) -> None:
+    """Refuse a file that holds anything that no network of this project has."""
+    from ser.models.onnx_export import KINDS, OPSET
+
+    model = _parsed(content, name)
     graph = model.graph
     if model.functions or [(o.domain, o.version) for o in model.opsets] != [("", OPSET)]:
         raise BundleError(f"{name} needs operators that no model of this project has.")
@@ -200,17 +265,19 @@ def _check(content: bytes, name: str) -> None:
 
 @cache
 def _message_class() -> Any:
-    """Return a class that reads of an ONNX file what must be looked at (onnx.proto, version 1.23).
+    """Return a class for what is looked at or added in an ONNX file (onnx.proto, version 1.23).
 
-    The package ``onnx`` has all of it, and is five times as large as anything else that a
-    prediction needs to check a file.
+    The rest of a file is kept as it is.
+
+    The package ``onnx`` has all of it, and is five times as large as anything else that this
+    takes.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="ser/onnx.proto", package="ser", syntax="proto2")
     kinds = {"message": 11, "string": 9, "bytes": 12, "int": 3}
 
-    def message(name: str, **fields: tuple[int, str, bool]) -> None:
+    def message(name: str, /, **fields: tuple[int, str, bool]) -> None:
         made = file.message_type.add(name=name)
         for field, (number, kind, many) in fields.items():
             own = kind not in kinds
@@ -223,27 +290,50 @@ def _message_class() -> Any:
             if own:
                 added.type_name = f".ser.{kind}"
 
-    message("Anything")
-    message("Opset", domain=(1, "string", False), version=(2, "int", False))
-    message("Attribute", graph=(6, "bytes", False), graphs=(11, "bytes", True))
+    one, many = False, True
+    message("Opset", domain=(1, "string", one), version=(2, "int", one))
+    message(
+        "Attribute",
+        name=(1, "string", one),
+        number=(3, "int", one),
+        graph=(6, "bytes", one),
+        graphs=(11, "bytes", many),
+        kind=(20, "int", one),
+    )
     message(
         "Node",
-        kind=(4, "string", False),
-        attributes=(5, "Attribute", True),
-        domain=(7, "string", False),
+        inputs=(1, "string", many),
+        outputs=(2, "string", many),
+        kind=(4, "string", one),
+        attributes=(5, "Attribute", many),
+        domain=(7, "string", one),
     )
-    message("Weight", external=(13, "bytes", True), location=(14, "int", False))
+    message(
+        "Weight",
+        shape=(1, "int", many),
+        type=(2, "int", one),
+        name=(8, "string", one),
+        values=(9, "bytes", one),
+        external=(13, "bytes", many),
+        location=(14, "int", one),
+    )
+    message("Size", number=(1, "int", one))
+    message("Shape", sizes=(1, "Size", many))
+    message("Tensor", shape=(2, "Shape", one))
+    message("Type", tensor=(1, "Tensor", one))
+    message("Value", name=(1, "string", one), type=(2, "Type", one))
     message(
         "Graph",
-        nodes=(1, "Node", True),
-        weights=(5, "Weight", True),
-        sparse=(15, "bytes", True),
+        nodes=(1, "Node", many),
+        weights=(5, "Weight", many),
+        outputs=(12, "Value", many),
+        sparse=(15, "bytes", many),
     )
     message(
         "Model",
-        graph=(7, "Graph", False),
-        opsets=(8, "Opset", True),
-        functions=(25, "bytes", True),
+        graph=(7, "Graph", one),
+        opsets=(8, "Opset", many),
+        functions=(25, "bytes", many),
     )
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
