@@ -107,7 +107,7 @@ def test_teaching_a_voice_and_classes_needs_no_tensorflow_either(tmp_path):
         "mine.save(out / 'mine')\n"
         "again = ser.load(out / 'mine').adapt(some, n_jobs=1)\n"
         "again.save(out / 'again')\n"
-        "own = {f'class {n}': [p for p in some if some[p] == n] for n in ('angry', 'neutral')}\n"
+        "own = {f'class {n}': [p for p in some if some[p] == n] for n in ('angry', 'fearful')}\n"
         "learn_classes(again, own).recognizer.save(out / 'own')\n"
         "for name in ('mine', 'again', 'own'):\n"
         "    print(ser.load(out / name).predict(max(p for p in some if some[p] == 'angry'))\n"
