@@ -40,8 +40,8 @@ def main() -> None:
 
 
 def build(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, PROJECT]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w"]
+    subprocess.run([*command, str(folder), str(PROJECT)], check=True)
     return next(folder.glob("*.whl"))
 
 
@@ -52,8 +52,8 @@ def measure(wheel: Path, extra: str, folder: Path) -> dict[str, Any]:
     before = {path.name for path in site.iterdir()}
     wanted = f"{wheel}[{extra}]" if extra else str(wheel)
     constraints = PROJECT / "constraints.txt"
-    command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "-c", constraints]
-    subprocess.run([*command, wanted], check=True)
+    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*command, "-c", str(constraints), wanted], check=True)
     sizes: dict[str, int] = {}
     for path in site.iterdir():
         if path.name not in before:
