@@ -24,7 +24,9 @@ import numpy as np
 from benchmarks.timing import milliseconds
 from ser.assets import DEFAULT_MODEL, RAVDESS_MODEL, SAMPLES
 from ser.audio import EXTENSIONS
+from ser.models.bundle import load_bundle
 from ser.models.inference import Network
+from ser.models.networks import with_activations
 from ser.models.recognizer import Recognizer
 from ser.utils.files import write_json
 
@@ -58,7 +60,8 @@ def compare(folder: Path, clips: list[Path]) -> dict[str, Any]:
     result: dict[str, Any] = {"one clip (ms)": milliseconds(
         lambda: recognizer.predict(content), calls=CALLS
     )}  # fmt: skip
-    recognizer._network = Network(recognizer.model_with_activations)  # type: ignore[assignment]
+    keras_network = Network(with_activations(load_bundle(folder)[0]))
+    recognizer._network = keras_network  # type: ignore[assignment]
     theirs, their_distances = recognizer.answers(inputs)
     result["one clip, Keras (ms)"] = milliseconds(lambda: recognizer.predict(content), calls=CALLS)
     result = {name: round(value, 1) for name, value in result.items()}

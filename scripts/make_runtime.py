@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 from ser import assets  # noqa: E402
-from ser.models import bundle, encoder  # noqa: E402
+from ser.models import bundle, encoder, runtime  # noqa: E402
 from ser.models.onnx_export import to_onnx  # noqa: E402
 from ser.utils.files import atomic_path, write_json  # noqa: E402
 
@@ -30,7 +30,9 @@ def main() -> None:
         folders = bundle.find_bundles(assets.MODELS)
     for folder in folders:
         model, manifest = bundle.load_bundle(folder)
-        hashes = bundle.write_runtime(folder, model)
+        if manifest.layers:
+            continue  # what it has learned is in its runtime only
+        hashes = bundle.write_files(folder, runtime.convert(model))
         changed = manifest.model_copy(update={"runtime": hashes})
         write_json(folder / bundle.MANIFEST_FILE, changed.model_dump(mode="json"))
         print(folder, *hashes)

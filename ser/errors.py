@@ -42,6 +42,12 @@ class ReportError(SerError):
     code = "report"
 
 
+class MissingExtraError(SerError):
+    """What was asked for needs libraries that come with an extra of the package."""
+
+    code = "missing-extra"
+
+
 class Stopped(Exception):  # noqa: N818 - no error: someone asked for it
     """Long work was asked to stop; what is done is kept, and the message says how to go on."""
 

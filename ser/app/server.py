@@ -6,19 +6,12 @@ import os
 import runpy
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ser import assets
 from ser.app import access
-from ser.errors import SerError
-
-
-class ServerError(SerError):
-    """The app cannot be served."""
-
-    code = "server"
+from ser.utils.extras import need
 
 
 def serve(
@@ -50,7 +43,7 @@ def serve(
 
     Raises
     ------
-    ServerError
+    MissingExtraError
         If Streamlit or what connects it with microphones is not installed.
     ServiceError
         See `ser.service.server.application`.
@@ -61,11 +54,7 @@ def serve(
     if access.is_team():  # or it says what is wrong with SER_MODE, before anything is served
         access.team()
         needed.append("authlib")
-    if missing := [name for name in needed if find_spec(name) is None]:
-        raise ServerError(
-            f"The app needs {missing[0].replace('_', '-')}, which is not installed. Install it "
-            'with: pip install "ser[app]"'
-        )
+    need("app", *needed)
     from ser.app import metrics  # needs what is installed with the app
 
     metrics.serve()

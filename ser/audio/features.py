@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ser.audio import spectra
 from ser.audio.clip import CLIP_SAMPLES, prepare_clip
 from ser.audio.decoding import SAMPLING_RATE, Samples
+from ser.utils.extras import need
 from ser.utils.parallel import first_call_alone
 
 Matrix = npt.NDArray[np.float32]
@@ -287,6 +288,7 @@ class SpectralFeatures(FeatureExtractor):
         >>> float(np.nanmedian(SpectralFeatures().pitch(tone)).round())
         220.0
         """
+        need("train", "librosa")
         import librosa
 
         hertz, _, _ = librosa.pyin(

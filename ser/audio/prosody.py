@@ -6,9 +6,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from ser.audio import spectra
 from ser.audio.decoding import SAMPLING_RATE, Samples
-from ser.utils.parallel import first_call_alone
 
 _FRAME, _HOP = 1024, 256  # samples
 _LOWEST_HZ, _HIGHEST_HZ = 65.0, 600.0
@@ -30,7 +31,6 @@ class Prosody(NamedTuple):
     rate: float
 
 
-@first_call_alone
 def measure_prosody(speech: Samples) -> Prosody:
     """Measure how high and how fast somebody speaks, roughly and quickly.
 
@@ -54,21 +54,34 @@ def measure_prosody(speech: Samples) -> Prosody:
     """
     if len(speech) < _FRAME:
         return Prosody(math.nan, math.nan)
-    import librosa
-    from scipy.signal import find_peaks
-
-    rms = librosa.feature.rms(y=speech, frame_length=_FRAME, hop_length=_HOP)[0]
+    around = np.pad(speech, _FRAME // 2)
+    rms = np.sqrt(spectra.frame_power(around, frame=_FRAME, hop=_HOP))
     level = 20 * np.log10(np.maximum(rms / max(float(rms.max()), 1e-9), 1e-6))
-    hertz = librosa.yin(
+    hertz = spectra.yin(
         speech,
-        fmin=_LOWEST_HZ,
-        fmax=_HIGHEST_HZ,
-        sr=SAMPLING_RATE,
-        frame_length=_FRAME,
-        hop_length=2 * _HOP,
+        sampling_rate=SAMPLING_RATE,
+        lowest=_LOWEST_HZ,
+        highest=_HIGHEST_HZ,
+        frame=_FRAME,
+        hop=2 * _HOP,
     )
     voiced = hertz[level[::2][: len(hertz)] > -_VOICED_DB]
     pitch = float(np.median(voiced)) if len(voiced) else math.nan
-    peaks, _ = find_peaks(level, height=-_HEARD_DB, prominence=_DIP_DB)
-    rate = len(peaks) * SAMPLING_RATE / len(speech)
+    rate = _count_peaks(level) * SAMPLING_RATE / len(speech)
     return Prosody(round(pitch, 1), round(rate, 2))
+
+
+def _count_peaks(level: npt.NDArray[np.floating]) -> int:
+    """Count what is loud enough to be heard and stands out from dips on both sides."""
+    level = level[np.append(True, np.diff(level) != 0)]  # where it stays there is one peak
+    inner = level[1:-1]
+    peaks = np.flatnonzero((inner > level[:-2]) & (inner > level[2:]) & (inner >= -_HEARD_DB)) + 1
+    return sum(
+        min(_dip(level[i::-1], level[i]), _dip(level[i:], level[i])) >= _DIP_DB for i in peaks
+    )
+
+
+def _dip(side: npt.NDArray[np.floating], peak: float) -> float:
+    """Return by how much the level falls below a peak before it rises above it."""
+    higher = np.flatnonzero(side > peak)
+    return float(peak - side[: higher[0] if len(higher) else None].min())

@@ -143,6 +143,9 @@ def download(options: argparse.Namespace) -> None:
 
 def plot(options: argparse.Namespace) -> None:
     """Draw a clip."""
+    from ser.utils.extras import DRAWS, need
+
+    need("train", *DRAWS, "librosa")
     from ser import audio, plots
 
     if options.out.suffix.lower() not in (".png", ".html"):
@@ -326,7 +329,6 @@ def adapt(options: argparse.Namespace) -> None:
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
 
-    warm_up_tensorflow()
     recognizer = _load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
     clips = corpus.clips

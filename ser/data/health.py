@@ -12,6 +12,7 @@ import pandas as pd
 from ser.audio.fingerprint import BITS, bits_apart
 from ser.audio.quality import CLIPPED_SHARE
 from ser.data.corpora import duplicates
+from ser.utils.extras import need
 
 FEW_CLIPS = 10
 """Clips from which on a speaker is no longer called rare."""
@@ -207,6 +208,7 @@ def _recordings(clips: pd.DataFrame) -> Iterator[Finding]:
 
 def _giveaway(clips: pd.DataFrame) -> Iterator[Finding]:
     """Ask whether the emotion can be told without listening."""
+    need("train", "sklearn")
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.errors import DataError
+from ser.utils.extras import need
 
 Rows = npt.NDArray[np.int64]
 
@@ -113,6 +114,7 @@ def speaker_folds(
     DataError
         If speakers are unknown or fewer than `folds`, or there are too few clips.
     """
+    need("train", "sklearn")
     from sklearn.model_selection import StratifiedGroupKFold
 
     _need_classes(clips, each=2)
@@ -246,6 +248,7 @@ def random_speech_folds(
     DataError
         If there are too few clips.
     """
+    need("train", "sklearn")
     from sklearn.model_selection import StratifiedKFold
 
     rows = _speech(clips)
@@ -403,6 +406,7 @@ def draw_others(clips: pd.DataFrame, count: int, *, seed: int) -> list[Rows]:
 def _random_part(
     clips: pd.DataFrame, rows: Rows, size: float | int, seed: int
 ) -> tuple[Rows, Rows]:
+    need("train", "sklearn")
     from sklearn.model_selection import train_test_split
 
     emotions = clips["emotion"].iloc[rows]

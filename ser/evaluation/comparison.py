@@ -10,6 +10,7 @@ import pandas as pd
 
 from ser.evaluation import metrics
 from ser.evaluation.report import Report
+from ser.utils.extras import need
 
 _Z = 1.959964  # of a 95 % interval
 
@@ -107,6 +108,7 @@ def _answers(report: Report) -> pd.DataFrame:
 
 
 def _paired(both: pd.DataFrame, first: Report, second: Report) -> Comparison:
+    need("train", "scipy")
     from scipy.stats import binomtest
 
     a, b = both["right_first"].to_numpy(bool), both["right_second"].to_numpy(bool)

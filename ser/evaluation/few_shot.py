@@ -359,8 +359,6 @@ def _report(
 
 
 def _figures(logits: Array, y_true: Codes, labels: int) -> RecordingFigures:
-    from sklearn.metrics import confusion_matrix
-
     answers = logits.argmax(axis=1)
     accuracy, uar = _rates(logits, y_true)
     right = int((answers == y_true).sum())
@@ -369,5 +367,5 @@ def _figures(logits: Array, y_true: Codes, labels: int) -> RecordingFigures:
         accuracy=accuracy,
         accuracy_interval=metrics.wilson_interval(right, len(y_true)),
         uar=uar,
-        confusion_matrix=confusion_matrix(y_true, answers, labels=range(labels)).tolist(),
+        confusion_matrix=metrics.count_answers(y_true, answers, labels).tolist(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +56,6 @@ def evaluate(
     DataError
         If there is no clip to evaluate, or the truth of one is none of the labels.
     """
-    from sklearn.metrics import classification_report, confusion_matrix
-
     if predictions.empty:
         raise DataError("There is no clip to evaluate on. Check the corpus and the protocol.")
     labels = list(labels)
@@ -68,13 +67,13 @@ def evaluate(
             "clips out."
         )
     present = [label for label in labels if label in set(y_true)]
-    report = classification_report(
-        y_true, y_pred, labels=present, output_dict=True, zero_division=0.0
-    )
     right = int((y_true == y_pred).sum())
     probabilities = predictions[labels].to_numpy(float)
     codes = np.array([labels.index(t) for t in y_true])
-    f1, macro, uar = _averages(y_true, y_pred, present)
+    answers = np.array([labels.index(p) for p in y_pred])
+    matrix = count_answers(codes, answers, len(labels))
+    precision, recall, f1, support = _rates(matrix)
+    heard = support > 0
     clip = np.arange(len(y_true)) if clips is None else pd.factorize(clips)[0]
     n_clips = int(clip.max()) + 1
     f1_interval, macro_interval, uar_interval = _bootstrap(y_true, y_pred, present, clip)
@@ -82,28 +81,51 @@ def evaluate(
         n_test=len(y_true),
         accuracy=right / len(y_true),
         accuracy_interval=wilson_interval(right / len(y_true) * n_clips, n_clips),
-        weighted_f1=f1,
+        weighted_f1=float(np.average(f1, weights=support)),
         weighted_f1_interval=f1_interval,
-        macro_f1=macro,
+        macro_f1=float(f1[heard].mean()),
         macro_f1_interval=macro_interval,
-        uar=uar,
+        uar=float(recall[heard].mean()),
         uar_interval=uar_interval,
         ece=calibration_error(probabilities, codes),
         reliability=reliability(probabilities, codes),
         coverage=coverage(probabilities, codes),
         classes={
             label: ClassFigures(
-                precision=report[label]["precision"],
-                recall=report[label]["recall"],
-                f1=report[label]["f1-score"],
-                support=int(report[label]["support"]),
+                precision=float(precision[i]),
+                recall=float(recall[i]),
+                f1=float(f1[i]),
+                support=int(support[i]),
             )
-            for label in present
+            for i, label in enumerate(labels)
+            if label in present
         },
-        confusion_matrix=confusion_matrix(y_true, y_pred, labels=labels).tolist(),
+        confusion_matrix=matrix.tolist(),
         labels=labels,
         by={group: by_group(predictions, group) for group in _GROUPS if group in predictions},
     )
+
+
+def count_answers(
+    y_true: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], count: int
+) -> npt.NDArray[np.int64]:
+    """Return the confusion matrix of so many labels; rows: truth, columns: answer.
+
+    Examples
+    --------
+    >>> count_answers(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
+    matrix = np.zeros((count, count), np.int64)
+    np.add.at(matrix, (y_true, answers), 1)
+    return matrix
+
+
+def _rates(matrix: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], ...]:
+    """Return precision, recall, F1 and number of clips of every label, 0 where there is none."""
+    right, support, named = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    precision, recall = right / np.maximum(named, 1), right / np.maximum(support, 1)
+    return precision, recall, 2 * right / np.maximum(support + named, 1), support
 
 
 def wilson_interval(right: float, total: int) -> Interval:
@@ -343,19 +365,6 @@ def confidence_for(
     return float(np.clip(lowest, LOWEST_BOUND, 0.9))
 
 
-def _averages(
-    y_true: npt.NDArray[np.str_], y_pred: npt.NDArray[np.str_], present: list[str]
-) -> tuple[float, float, float]:
-    """Return weighted F1, macro F1 and UAR."""
-    from sklearn.metrics import f1_score, recall_score
-
-    return (
-        float(f1_score(y_true, y_pred, labels=present, average="weighted", zero_division=0.0)),
-        float(f1_score(y_true, y_pred, labels=present, average="macro", zero_division=0.0)),
-        float(recall_score(y_true, y_pred, labels=present, average="macro", zero_division=0.0)),
-    )
-
-
 def _bootstrap(
     y_true: npt.NDArray[np.str_],
     y_pred: npt.NDArray[np.str_],
@@ -388,26 +397,15 @@ def _bootstrap(
 
 def by_group(predictions: pd.DataFrame, group: str) -> dict[str, GroupFigures]:
     """Return accuracy, interval, UAR and number of clips for each value of a column but ""."""
-    from sklearn.metrics import recall_score
-
     result = {}
     for value, rows in predictions.groupby(group, sort=True):
         if value == "":
             continue
         right = int((rows["truth"] == rows["emotion"]).sum())
-        present = sorted(set(rows["truth"]))
         result[str(value)] = GroupFigures(
             n=len(rows),
             accuracy=right / len(rows),
             accuracy_interval=wilson_interval(right, len(rows)),
-            uar=float(
-                recall_score(
-                    rows["truth"],
-                    rows["emotion"],
-                    labels=present,
-                    average="macro",
-                    zero_division=0.0,
-                )
-            ),
+            uar=float(rows["truth"].eq(rows["emotion"]).groupby(rows["truth"]).mean().mean()),
         )
     return result

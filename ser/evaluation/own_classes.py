@@ -22,8 +22,8 @@ from ser.models.adaptation import Array, fit_regression, fit_temperature, leave_
 from ser.models.embedding import OOD_SHARE, Embedding
 from ser.models.inference import calibrated
 from ser.models.manifest import MOST_LABELS, TrainingClips, check_label
-from ser.models.networks import with_adaptation_layer
 from ser.models.recognizer import Recognizer
+from ser.models.runtime import Layer
 from ser.models.voice import Voice
 
 LEAST_EXAMPLES = 3
@@ -96,7 +96,6 @@ def learn_classes(
     temperature = fit_temperature(logits, distances, y_true, 1.0)
     probabilities = calibrated(logits, distances, temperature)
     weights, bias = _fit(embeddings, y_true, len(labels))
-    model = _with_layer(recognizer, weights, bias)
     parent = recognizer.manifest
     right = logits.argmax(axis=1) == y_true
     counts = {label: len(examples[label]) for label in labels}
@@ -108,26 +107,21 @@ def learn_classes(
     if room_dbfs is not None:
         record["room_dbfs"] = room_dbfs
     figures = {"n": len(y_true), "right": int(right.sum())}
-    manifest = parent.model_copy(
-        update={
-            "labels": tuple(labels),
-            "temperature": temperature,
-            "voice_temperature": 1.0,
-            "voice_confidence": 1.0,
-            "min_confidence": metrics.fit_min_confidence(probabilities),
-            "training": parent.training | {"adapted": record | {"classes": True} | figures},
-            "training_clips": TrainingClips(
-                ids=[], audio=sorted({audio_hash(load_audio(path)) for path in paths})
-            ),
-        }
+    learned = recognizer.with_layer(
+        _layer(recognizer, weights, bias),
+        embedding,
+        labels=tuple(labels),
+        temperature=temperature,
+        voice_temperature=1.0,
+        voice_confidence=1.0,
+        min_confidence=metrics.fit_min_confidence(probabilities),
+        training=parent.training | {"adapted": record | {"classes": True} | figures},
+        training_clips=TrainingClips(
+            ids=[], audio=sorted({audio_hash(load_audio(path)) for path in paths})
+        ),
     )
-    matrix = np.zeros((len(labels), len(labels)), int)
-    np.add.at(matrix, (y_true, logits.argmax(axis=1)), 1)
-    return OwnClasses(
-        type(recognizer).of(model, manifest, embedding),
-        confusion_matrix=matrix.tolist(),
-        **figures,
-    )
+    matrix = metrics.count_answers(y_true, logits.argmax(axis=1), len(labels))
+    return OwnClasses(learned, confusion_matrix=matrix.tolist(), **figures)
 
 
 def _checked(examples: Mapping[str, Sequence[str | Path]]) -> list[str]:
@@ -174,10 +168,9 @@ def _known(
     )
 
 
-def _with_layer(recognizer: Recognizer, weights: Array, bias: Array) -> object:
+def _layer(recognizer: Recognizer, weights: Array, bias: Array) -> Layer:
     embedding = recognizer.embedding
     reads = embedding.components.astype(np.float64) @ weights
     nothing = np.zeros((len(recognizer.labels), len(bias)))  # of what it answered before
     kernel = np.concatenate([nothing, reads]).astype(np.float32)
-    shift = (bias - embedding.mean @ reads).astype(np.float32)
-    return with_adaptation_layer(recognizer.model_with_activations, kernel, shift)
+    return kernel, (bias - embedding.mean @ reads).astype(np.float32)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ser import plots
 from ser.evaluation.figures import as_table
 from ser.evaluation.report import Report, on_unseen_speakers
 from ser.models import bundle
 from ser.models.bundle import Manifest
+from ser.utils.extras import DRAWS, has, need
 from ser.utils.files import write_text
 
 
@@ -61,6 +61,8 @@ _SOURCES = {
 def write_all(folder: str | Path, report: Report, epochs: Sequence[dict[str, Any]]) -> None:
     """Write ``report.html``, ``MODEL_CARD.md`` and ``report.json`` (last).
 
+    Where what draws charts is not installed (``ser[train]``), there is no ``report.html``.
+
     Parameters
     ----------
     folder : str or Path
@@ -76,13 +78,17 @@ def write_all(folder: str | Path, report: Report, epochs: Sequence[dict[str, Any
         If a file cannot be written.
     """
     folder = Path(folder)
-    write_text(folder / "report.html", to_html(report, epochs))
+    if has(*DRAWS):
+        write_text(folder / "report.html", to_html(report, epochs))
     write_text(folder / "MODEL_CARD.md", model_card(bundle.read_manifest(folder), report))
     report.save(folder / "report.json")
 
 
 def to_html(report: Report, epochs: Sequence[dict[str, Any]]) -> str:
     """Return a report as a page that stands alone: no script, nothing loaded from elsewhere."""
+    need("train", *DRAWS)
+    from ser import plots
+
     conditions = report.conditions()
     return _render(
         "report.html",

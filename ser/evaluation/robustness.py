@@ -22,6 +22,7 @@ from ser.evaluation import metrics
 from ser.evaluation.figures import Condition, ConditionFigures, RejectionFigures
 from ser.evaluation.sounds import nonspeech_sounds
 from ser.models.recognizer import SURE, Recognizer
+from ser.utils.extras import need
 from ser.utils.parallel import Progress, map_items
 
 _TALKERS = 6
@@ -68,6 +69,7 @@ def measure(
     DataError
         If a clip cannot be used.
     """
+    need("train", "scipy")
     paths = clips["path"].tolist()
     # Who babbles behind a clip: other clips of the same test part.
     rng = np.random.default_rng(0)
@@ -119,6 +121,7 @@ def measure_rejection(recognizer: Recognizer, *, seed: int = 0) -> list[Rejectio
     list of RejectionFigures
         One for each kind of sound.
     """
+    need("train", "scipy")
     rows = []
     for kind, like_training, count, inputs in _rejection_inputs(recognizer.extractor, seed):
         probabilities = recognizer.probabilities(inputs)

@@ -14,7 +14,7 @@ that it keeps its chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -26,8 +26,8 @@ import pandas as pd
 from ser.audio.features import Inputs
 from ser.errors import DataError
 from ser.models.embedding import Embedding, ood_temperature
+from ser.models.inference import softmax
 from ser.models.manifest import TrainingClips
-from ser.models.networks import with_adaptation_layer
 from ser.models.recognizer import Recognizer
 from ser.models.voice import Voice
 from ser.utils.parallel import Progress
@@ -41,6 +41,8 @@ _BIAS_PENALTY = 1.0  # on the squared biases
 _SCALE_PENALTY = 2.0  # on the squared log of the logit scale
 _TEMPERATURE_PENALTY = 5.0  # on the squared log of the change of temperature
 
+_EXACT = 1e-7  # how near to the least loss, and to the best scale and temperature, is near enough
+_MOST_STEPS = 10_000
 _FOLDS = 64  # with more recordings than these, several are left out at once
 
 
@@ -240,20 +242,16 @@ def adapt(recognizer: Recognizer, enrolment: Enrolment) -> Adaptation:
     weights = embedding.components.astype(np.float64) @ layer.weights
     kernel = np.concatenate([layer.logit_scale * np.eye(len(layer.bias)), weights])
     bias = layer.bias - embedding.mean @ weights
-    manifest = parent.model_copy(
-        update={
-            "temperature": fit_temperature(logits, distances, enrolment.y_true, parent.temperature),
-            "voice_temperature": 1.0,  # the voice is always known now
-            "voice_confidence": 1.0,
-            "training": parent.training | {"adapted": _record(recognizer, enrolment)},
-            "training_clips": _with_clips(parent.training_clips, enrolment.clips),
-        }
-    )
-    model = with_adaptation_layer(
-        recognizer.model_with_activations, kernel.astype(np.float32), bias.astype(np.float32)
-    )
     known = replace(embedding.with_clips(enrolment.embeddings), voice=learned.recognizer.voice)
-    adapted = type(recognizer).of(model, manifest, known)
+    adapted = recognizer.with_layer(
+        (kernel.astype(np.float32), bias.astype(np.float32)),
+        known,
+        temperature=fit_temperature(logits, distances, enrolment.y_true, parent.temperature),
+        voice_temperature=1.0,  # the voice is always known now
+        voice_confidence=1.0,
+        training=parent.training | {"adapted": _record(recognizer, enrolment)},
+        training_clips=_with_clips(parent.training_clips, enrolment.clips),
+    )
     return Adaptation(adapted, logits, distances)
 
 
@@ -371,38 +369,47 @@ def fit_temperature(logits: Array, distances: Array, y_true: Codes, parent: floa
     float
         In [.05, 20].
     """
-    from scipy.optimize import minimize_scalar
-
     scaled = logits / ood_temperature(distances)[:, None]
 
     def loss(log_temperature: float) -> float:
         change = log_temperature - np.log(parent)
         return _loss(scaled / np.exp(log_temperature), y_true) + _TEMPERATURE_PENALTY * change**2
 
-    bounds = (np.log(0.05), np.log(20.0))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return float(np.exp(_lowest(loss, np.log(0.05), np.log(20.0))))
 
 
 def _fit_logit_scale(logits: Array, y_true: Codes) -> float:
     """Return the factor on the logits that suits the recordings, near 1 where they say little."""
-    from scipy.optimize import minimize_scalar
 
     def loss(log_trust: float) -> float:
         return _loss(logits * np.exp(log_trust), y_true) + _SCALE_PENALTY * log_trust**2
 
-    bounds = (np.log(0.05), np.log(2.0))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return float(np.exp(_lowest(loss, np.log(0.05), np.log(2.0))))
 
 
 def _loss(logits: Array, y_true: Codes) -> float:
-    from scipy.special import log_softmax
+    return float(-np.log(softmax(logits)[np.arange(len(y_true)), y_true]).sum())
 
-    return float(-log_softmax(logits, axis=1)[np.arange(len(y_true)), y_true].sum())
+
+def _lowest(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function with one valley is lowest, by golden-section search (Kiefer 1953)."""
+    golden = (np.sqrt(5) - 1) / 2
+    left, right = high - golden * (high - low), low + golden * (high - low)
+    of_left, of_right = function(left), function(right)
+    while high - low > _EXACT:
+        if of_left < of_right:
+            high, right, of_right = right, left, of_left
+            left = high - golden * (high - low)
+            of_left = function(left)
+        else:
+            low, left, of_left = left, right, of_right
+            right = low + golden * (high - low)
+            of_right = function(right)
+    return (low + high) / 2
 
 
 @cache
 def _blas() -> Any:
-    import scipy.linalg  # noqa: F401 - the controller knows the libraries loaded before it
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -427,31 +434,31 @@ def fit_regression(
     weights : ndarray of float64, shape (coordinates, labels)
     bias : ndarray of float64, shape (labels,)
     """
-    from scipy.optimize import minimize
-    from scipy.special import softmax
-
-    x = embeddings.astype(np.float64)
+    x = np.column_stack([embeddings.astype(np.float64), np.ones(len(embeddings))])
     wanted = np.eye(offsets.shape[1])[y_true]
-    shape = (x.shape[1] + 1, offsets.shape[1])
+    penalty = np.append(np.full(x.shape[1] - 1, _WEIGHT_PENALTY), _BIAS_PENALTY)
 
-    def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        weights, bias = np.split(flat.reshape(shape), [-1])
-        logits = offsets + x @ weights + bias
-        top = logits.max(axis=1, keepdims=True)
-        losses = np.log(np.exp(logits - top).sum(axis=1)) - ((logits - top) * wanted).sum(axis=1)
-        wrong = (softmax(logits, axis=1) - wanted) * weight[:, None]
-        penalty = _WEIGHT_PENALTY * np.square(weights).sum() + _BIAS_PENALTY * np.square(bias).sum()
-        gradient = np.concatenate(
-            [
-                x.T @ wrong + _WEIGHT_PENALTY * weights,
-                wrong.sum(axis=0, keepdims=True) + _BIAS_PENALTY * bias,
-            ]
-        )
-        return float((weight * losses).sum() + penalty / 2), gradient.ravel()
+    def gradient(found: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        wrong = (softmax(offsets + x @ found) - wanted) * weight[:, None]
+        return x.T @ wrong + penalty[:, None] * found
 
-    start = np.zeros(shape[0] * shape[1])
     # The steps are small: threads would wait for each other far longer than they work.
     with _blas().limit(limits=1, user_api="blas"):
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-7})
-    weights, bias = np.split(found.x.reshape(shape), [-1])
-    return weights, bias[0]
+        # The loss never bends more than this, so no step of this kind goes too far, and one matrix
+        # serves for all (Böhning 1992, Multinomial logistic regression algorithm).
+        bend = np.linalg.inv((x.T * weight) @ x / 2 + np.diag(penalty))
+        found = ahead = np.zeros((x.shape[1], offsets.shape[1]))
+        momentum = 1.0
+        for _ in range(_MOST_STEPS):
+            slope = gradient(ahead)
+            step = bend @ slope
+            if (slope * step).sum() < _EXACT:
+                break
+            before, found = found, ahead - step
+            # Nesterov 1983, begun anew where it leads uphill (O'Donoghue & Candès 2015).
+            if (slope * (found - before)).sum() > 0:
+                momentum = 1.0
+            next_momentum = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+            ahead = found + (momentum - 1) / next_momentum * (found - before)
+            momentum = next_momentum
+    return ahead[:-1], ahead[-1]

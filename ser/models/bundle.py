@@ -1,7 +1,8 @@
 """A model bundle: ``model.keras``, the same for predicting, its embedding, and a manifest of all.
 
 The files are ``model.keras``, ``network.onnx`` and perhaps ``encoder.onnx`` (`ser.models.runtime`),
-``embedding.npz`` and ``manifest.json``.
+``embedding.npz`` and ``manifest.json``.  A model that has learned a voice has one more layer in
+``network.onnx``; its ``model.keras`` is still that of its parent, and `load_bundle` adds the layer.
 
 A bundle may come from anyone, so nothing in it is believed before it is checked: the model must be
 the file the manifest was written for (SHA-256), may consist of Keras' own layers only, and is read
@@ -15,15 +16,16 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import ser
-from ser.assets import ENCODER_ONNX
+from ser.assets import ENCODER_ONNX, MODELS
 from ser.audio.features import SPECTRAL, FeatureExtractor
 from ser.errors import BundleError
 from ser.labels import EMOTIONS
@@ -38,7 +40,9 @@ from ser.models.manifest import (
     TrainingClips,
     read_manifest,
 )
+from ser.models.networks import with_activations, with_adaptation_layer
 from ser.models.runtime import Runtime
+from ser.utils.extras import need
 from ser.utils.files import atomic_path, sha256_of, write_json
 
 if TYPE_CHECKING:
@@ -148,37 +152,103 @@ def save_bundle(
     OutputError
         If the folder cannot be written.
     """
-    folder = Path(folder)
-    with atomic_path(folder / MODEL_FILE) as temporary:
-        model.save(temporary)
-        _halve(temporary)
-    write_embedding(folder / EMBEDDING_FILE, embedding)
-    runtime_files = write_runtime(folder, model)
-    manifest = Manifest(
-        ser=ser.__version__,
+    with TemporaryDirectory() as place:
+        file = Path(place) / MODEL_FILE
+        model.save(file)
+        _halve(file)
+        content = file.read_bytes()
+    return write_bundle(
+        folder,
+        {MODEL_FILE: content} | runtime.convert(model),
+        embedding,
         name=name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
         temperature=temperature,
         voice_temperature=voice_temperature,
         min_confidence=min_confidence,
         voice_confidence=voice_confidence,
-        model=ModelFile(
-            file=MODEL_FILE,
-            sha256=sha256_of(folder / MODEL_FILE),
-            bytes=(folder / MODEL_FILE).stat().st_size,
-            parameters=model.count_params(),
-        ),
-        embedding=File(file=EMBEDDING_FILE, sha256=sha256_of(folder / EMBEDDING_FILE)),
-        runtime=runtime_files,
+        parameters=model.count_params(),
         labels=tuple(labels),
-        clip=ClipFormat(),
         features=extractor,
         training=training or {},
         versions=versions or {},
         training_clips=training_clips or TrainingClips(ids=[], audio=[]),
     )
+
+
+def write_bundle(
+    folder: str | Path,
+    files: Mapping[str, bytes],
+    embedding: Embedding,
+    *,
+    parameters: int,
+    **about: Any,
+) -> Manifest:
+    """Write a bundle of networks that are files already, see `bundle_files`.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if missing.
+    files : mapping of str to bytes
+        Content of ``model.keras`` and of the files of `ser.models.runtime`, by name.
+    embedding : Embedding
+        Of the clips it was trained on.
+    parameters : int
+        How many weights ``model.keras`` has.
+    **about
+        What else the manifest says, see `ser.models.manifest.Manifest`.
+
+    Returns
+    -------
+    Manifest
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    folder = Path(folder)
+    hashes = write_files(folder, files)
+    write_embedding(folder / EMBEDDING_FILE, embedding)
+    values: dict[str, Any] = {
+        "ser": ser.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": ModelFile(
+            file=MODEL_FILE,
+            sha256=hashes.pop(MODEL_FILE),
+            bytes=len(files[MODEL_FILE]),
+            parameters=parameters,
+        ),
+        "embedding": File(file=EMBEDDING_FILE, sha256=sha256_of(folder / EMBEDDING_FILE)),
+        "runtime": hashes,
+        "clip": ClipFormat(),
+    }
+    manifest = Manifest(**(about | values))
     write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
     return manifest
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> dict[Any, str]:
+    """Write networks into a bundle's folder; returns the SHA-256 of each."""
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    for name, content in files.items():
+        if name == runtime.ENCODER and _is_shipped(hashes[name]):
+            continue  # as all models have that were not trained from the encoder on
+        with atomic_path(folder / name) as temporary:
+            temporary.write_bytes(content)
+    return hashes
+
+
+def bundle_files(folder: str | Path, manifest: Manifest) -> dict[str, bytes]:
+    """Return the content of a bundle's networks by name, as `write_bundle` takes them.
+
+    Raises
+    ------
+    BundleError
+        If one is missing, damaged, or not the one the manifest describes.
+    """
+    file = check_model_file(folder, manifest)
+    return {MODEL_FILE: file.read_bytes()} | runtime_contents(Path(folder), manifest)
 
 
 def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
@@ -195,6 +265,7 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
     BundleError
         If a file is missing, damaged, not the one described, or not made of known layers.
     """
+    need("train", "keras", "h5py")
     import keras
 
     manifest = read_manifest(folder)
@@ -205,6 +276,8 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
         if _weights_asked_for(config) > stored + _FEW:
             raise BundleError("it asks for more weights than it holds, which could fill the memory")
         model = keras.models.load_model(file, compile=False, safe_mode=True)
+        for kernel, bias in _layers(Path(folder), manifest):
+            model = with_adaptation_layer(with_activations(model), kernel, bias)
     except Exception as error:  # Keras raises whatever the damage happens to cause
         raise BundleError(f"{file} cannot be loaded: {_first_line(error)}") from error
     if not all(np.isfinite(values).all() for values in model.get_weights()):
@@ -224,16 +297,16 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
     return model, manifest
 
 
-def write_runtime(folder: Path, model: keras.Model) -> dict[Any, str]:
-    """Write what predicts without TensorFlow; returns the SHA-256 of each file."""
-    hashes = {}
-    for name, content in runtime.convert(model).items():
-        hashes[name] = hashlib.sha256(content).hexdigest()
-        if name == runtime.ENCODER and _is_shipped(hashes[name]):
-            continue  # as all models have that were not trained from the encoder on
-        with atomic_path(folder / name) as temporary:
-            temporary.write_bytes(content)
-    return hashes
+def _layers(folder: Path, manifest: Manifest) -> list[runtime.Layer]:
+    """Return the layers that a bundle's network has beyond its Keras model."""
+    if not manifest.layers:
+        return []
+    layers = runtime.layers_of(runtime_contents(folder, manifest)[runtime.NETWORK])
+    if len(layers) != manifest.layers:
+        raise BundleError(
+            f"{runtime.NETWORK} has {len(layers)} layers of its own, not {manifest.layers}"
+        )
+    return layers
 
 
 def _is_shipped(sha256: str) -> bool:
@@ -251,7 +324,12 @@ def load_runtime(folder: str | Path, manifest: Manifest) -> Runtime:
     """
     folder = Path(folder)
     contents = runtime_contents(folder, manifest)
-    loaded = Runtime(contents[runtime.NETWORK], contents.get(runtime.ENCODER))
+    trusted = set()
+    if not (folder / runtime.ENCODER).exists():
+        trusted.add(runtime.ENCODER)  # the one that ships was taken
+    if folder.resolve().parent == MODELS.resolve():
+        trusted |= {runtime.NETWORK, runtime.ENCODER}
+    loaded = Runtime(contents[runtime.NETWORK], contents.get(runtime.ENCODER), trusted=trusted)
     if loaded.input_shapes != tuple(manifest.features.shapes.values()) or (
         loaded.output_sizes[0] != len(manifest.labels)
     ):
@@ -274,6 +352,7 @@ def runtime_contents(folder: Path, manifest: Manifest) -> dict[str, bytes]:
         If one is missing, damaged, or not the one the manifest describes.
     """
     if manifest.runtime is None:
+        need("train", "keras")
         return runtime.convert(load_bundle(folder)[0])
     contents: dict[str, bytes] = {}
     for name, sha256 in manifest.runtime.items():
@@ -299,7 +378,7 @@ def check_model_file(folder: str | Path, manifest: Manifest) -> Path:
     file = Path(folder) / MODEL_FILE
     if not file.is_file():
         raise BundleError(f"{folder} has no {MODEL_FILE}. Copy the bundle again.")
-    if sha256_of(file) != manifest.model_sha256:
+    if sha256_of(file) != manifest.model.sha256:
         raise BundleError(_differs(file))
     return file
 

@@ -14,6 +14,7 @@ from pydantic import (
     SerializeAsAny,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from ser import audio
@@ -124,6 +125,9 @@ class Manifest(_Part):
     runtime : dict of str to str, optional
         SHA-256 of each file that predicts without TensorFlow, see `ser.models.runtime`; models of
         older versions have none.
+    layers : int
+        How many layers, of voices or of classes of one's own, ``network.onnx`` has beyond
+        ``model.keras``, which stays that of the model they were added to.
     labels : tuple of str
         Names of the model's outputs, in order: emotions, or classes of one's own
         (`ser.evaluation.own_classes`).
@@ -150,6 +154,7 @@ class Manifest(_Part):
     model: ModelFile
     embedding: File
     runtime: dict[Literal["network.onnx", "encoder.onnx"], str] | None = None
+    layers: int = Field(default=0, ge=0, le=100)
     labels: tuple[str, ...]
     clip: ClipFormat
     features: Annotated[SerializeAsAny[FeatureExtractor], BeforeValidator(lambda v: _extractor(v))]
@@ -174,10 +179,16 @@ class Manifest(_Part):
                 raise ValueError(f"its model learned from clips with a {name} of {theirs}")
         return clip
 
+    @model_validator(mode="after")
+    def _layers_are_somewhere(self) -> Manifest:
+        if self.layers and "network.onnx" not in (self.runtime or {}):
+            raise ValueError("it has layers, but no network.onnx that holds them")
+        return self
+
     @property
     def model_sha256(self) -> str:
-        """SHA-256 of ``model.keras``."""
-        return self.model.sha256
+        """SHA-256 that tells models apart: of ``model.keras``, or of what has more layers."""
+        return self.runtime["network.onnx"] if self.runtime and self.layers else self.model.sha256
 
 
 def check_label(label: str) -> None:

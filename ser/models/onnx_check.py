@@ -45,16 +45,9 @@ def check(content: bytes, name: str) -> int:
     BundleError
         If it is no such file.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
     from onnx.shape_inference import InferenceError, infer_shapes
 
-    if len(content) > MAX_BYTES:
-        raise BundleError(f"{name} is larger than a model of this kind can be.")
-    try:
-        model = onnx.ModelProto.FromString(content)
-    except DecodeError as error:
-        raise BundleError(f"{name} is no ONNX file. Copy the bundle again.") from error
+    model = parsed(content, name)
     _check_kinds(model, name)
     graph = model.graph
     # Only what follows from the nodes counts, not what the file says of their sizes.
@@ -86,6 +79,25 @@ def check(content: bytes, name: str) -> int:
             "It is not loaded."
         )
     return values
+
+
+def parsed(content: bytes, name: str) -> onnx.ModelProto:
+    """Return what an ONNX file says.
+
+    Raises
+    ------
+    BundleError
+        If it is none.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if len(content) > MAX_BYTES:
+        raise BundleError(f"{name} is larger than a model of this kind can be.")
+    try:
+        return onnx.ModelProto.FromString(content)
+    except DecodeError as error:
+        raise BundleError(f"{name} is no ONNX file. Copy the bundle again.") from error
 
 
 def _check_kinds(model: onnx.ModelProto, name: str) -> None:

@@ -8,10 +8,11 @@ it, see `ser.models.embedding`), and one column of probabilities per label.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,18 +24,18 @@ from ser import audio
 from ser.audio.features import FeatureExtractor, Inputs
 from ser.errors import BundleError, DataError
 from ser.models.bundle import (
+    MODEL_FILE,
+    bundle_files,
     check_model_file,
-    load_bundle,
     load_embedding,
     load_runtime,
     read_manifest,
-    save_bundle,
+    write_bundle,
 )
 from ser.models.embedding import Embedding
 from ser.models.inference import Answers, averaged, calibrated
 from ser.models.manifest import Manifest
-from ser.models.networks import with_activations
-from ser.models.runtime import Runtime
+from ser.models.runtime import ENCODER, NETWORK, Layer, Runtime, with_layer
 from ser.models.voice import (
     ENOUGH,
     Voice,
@@ -46,8 +47,6 @@ from ser.utils.files import atomic_folder
 from ser.utils.parallel import Progress, map_items
 
 if TYPE_CHECKING:
-    import keras
-
     from ser.models.explanation import Explanation
 
 Source = str | Path | bytes | BinaryIO | npt.NDArray[np.floating]
@@ -75,8 +74,9 @@ class Recognizer:
         What it is fed and how it was calibrated.
     embedding : Embedding
         Of the clips it was trained on.
-    model : callable
-        Returns the same network as a Keras model, which is needed to adapt or to save it.
+    files : callable
+        Returns the content of the networks by name, which is needed to adapt or to save them, see
+        `ser.models.bundle.bundle_files`.
 
     Attributes
     ----------
@@ -106,39 +106,18 @@ class Recognizer:
         manifest: Manifest,
         embedding: Embedding,
         *,
-        model: Callable[[], keras.Model],
+        files: Callable[[], dict[str, bytes]],
     ) -> None:
         self.manifest = manifest
         self.labels = manifest.labels
         self.extractor: FeatureExtractor = manifest.features
         self.embedding = embedding
         self._network = network
-        self._model = model
+        self._files = files
         self._columns = list(range(len(self.labels)))  # of the network's logits
         self._typical = network.typical
         self.feature_means = self._typical["frames"]
         self.voice = embedding.voice
-
-    @classmethod
-    def of(cls, model: keras.Model, manifest: Manifest, embedding: Embedding) -> Recognizer:
-        """Return a recogniser with a Keras model, which maps the extractor's inputs to logits."""
-        return cls(Runtime.of(model), manifest, embedding, model=lambda: model)
-
-    @property
-    def model(self) -> keras.Model:
-        """The network as a Keras model.
-
-        Raises
-        ------
-        BundleError
-            If its file is damaged, see `ser.models.bundle.load_bundle`.
-        """
-        return self._model()
-
-    @property
-    def model_with_activations(self) -> keras.Model:
-        """See `ser.models.networks.with_activations`."""
-        return with_activations(self.model)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recognizer:
@@ -155,7 +134,7 @@ class Recognizer:
             load_runtime(folder, manifest),
             manifest,
             load_embedding(folder, manifest),
-            model=cache(lambda: load_bundle(folder)[0]),
+            files=partial(bundle_files, folder, manifest),
         )
         voice = recognizer.voice.sums
         expected = {name: values.shape for name, values in recognizer._typical.items()}
@@ -534,23 +513,35 @@ class Recognizer:
             If some emotions were left out (`among`).
         """
         self._need_all_labels()
-        manifest = self.manifest
+        about = dict(self.manifest) | {"name": name or Path(folder).resolve().name}
+        del about["embedding"]
+        parameters = self.manifest.model.parameters
         with atomic_folder(folder) as work:  # a bundle that is there stays until this one is whole
-            return save_bundle(
-                work,
-                self.model,
-                self.embedding,
-                name=name or Path(folder).resolve().name,
-                temperature=manifest.temperature,
-                voice_temperature=manifest.voice_temperature,
-                min_confidence=manifest.min_confidence,
-                voice_confidence=manifest.voice_confidence,
-                extractor=self.extractor,
-                labels=self.labels,
-                training=manifest.training,
-                training_clips=manifest.training_clips,
-                versions=manifest.versions,
-            )
+            return write_bundle(work, self._files(), self.embedding, parameters=parameters, **about)
+
+    def with_layer(self, layer: Layer, embedding: Embedding, **about: Any) -> Recognizer:
+        """Return a model that answers what one more layer makes of this one.
+
+        Parameters
+        ----------
+        layer : Layer
+            See `ser.models.runtime.with_layer`.
+        embedding : Embedding
+            What it knows.
+        **about
+            What its manifest says otherwise, see `ser.models.manifest.Manifest`.
+        """
+        files = self._files()
+        files[NETWORK] = with_layer(files[NETWORK], layer)
+        network = Runtime(files[NETWORK], files.get(ENCODER), trusted=[ENCODER])
+        hashes = {
+            name: hashlib.sha256(content).hexdigest()
+            for name, content in files.items()
+            if name != MODEL_FILE
+        }
+        layers = self.manifest.layers + 1
+        manifest = self.manifest.model_copy(update=about | {"runtime": hashes, "layers": layers})
+        return type(self)(network, manifest, embedding, files=files.copy)
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Return what the model itself says of inputs as they stand, shape (n, labels)."""

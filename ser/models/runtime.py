@@ -13,7 +13,7 @@ makes of a clip takes no more memory and time than a model can (`ser.models.onnx
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ser.errors import BundleError
 from ser.models.inference import BATCH, ENCODED_BATCH, CutNetwork
 from ser.models.networks import cut, with_activations
-from ser.models.onnx_check import MAX_BYTES, check
+from ser.models.onnx_check import MAX_BYTES, check, parsed
 
 if TYPE_CHECKING:
     import keras
@@ -34,9 +34,13 @@ if TYPE_CHECKING:
 NETWORK, ENCODER = "network.onnx", "encoder.onnx"
 """Files of a bundle."""
 
+Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""What becomes of logits and activations, (labels + activations, new labels), and a bias."""
+
 _TYPICAL = "typical"  # in the metadata: mean of what the network reads, by name, as JSON
 _MOST_AT_ONCE = 150_000_000
 """Numbers that a network may make of the clips that it is asked about at a time: 600 MB."""
+_LAYER = ("adaptation_kernel", "adaptation_bias")  # and a number; weights of a layer added later
 
 
 class Runtime(CutNetwork):
@@ -48,6 +52,9 @@ class Runtime(CutNetwork):
         Content of a ``network.onnx``.
     encoder : bytes, optional
         Content of an ``encoder.onnx``, if it has one.
+    trusted : collection of str
+        Which of the two, by name, ship with the package or were looked at before; `check` takes
+        longer than loading them.
 
     Attributes
     ----------
@@ -65,11 +72,13 @@ class Runtime(CutNetwork):
         If one of them is no such network.
     """
 
-    def __init__(self, network: bytes, encoder: bytes | None = None) -> None:
-        answer, encode = _Function(network, NETWORK, BATCH), None
+    def __init__(
+        self, network: bytes, encoder: bytes | None = None, *, trusted: Collection[str] = ()
+    ) -> None:
+        answer, encode = _Function(network, NETWORK, BATCH, trusted), None
         metadata = answer.metadata
         if encoder is not None:
-            encode = _Function(encoder, ENCODER, ENCODED_BATCH)
+            encode = _Function(encoder, ENCODER, ENCODED_BATCH, trusted)
         super().__init__(answer, encode)
         self.input_shapes = (encode or answer).inputs
         if [len(shape) for shape in answer.outputs] != [1, 1]:
@@ -84,18 +93,14 @@ class Runtime(CutNetwork):
         if shapes != ({"frames": 3, "summary": 1} if self.encodes else {"frames": 3}):
             raise BundleError(f"{NETWORK} does not say what is typical of it. Train again.")
 
-    @classmethod
-    def of(cls, model: keras.Model) -> Runtime:
-        """Make one of a Keras network, see `convert`."""
-        files = convert(model)
-        return cls(files[NETWORK], files.get(ENCODER))
-
 
 class _Function:
     """A file as a function of arrays, asked about so many clips at a time, or fewer if large."""
 
-    def __init__(self, content: bytes, name: str, most: int) -> None:
-        self._batch = min(most, max(_MOST_AT_ONCE // max(check(content, name), 1), 1))
+    def __init__(self, content: bytes, name: str, most: int, trusted: Collection[str]) -> None:
+        self._batch = most
+        if name not in trusted:
+            self._batch = min(most, max(_MOST_AT_ONCE // max(check(content, name), 1), 1))
         session, self.metadata = _session(content, name)
         self._session, self._name = session, name
         self._names = [each.name for each in session.get_inputs()]
@@ -150,6 +155,70 @@ def convert(model: keras.Model) -> dict[str, bytes]:
     if encoder is not None:
         files[ENCODER] = to_onnx(encoder, given, encoded)
     return files
+
+
+def with_layer(network: bytes, layer: Layer) -> bytes:
+    """Return a network with one more layer that has learned a voice, or classes of one's own.
+
+    Parameters
+    ----------
+    network : bytes
+        Content of a ``network.onnx``.
+    layer : Layer
+        Makes the new logits.
+
+    Raises
+    ------
+    BundleError
+        If it is no such network.
+    """
+    from onnx import helper, numpy_helper
+
+    model, number = parsed(network, NETWORK), len(layers_of(network)) + 1
+    graph, (kernel, bias) = model.graph, layer
+    before, both, mixed = (f"{name}_{number}" for name in ("logits", "both", "mixed"))
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [before if name == "logits" else name for name in names]
+    names = [f"{part}_{number}" for part in _LAYER]
+    graph.node.extend(
+        [
+            helper.make_node("Concat", [before, "activations"], [both], axis=1),
+            helper.make_node("MatMul", [both, names[0]], [mixed]),
+            helper.make_node("Add", [mixed, names[1]], ["logits"]),
+        ]
+    )
+    graph.initializer.extend(map(numpy_helper.from_array, (kernel, bias), names))
+    for output in graph.output:
+        if output.name == "logits":
+            output.type.tensor_type.shape.dim[1].dim_value = len(bias)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def layers_of(network: bytes) -> list[Layer]:
+    """Return the layers that `with_layer` added to a network, in order.
+
+    Raises
+    ------
+    BundleError
+        If it is no such network, or one of them cannot be.
+    """
+    from onnx import numpy_helper
+
+    weights = {weight.name: weight for weight in parsed(network, NETWORK).graph.initializer}
+    found: list[Layer] = []
+    while f"{_LAYER[0]}_{len(found) + 1}" in weights:
+        try:
+            kernel, bias = (
+                numpy_helper.to_array(weights[f"{part}_{len(found) + 1}"]) for part in _LAYER
+            )
+            fit = kernel.ndim == 2 and bias.shape == kernel.shape[1:]
+        except (KeyError, ValueError, TypeError):
+            fit = False
+        if not fit or not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise BundleError(f"{NETWORK} holds a layer that cannot be. Copy the bundle again.")
+        found.append((kernel, bias))
+    return found
 
 
 def _session(content: bytes, name: str) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:

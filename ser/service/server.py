@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import SerError
+from ser.utils.extras import need
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -78,18 +78,17 @@ def application(
 
     Raises
     ------
+    MissingExtraError
+        If what serves is not installed.
     ServiceError
-        If what is needed is not installed, two models have one name, or others could ask without
+        If two models have one name, or others could ask without
         a key.
     DataError
         If the keys cannot be read.
     BundleError
         If a folder holds no model.
     """
-    if missing := [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]:
-        raise ServiceError(
-            f'The API needs {missing[0]}, which is not installed: pip install "ser[serve]"'
-        )
+    need("serve", "fastapi", "uvicorn")
     if keys is None and not public and not _is_own(address):
         raise ServiceError(
             f"Everybody who reaches {address} could ask without a key. Make keys with ser key NAME "

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.errors import DataError
+from ser.utils.extras import need
 from ser.utils.parallel import Progress
 
 FOLDS = 5
@@ -48,6 +49,7 @@ def find_label_errors(
     DataError
         If fewer than two emotions have at least `FOLDS` clips; or a clip cannot be decoded.
     """
+    need("train", "keras", "sklearn")
     counts = clips["emotion"].astype(str).value_counts()
     frequent = counts.index[counts >= FOLDS]
     if len(frequent) < 2:

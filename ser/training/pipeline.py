@@ -33,6 +33,7 @@ from ser.training.examples import Examples, joined
 from ser.training.fitting import Trained
 from ser.training.runs import Run
 from ser.utils.environment import environment
+from ser.utils.extras import TRAINS, need
 from ser.utils.files import atomic_path, read_json, write_json
 from ser.utils.parallel import Progress
 
@@ -107,7 +108,10 @@ def start(folder: str | Path, config: TrainingConfig) -> Run:
     ------
     RunError
         If the folder is not empty.
+    MissingExtraError
+        If what trains is not installed.
     """
+    need("train", *TRAINS)
     run = Run(folder)
     run.create(config.to_json())
     return run
@@ -317,6 +321,7 @@ def share_cores(members: int) -> None:
     Call it before TensorFlow is imported; later it changes nothing.
     """
     # TensorFlow leaves it off on processors without AVX-512, where it saves up to a third as well.
+    need("train", *TRAINS)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     import tensorflow as tf
 

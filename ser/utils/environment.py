@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ser import __version__
@@ -17,8 +18,16 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "machine": platform.machine(),
-        "versions": {"ser": __version__, **{lib: version(lib) for lib in LIBRARIES}},
+        "versions": {"ser": __version__, **_installed()},
     }
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):  # it belongs to an extra
+            found[library] = version(library)
+    return found
 
 
 def versions() -> dict[str, str]:

@@ -29,7 +29,7 @@ def test_the_shipped_models_answer_as_keras_does(folder):
     recognizer = Recognizer.load(folder)
     _, inputs = recognizer.prepare(CLIPS[:40], n_jobs=1)
     found = recognizer.answers(inputs)
-    keras_network = Network(recognizer.model_with_activations)
+    keras_network = Network(with_activations(bundle.load_bundle(folder)[0]))
     recognizer._network = keras_network
     for own, keras_own in zip(found, recognizer.answers(inputs), strict=True):
         np.testing.assert_allclose(own, keras_own, atol=1e-4)
@@ -59,7 +59,7 @@ def test_every_layer_is_converted(config):
     for weights in model.weights:  # as if it had been trained
         if "moving" in weights.path or "gamma" in weights.path:
             weights.assign(np.random.default_rng(1).uniform(0.5, 2, weights.shape))
-    own, keras_own = Runtime.of(model), Network(with_activations(model))
+    own, keras_own = Runtime(runtime.convert(model)[NETWORK]), Network(with_activations(model))
     assert own.output_sizes == tuple(output.shape[1] for output in with_activations(model).outputs)
     for count in (0, 1, 5):
         inputs = {"features": x[:count]}
@@ -89,6 +89,63 @@ def test_a_prediction_needs_neither_tensorflow_nor_librosa():
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.split() == ["fearful", "fearful"], done.stderr
+
+
+def test_teaching_a_voice_and_classes_needs_no_tensorflow_either(tmp_path):
+    """From recordings to a model that is kept, loaded again, and answers; then taught once more."""
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'h5py', 'onnx', 'librosa', 'sklearn', 'scipy'):\n"
+        "    sys.modules[name] = None  # what an import of it meets where it is missing\n"
+        "from pathlib import Path\n"
+        "import ser\n"
+        "from ser.evaluation.own_classes import learn_classes\n"
+        "clips, out = sorted(Path(sys.argv[1]).glob('*.flac')), Path(sys.argv[2])\n"
+        "names = {'01': 'neutral', '05': 'angry', '06': 'fearful'}\n"
+        "some = {str(c): names[c.stem.split('-')[2]] for c in clips\n"
+        "        if c.stem.split('-')[2] in names}\n"
+        "mine = ser.load(sys.argv[3]).adapt(some, n_jobs=1)\n"
+        "mine.save(out / 'mine')\n"
+        "again = ser.load(out / 'mine').adapt(some, n_jobs=1)\n"
+        "again.save(out / 'again')\n"
+        "own = {f'class {n}': [p for p in some if some[p] == n] for n in ('angry', 'fearful')}\n"
+        "learn_classes(again, own).recognizer.save(out / 'own')\n"
+        "for name in ('mine', 'again', 'own'):\n"
+        "    print(ser.load(out / name).predict(max(p for p in some if some[p] == 'angry'))\n"
+        "          ['emotion'].iloc[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, SAMPLES / "Actor_25", tmp_path, assets.RAVDESS_MODEL],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["angry", "angry", "class angry"], done.stderr
+    # Where TensorFlow is there, the same models are Keras models as well, layers included.
+    for name, layers in (("again", 2), ("own", 3)):
+        recognizer = Recognizer.load(tmp_path / name)
+        assert recognizer.manifest.layers == layers
+        model, _ = bundle.load_bundle(tmp_path / name)
+        _, inputs = recognizer.prepare(CLIPS[:3], n_jobs=1)
+        expected = Network(with_activations(model))(inputs)
+        for own, keras_own in zip(recognizer._network(inputs), expected, strict=True):
+            np.testing.assert_allclose(own, keras_own, atol=1e-3, rtol=1e-4)
+        changed(tmp_path / name, layers=layers - 1)
+        with pytest.raises(BundleError, match=f"{layers} layers of its own, not {layers - 1}"):
+            bundle.load_bundle(tmp_path / name)
+
+
+def test_a_layer_that_cannot_be_is_refused():
+    kernel, bias = np.ones((16, 8), np.float32), np.zeros(8, np.float32)
+    good = runtime.with_layer(small(), (kernel, bias))
+    Runtime(good)
+    ((found, _),) = runtime.layers_of(good)
+    np.testing.assert_array_equal(found, kernel)
+    for broken in ((kernel * np.nan, bias), (kernel, bias[:5]), (kernel[0], bias)):
+        with pytest.raises(BundleError, match="a layer that cannot be"):
+            runtime.layers_of(runtime.with_layer(small(), broken))
+    with pytest.raises(BundleError, match=r"cannot be (loaded|run)"):
+        Runtime(runtime.with_layer(small(), (kernel[:9], bias)))(
+            {"features": np.zeros((1, 32, 94, 2), np.float32)}
+        )
 
 
 def copy_of(folder, tmp_path):

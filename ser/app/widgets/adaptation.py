@@ -29,7 +29,6 @@ def show_learning(voice: Voice) -> None:
             icon=":material/mic:",
         )
         return
-    resources.learning_tools()  # while the visitor reads
     st.write(
         f"A copy of a model learns your {counts.sum()} recordings in seconds. The model itself is "
         "not changed, and the copy stays on this computer."
@@ -113,8 +112,7 @@ def _learn(voice: Voice, parent: Path, name: str) -> None:
     from ser.models.adaptation import enrol
 
     folder = learned.folder_of(name)
-    bar = st.progress(0.0, "Loading what learns, a few seconds once …")
-    resources.learning_tools().exception()  # two threads must not load TensorFlow at once
+    bar = st.progress(0.0, "Loading the model, a few seconds once …")
 
     def progress(what: str, done: int, total: int) -> None:
         bar.progress(done / total, f"{what}: {done} of {total}")

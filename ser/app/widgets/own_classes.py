@@ -151,7 +151,6 @@ def _counts(folder: Path, labels: Sequence[str]) -> None:
 
 def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
     examples: dict[str, Any] = {label: _examples(folder, label) for label in labels}
-    tools = resources.learning_tools()  # while the visitor reads
     if st.button(
         "Learn these classes",
         type="primary",
@@ -160,7 +159,6 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
         help=f"Every class needs {LEAST_EXAMPLES} examples.",
     ):
         with st.spinner("Learning …"):
-            tools.exception()  # two threads must not load TensorFlow at once
             found = learn_classes(
                 resources.recognizer(assets.DEFAULT_MODEL),
                 examples,
