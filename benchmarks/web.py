@@ -3,10 +3,10 @@
     python -m benchmarks.web CLIPS [--count N] [--json FILE]
 
 CLIPS is a folder with recordings, of which so many are taken, evenly spread (50). The page is
-`docs/demo`, served by ``python -m http.server``, in an installed Chromium. Every clip is asked about
-as it is, and once more as a WAV file at 48 kHz, which the page must resample. An answer is timed from
-the bytes of the file to its probabilities, within the page. Run it on a machine that does nothing
-else.
+`docs/demo`, served by ``python -m http.server``, in an installed Chromium. Every clip is asked
+about as it is, and once more as a WAV file at 48 kHz, which the page must resample. An answer is
+timed from the bytes of the file to its probabilities, within the page. Run it on a machine that
+does nothing else.
 """
 
 from __future__ import annotations
