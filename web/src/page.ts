@@ -6,6 +6,8 @@ import { describe, drawBars, headline, part, percent, show } from "./view";
 
 /** A screen reader is told a changed answer at most so often, in milliseconds. */
 const SPOKEN_EVERY = 3000;
+/** After so long without any sound from the microphone something is wrong, in milliseconds. */
+const SOUND_WITHIN = 4000;
 
 const start = part("start") as HTMLButtonElement;
 const stop = part("stop") as HTMLButtonElement;
@@ -16,6 +18,7 @@ let about: About | null = null;
 let worker: Worker | null = null;
 let context: AudioContext | null = null;
 let microphone: Microphone | null = null;
+let noSound = 0; // timer that says so
 let spokenAt = -Infinity;
 let asked = 0;
 const waiting = new Map<
@@ -116,6 +119,7 @@ async function listen(): Promise<void> {
     microphone = await openMicrophone(
       context,
       (samples) => {
+        clearTimeout(noSound);
         ask({ kind: "sound", samples });
       },
       () => {
@@ -128,6 +132,9 @@ async function listen(): Promise<void> {
   }
   ask({ kind: "start", rate: microphone.rate });
   say("Listening", "Speak; the answer comes with the first sound.");
+  noSound = setTimeout(() => {
+    fail(new Problem("No sound arrives: press Stop, check microphone and loudspeaker, and start."));
+  }, SOUND_WITHIN);
   start.hidden = true;
   stop.hidden = false;
   stop.focus();
@@ -135,6 +142,7 @@ async function listen(): Promise<void> {
 
 function stopListening(): void {
   if (!microphone) return;
+  clearTimeout(noSound);
   microphone.stop();
   microphone = null;
   part("below").textContent = "Stopped. What was heard is forgotten; nothing was kept.";

@@ -82,7 +82,8 @@ export async function openMicrophone(
   } catch (error) {
     throw new Problem(whyClosed(error));
   }
-  await context.resume();
+  // Not waited for: where nothing can play sound, it may never come, and the page says so.
+  void context.resume();
   const source = context.createMediaStreamSource(stream);
   const node = new AudioWorkletNode(context, "microphone", { numberOfOutputs: 0 });
   node.port.onmessage = (event: MessageEvent<Float32Array>) => {
