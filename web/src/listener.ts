@@ -25,9 +25,7 @@ async function handle(request: Request): Promise<void> {
   } else if (recognizer && request.kind === "start") {
     live = new Live(recognizer, request.rate);
   } else if (request.kind === "sound") {
-    const asked = live;
-    const answer = await asked?.push(request.samples);
-    if (answer && asked === live) reply({ kind: "live", answer });
+    reply({ kind: "live", answer: (await live?.push(request.pieces)) ?? null });
   }
 }
 

@@ -21,7 +21,6 @@ export class Live {
   private answered = 0;
   private loudest = -Infinity;
   private answers: { end: number; probabilities: number[] }[] = [];
-  private busy = false;
 
   /** @param rate Hz, of what will be pushed. */
   constructor(
@@ -34,23 +33,22 @@ export class Live {
     this.resampler = new Resampler(rate, this.rate);
   }
 
-  /** Take the next piece of sound; returns an answer if one is due, null otherwise. */
-  async push(samples: Float32Array): Promise<LiveAnswer | null> {
-    const sound = this.resampler.push(samples);
+  /** Take the next pieces of sound; returns an answer if one is due, null otherwise. */
+  async push(pieces: Float32Array[]): Promise<LiveAnswer | null> {
+    pieces.forEach((piece) => {
+      this.take(this.resampler.push(piece));
+    });
+    if (this.received - this.answered < HOP_SECONDS * this.rate) return null;
+    this.answered = this.received;
+    return { ...(await this.answer(this.recent)), ...this.signal() };
+  }
+
+  private take(sound: Float32Array): void {
     const all = new Float32Array(this.recent.length + sound.length);
     all.set(this.recent);
     all.set(sound, this.recent.length);
     this.recent = all.slice(-this.longest);
     this.received += sound.length;
-    // All that has come since, so that a slow machine skips answers, not seconds.
-    if (this.busy || this.received - this.answered < HOP_SECONDS * this.rate) return null;
-    this.busy = true;
-    this.answered = this.received;
-    try {
-      return { ...(await this.answer(this.recent)), ...this.signal() };
-    } finally {
-      this.busy = false;
-    }
   }
 
   private async answer(window: Float32Array): Promise<Answer> {

@@ -1,7 +1,15 @@
 /** The page: buttons, and what is said when. */
 
 import { decode, type Microphone, openMicrophone, prepareMicrophone } from "./sound";
-import { type About, type Answer, type ClipAnswer, Problem, type Reply, type Request } from "./types";
+import {
+  type About,
+  type Answer,
+  type ClipAnswer,
+  type LiveAnswer,
+  Problem,
+  type Reply,
+  type Request,
+} from "./types";
 import { describe, drawBars, headline, part, percent, show } from "./view";
 
 /** A screen reader is told a changed answer at most so often, in milliseconds. */
@@ -18,6 +26,8 @@ let about: About | null = null;
 let worker: Worker | null = null;
 let context: AudioContext | null = null;
 let microphone: Microphone | null = null;
+let heard: Float32Array[] = []; // by the microphone, and not yet handed on
+let listening = false; // the worker, to what was handed on
 let noSound = 0; // timer that says so
 let spokenAt = -Infinity;
 let asked = 0;
@@ -28,6 +38,14 @@ const waiting = new Map<
 
 function ask(request: Request): void {
   worker?.postMessage(request);
+}
+
+/** Hand on all that was heard meanwhile: a slow machine skips answers, not seconds. */
+function handOn(): void {
+  if (!microphone || listening || heard.length === 0) return;
+  listening = true;
+  ask({ kind: "sound", pieces: heard });
+  heard = [];
 }
 
 /** Say how things stand; the headline is the answer, what is below it explains. */
@@ -65,6 +83,13 @@ function showAnswer(answer: Answer, below: string): void {
   speak(words.replace(/,? [0-9]+%$/, ""));
 }
 
+function showLive(answer: LiveAnswer): void {
+  const below = answer.muted
+    ? "Nothing but digital silence arrives: is the microphone muted?"
+    : `${Math.floor(answer.seconds)} s heard; the answer is about the last 3.`;
+  showAnswer(answer, below);
+}
+
 function take(reply: Reply): void {
   if (reply.kind === "progress") {
     part("progress").setAttribute("value", String(reply.share));
@@ -73,15 +98,11 @@ function take(reply: Reply): void {
     ready(reply.about);
   } else if (reply.kind === "answer") {
     waiting.get(reply.id)?.resolve(reply.answer);
-  } else if (reply.kind === "live" && microphone) {
-    const { answer } = reply;
-    showAnswer(
-      answer,
-      answer.muted
-        ? "Nothing but digital silence arrives: is the microphone muted?"
-        : `The last 3 seconds, of ${Math.floor(answer.seconds)} heard.`,
-    );
-  } else if (reply.kind === "problem") {
+  } else if (reply.kind === "live") {
+    listening = false;
+    handOn();
+    if (microphone && reply.answer) showLive(reply.answer);
+  } else {
     const problem = new Problem(reply.sentence);
     const one = reply.id === undefined ? undefined : waiting.get(reply.id);
     if (one) one.reject(problem);
@@ -120,7 +141,8 @@ async function listen(): Promise<void> {
       context,
       (samples) => {
         clearTimeout(noSound);
-        ask({ kind: "sound", samples });
+        heard.push(samples);
+        handOn();
       },
       () => {
         stopListening();
@@ -145,6 +167,7 @@ function stopListening(): void {
   clearTimeout(noSound);
   microphone.stop();
   microphone = null;
+  heard = [];
   part("below").textContent = "Stopped. What was heard is forgotten; nothing was kept.";
   stop.hidden = true;
   start.hidden = false;

@@ -64,13 +64,14 @@ export type Request =
   | { kind: "load" }
   | { kind: "predict"; id: number; samples: Float32Array; rate: number }
   | { kind: "start"; rate: number }
-  | { kind: "sound"; samples: Float32Array };
+  /** What the microphone has heard since; answered by `live` before more is sent. */
+  | { kind: "sound"; pieces: Float32Array[] };
 
 export type Reply =
   | { kind: "progress"; share: number }
   | { kind: "ready"; about: About }
   | { kind: "answer"; id: number; answer: ClipAnswer }
-  | { kind: "live"; answer: LiveAnswer }
+  | { kind: "live"; answer: LiveAnswer | null }
   /** Without an id nothing works any more. */
   | { kind: "problem"; id?: number; sentence: string };
 
