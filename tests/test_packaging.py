@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from playwright.sync_api import expect, sync_playwright
 
 from ser.app import processes
+from ser.models.web_export import PAGE_FILES
 from ser.training.runs import Run
 from tests.app.browser.app import PATIENCE, find_browser, launch, serve
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus
@@ -107,6 +108,8 @@ def test_the_wheel_holds_what_ships(names, folder):
 def test_the_wheel_holds_the_whole_package_and_the_app(names):
     assert {"ser/_assets/Home.py", "ser/_assets/.streamlit/config.toml"} < names
     assert "ser/_assets/docs/icon.png" in names
+    demo = {name for name in names if name.startswith("ser/_assets/docs/demo/")}
+    assert demo == {f"ser/_assets/docs/demo/{name}" for name in PAGE_FILES}  # without a model
     package = {
         str(file.relative_to(PROJECT))
         for file in (PROJECT / "ser").rglob("*")

@@ -382,6 +382,13 @@ def export(options: argparse.Namespace) -> None:
     if options.form == "litert":
         warm_up_tensorflow()
     file = write(options.model, options.out, form=options.form)
+    if options.form == "web":
+        size = sum(each.stat().st_size for each in options.out.iterdir())
+        print(
+            f"{file}, {size / 1e6:.1f} MB in all. To open it: python -m http.server --directory "
+            f"{options.out}, then http://localhost:8000."
+        )
+        return
     print(
         f"{file}, {file.stat().st_size / 1e6:.1f} MB; {options.out / 'model.json'} says what goes "
         f"in and comes out, {options.out / 'example.py'} asks it."

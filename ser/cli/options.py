@@ -70,15 +70,16 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
 
     sub = command(
-        "export", commands.export, "write a model as one file for phones and other programs"
+        "export", commands.export, "write a model for phones, browsers and other programs"
     )
     sub.add_argument("model", type=Path, metavar="BUNDLE", help="a folder with a model")
     sub.add_argument(
         "--to",
         dest="form",
-        choices=["onnx", "litert"],
+        choices=["onnx", "litert", "web"],
         default="onnx",
-        help="onnx, for ONNX Runtime everywhere (default); or litert, for Android and others",
+        help="onnx, for ONNX Runtime everywhere (default); litert, for Android and others; or web, "
+        "a page that runs it in the browser",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
 

@@ -33,7 +33,8 @@ OOD_SHARE = 0.05
 """Share of the validation clips that lie beyond a distance of 1."""
 
 # Chosen on EMO-DB and on augmented validation clips, see docs/experiments.md.
-_OOD_EXPONENT = 5
+OOD_EXPONENT = 5
+"""Power of a distance beyond 1 that the temperature is multiplied by."""
 _MAX_BYTES = 50_000_000
 _MAX_POINTS = 100_000
 _PARTS = ("mean", "components", "points", "threshold", "class_means")
@@ -114,7 +115,7 @@ def ood_temperature(distances: npt.NDArray[np.floating]) -> npt.NDArray[np.float
     >>> ood_temperature(np.array([0.3, 1.0, 2.0])).tolist()
     [1.0, 1.0, 32.0]
     """
-    return np.maximum(distances, 1.0).astype(np.float64) ** _OOD_EXPONENT
+    return np.maximum(distances, 1.0).astype(np.float64) ** OOD_EXPONENT
 
 
 def fit_embedding(

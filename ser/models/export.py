@@ -1,7 +1,7 @@
 """A model for other programs: one file for any ONNX runtime, or for LiteRT on phones.
 
 Beside it lies ``model.json``, which says how the input is made of sound and what the output means,
-and a snippet that asks it.
+and a snippet that asks it.  For browsers there is a whole page, see `ser.models.web_export`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from ser.errors import DataError, OutputError
 from ser.models import runtime
 from ser.models.bundle import load_bundle, runtime_contents
 from ser.models.manifest import Manifest, read_manifest
+from ser.models.web_export import write_web
 from ser.utils.files import atomic_folder, write_json, write_text
 
-FORMATS = ("onnx", "litert")
+FORMATS = ("onnx", "litert", "web")
 _FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
 
 
@@ -33,25 +34,27 @@ def export(folder: str | Path, out: str | Path, *, form: str = "onnx") -> Path:
     out : str or Path
         New folder.
     form : str
-        One of `FORMATS`: ``onnx`` needs no TensorFlow, ``litert`` does.
+        One of `FORMATS`: ``onnx`` and ``web`` need no TensorFlow, ``litert`` does.
 
     Returns
     -------
     Path
-        The model's file.
+        The model's file; for ``web`` the page.
 
     Raises
     ------
     BundleError
         If the bundle cannot be used.
     DataError
-        If the format is unknown.
+        If the format is unknown, or the model cannot have it.
     OutputError
         If the folder exists or cannot be written.
     """
     if form not in FORMATS:
         raise DataError(f"{form!r} is no format to export to. There are: {', '.join(FORMATS)}.")
     folder, out = Path(folder), Path(out)
+    if form == "web":
+        return write_web(folder, out)
     manifest = read_manifest(folder)
     content = _onnx(folder, manifest) if form == "onnx" else _litert(folder)
     if out.exists():

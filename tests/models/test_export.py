@@ -1,8 +1,11 @@
 """A model in other programs' hands answers as it does here."""
 
+import gzip
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -10,8 +13,11 @@ import pytest
 
 from ser import assets
 from ser.errors import DataError, OutputError
+from ser.models.embedding import EMBEDDING_FILE, read_embedding, write_embedding
 from ser.models.export import export
 from ser.models.recognizer import Recognizer
+from ser.models.voice import Voice
+from ser.utils.files import read_json, sha256_of, write_json
 from tests.tiny import SAMPLES
 
 CLIPS = sorted(SAMPLES.rglob("*.flac"))
@@ -66,9 +72,76 @@ def test_the_example_beside_it_asks_it(tmp_path):
     assert max(shares, key=lambda label: int(shares[label].rstrip("%"))) == "fearful", done.stderr
 
 
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    """The page with everyday in it."""
+    return export(assets.DEFAULT_MODEL, tmp_path_factory.mktemp("web") / "out", form="web").parent
+
+
+def test_the_page_in_the_repository_is_what_is_exported(web):
+    files = {file.name for file in web.iterdir()}
+    assert files == {file.name for file in assets.DEMO.iterdir()}
+    assert sum(file.stat().st_size for file in web.iterdir()) <= 25e6
+    for name in files - {"model.json"}:
+        found, expected = (folder / name for folder in (web, assets.DEMO))
+        if name.endswith(".gzip"):  # another zlib packs otherwise
+            assert gzip.decompress(found.read_bytes()) == gzip.decompress(expected.read_bytes())
+        else:
+            assert found.read_bytes() == expected.read_bytes(), name
+    found, expected = (read_json(folder / "model.json") for folder in (web, assets.DEMO))
+    assert {**found, "files": 0} == {**expected, "files": 0}
+    assert found["labels"] == list(Recognizer.load(assets.DEFAULT_MODEL).labels)
+    assert all((web / name).stat().st_size == size for name, size in found["files"].items())
+
+
+def answers_of(page, inputs):
+    """Return what the page's model makes of inputs, as `Recognizer.answers` does."""
+    about = read_json(page / "model.json")
+    model = gzip.decompress((page / "model.onnx.gzip").read_bytes())
+    logits, distances = onnxruntime.InferenceSession(model).run(None, inputs)
+    divisor = about["temperature"] * np.maximum(distances, 1) ** about["ood_exponent"]
+    powers = np.exp(logits / divisor)
+    return powers / powers.sum(axis=1, keepdims=True), distances[:, 0]
+
+
+def test_the_pages_model_answers_as_the_recognizer(web):
+    recognizer = Recognizer.load(assets.DEFAULT_MODEL)
+    _, inputs = recognizer.prepare(CLIPS[::6], n_jobs=1)
+    for found, expected in zip(answers_of(web, inputs), recognizer.answers(inputs), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_pages_model_knows_the_voice_that_its_bundle_knows(tmp_path):
+    """As one that was adapted does: beside its weights, what it takes off every clip."""
+    everyday = Recognizer.load(assets.DEFAULT_MODEL)
+    bundle = tmp_path / "bundle"
+    shutil.copytree(assets.DEFAULT_MODEL, bundle)
+    _, inputs = everyday.prepare(CLIPS[:8], n_jobs=1)
+    embedding = read_embedding(bundle / EMBEDDING_FILE, labels=len(everyday.labels))
+    voice = everyday.heard(Voice(), inputs)
+    write_embedding(bundle / EMBEDDING_FILE, replace(embedding, voice=voice))
+    manifest = read_json(bundle / "manifest.json")
+    manifest["embedding"]["sha256"] = sha256_of(bundle / EMBEDDING_FILE)
+    write_json(bundle / "manifest.json", manifest)
+    page = export(bundle, tmp_path / "out", form="web").parent
+    expected = Recognizer.load(bundle).answers(inputs)
+    assert np.abs(expected[0] - everyday.answers(inputs)[0]).max() > 0.05
+    for found, wanted in zip(answers_of(page, inputs), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert read_json(page / "model.json")["strangers"] is None  # nobody has tested this one
+
+
+def test_a_model_whose_features_the_page_does_not_make_is_refused(tmp_path):
+    with pytest.raises(DataError, match="Export a model with an encoder"):
+        export(assets.RAVDESS_MODEL, tmp_path / "out", form="web")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_exported_is_refused(tmp_path):
     with pytest.raises(DataError, match="no format"):
         export(assets.DEFAULT_MODEL, tmp_path / "out", form="coreml")
     (tmp_path / "out").mkdir()
     with pytest.raises(OutputError, match="exists already"):
         export(assets.DEFAULT_MODEL, tmp_path / "out")
+    with pytest.raises(OutputError, match="exists already"):
+        export(assets.DEFAULT_MODEL, tmp_path / "out", form="web")
