@@ -229,7 +229,10 @@ def test_what_is_tested_is_within_what_the_package_asks_for():
     extras = METADATA["optional-dependencies"]
     development = [text for text in extras["dev"] if not text.startswith("ser[")]
     for pins, wanted in (
-        ("requirements.txt", METADATA["dependencies"] + extras["app"] + extras["serve"]),
+        (
+            "requirements.txt",
+            METADATA["dependencies"] + extras["app"] + extras["large"] + extras["serve"],
+        ),
         ("requirements-dev.txt", development),
     ):
         ranges = {Requirement(text).name: Requirement(text).specifier for text in wanted}
