@@ -3,7 +3,7 @@
     job.json                what is done to which clips
     manifest.parquet        the clips, see `ser.shards.manifest`
     parts/part-00012.*      what became of shard 12
-    parts/part-00012.json   its receipt, written last: whose shard it is, and what the files hash to
+    finished/00012.json     its receipt, written last: whose shard it is, and what the files hash to
 
 A shard is finished if its receipt is of this job and its files are what the receipt says.  Anything
 else is done again, and as a shard done twice gives the same bytes, nothing needs to be locked.
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
+from threadpoolctl import threadpool_limits
 
 import ser
 from ser.errors import DataError, OutputError, RunError
@@ -30,8 +31,8 @@ from ser.utils.files import atomic_path, read_json, sha256_of, write_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-JOB, MANIFEST, PARTS = "job.json", "manifest.parquet", "parts"
-"""Files and the folder of a store."""
+JOB, MANIFEST, PARTS, FINISHED = "job.json", "manifest.parquet", "parts", "finished"
+"""Files and folders of a store."""
 
 _TEMPORARY = ".writing-*"  # see ser.utils.files: what a killed process leaves
 
@@ -94,10 +95,14 @@ class Job:
         """Return where a file of a shard is kept."""
         return self.folder / PARTS / f"part-{number:05}{suffix}"
 
+    def receipt(self, number: int) -> Path:
+        """Return where the receipt of a shard is kept."""
+        return self.folder / FINISHED / f"{number:05}.json"
+
     def finished(self, number: int, suffixes: Iterable[str]) -> Receipt | None:
         """Return the receipt of a shard, or None if the shard must be done (again)."""
         try:
-            receipt = Receipt.model_validate(read_json(self.part(number, ".json")))
+            receipt = Receipt.model_validate(read_json(self.receipt(number)))
             if (receipt.job, receipt.shard) != (self.key, number):
                 return None
             found = {suffix: sha256_of(self.part(number, suffix)) for suffix in suffixes}
@@ -107,9 +112,10 @@ class Job:
 
     def tidy(self) -> None:
         """Delete what killed processes left half-written."""
-        for rest in [*self.folder.glob(_TEMPORARY), *(self.folder / PARTS).glob(_TEMPORARY)]:
-            with suppress(OSError):
-                rest.unlink()
+        for folder in (self.folder, self.folder / PARTS, self.folder / FINISHED):
+            for rest in folder.glob(_TEMPORARY):
+                with suppress(OSError):
+                    rest.unlink()
 
 
 def begin(folder: Path, clips: Iterable[Clip], work: Work, *, resume: bool, size: int) -> Job:
@@ -169,10 +175,12 @@ def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
         If it cannot be done or written; nothing is left half-written.
     """
     clips = read_shard(job.folder / MANIFEST, number)
-    work(clips, job.part(number, ""))
+    # Sums of several threads end in other bits; the other cores have workers of their own.
+    with threadpool_limits(1):
+        work(clips, job.part(number, ""))
     hashes = {suffix: sha256_of(job.part(number, suffix)) for suffix in work.suffixes}
     receipt = Receipt(job=job.key, shard=number, clips=len(clips), sha256=hashes)
-    write_json(job.part(number, ".json"), receipt.model_dump())
+    write_json(job.receipt(number), receipt.model_dump())
     return receipt
 
 

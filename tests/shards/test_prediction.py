@@ -73,7 +73,7 @@ def wait_until(condition, process):
 
 
 def receipts(store):
-    return len(list((store / "parts").glob("part-*.json")))
+    return len(list((store / "finished").glob("0*.json")))
 
 
 def refused(capfd, *words):
@@ -119,7 +119,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(clips, undisturbed,
         running.communicate()
         assert receipts(out) < SHARDS
     kept = {path: path.stat().st_mtime_ns for path in (out / "parts").glob("part-*")}
-    finished = [path for path in kept if path.with_suffix(".json") in kept]
+    finished = [path for path in kept if (out / "finished" / f"{path.stem[5:]}.json").exists()]
     last = start(*command(clips, out, "--resume", "--n-jobs", 2))
     _, errors = last.communicate()
     assert last.returncode == 2 and "2 of 44 clips cannot be used" in errors
@@ -162,7 +162,7 @@ def test_a_worker_killed_from_outside_costs_nothing(clips, undisturbed, tmp_path
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "missing", "foreign", "receipt"])
 def test_a_damaged_part_is_done_again(clips, undisturbed, store, damage):
-    part, receipt = store / "parts" / "part-00001.parquet", store / "parts" / "part-00001.json"
+    part, receipt = store / "parts" / "part-00001.parquet", store / "finished" / "00001.json"
     data = bytearray(part.read_bytes())
     if damage == "flipped":
         data[len(data) // 2] ^= 1
@@ -173,7 +173,7 @@ def test_a_damaged_part_is_done_again(clips, undisturbed, store, damage):
         part.unlink()
     elif damage == "foreign":  # whole, with the receipt of another job
         shutil.copy(store / "parts" / "part-00002.parquet", part)
-        other = json.loads((store / "parts" / "part-00002.json").read_text())
+        other = json.loads((store / "finished" / "00002.json").read_text())
         receipt.write_text(json.dumps(other | {"job": "0" * 64, "shard": 1}))
     else:
         receipt.write_text('{"job": [')
@@ -234,8 +234,7 @@ def test_a_store_that_cannot_be_written_any_more_keeps_what_is_done(
     clips, undisturbed, store, capfd
 ):
     """A file lies where the second half of the parts must go."""
-    for path in (store / "parts").glob("part-00014.*"):
-        path.unlink()
+    (store / "parts" / "part-00014.parquet").unlink()
     (store / "parts" / "part-00014.parquet").mkdir()
     assert main(command(clips, store, "--resume", "--n-jobs", 1)) == 2
     refused(capfd, "part-00014.parquet: it is a folder", "--resume")
