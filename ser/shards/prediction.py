@@ -24,7 +24,7 @@ from ser.utils.files import atomic_path, sha256_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CHUNK = 64  # clips held at once: as many as an encoder reads at a time
+_CHUNK = 25  # clips held at once; a shard of 500 is a whole number of them
 
 
 @dataclass(frozen=True)
