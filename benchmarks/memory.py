@@ -1,6 +1,6 @@
 """How much memory work over many clips takes at most, and how fast it is.
 
-    python -m benchmarks.memory FOLDER [--clips 1000 5000] [--json FILE]
+    python -m benchmarks.memory FOLDER [--clips 300 1000 10000] [--json FILE]
 
 FOLDER holds recordings, which are listed again and again until there are as many as asked for.
 Measured while ``ser predict --out`` answers them: the most memory of the command itself and of the
@@ -65,7 +65,7 @@ def measure(files: list[Path], count: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--clips", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--clips", type=int, nargs="+", default=[300, 1000, 10_000])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     files = sorted(p.resolve() for p in options.folder.rglob("*") if p.suffix.lower() in EXTENSIONS)
