@@ -56,3 +56,9 @@ class OutputError(SerError):
     """An output file or folder cannot be written."""
 
     code = "output"
+
+
+class WorkerError(SerError):
+    """A process that was to do part of the work is gone or cannot do it."""
+
+    code = "worker"

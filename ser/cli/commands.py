@@ -429,6 +429,10 @@ def predict(options: argparse.Namespace) -> None:
     from ser.audio import EXTENSIONS, AudioError
     from ser.models.recognizer import REFUSED
 
+    if options.out:
+        return _predict_many(options)
+    if options.resume:
+        raise DataError("--resume goes on with what --out DIR has kept; give --out.")
     files: list[Path] = []
     for path in options.paths:
         if path.is_dir():
@@ -467,6 +471,29 @@ def predict(options: argparse.Namespace) -> None:
         for line in refused[:-1]:
             print(f"ser: {line}", file=sys.stderr)
         raise DataError(refused[-1])
+
+
+def _predict_many(options: argparse.Namespace) -> None:
+    from ser.shards.manifest import find_clips
+    from ser.shards.prediction import Prediction, write_tables
+    from ser.shards.work import work_through
+
+    if options.timeline or options.same_voice or options.format != "table":
+        raise DataError("--out answers clip by clip: leave out --timeline, --same-voice, --format.")
+    job = work_through(
+        options.out,
+        find_clips(options.paths),
+        Prediction.by(options.model, tuple(options.emotions or ())),
+        "Listening",
+        resume=options.resume,
+        size=options.per_shard,
+        n_jobs=options.n_jobs,
+    )
+    predictions, refused = options.out / "predictions.csv", options.out / "refused.csv"
+    good, bad = write_tables(job, predictions, refused)
+    print(f"{good} clips: {predictions}")
+    if bad:
+        raise DataError(f"{bad} of {job.clips} clips cannot be used; {refused} says why.")
 
 
 def _load(folder: Path, emotions: list[str] | None = None) -> Any:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ser.utils.settings import Settings
 
+SHARD = 500  # ten seconds of work or more
 _EXAMPLES = """\
 examples:
   ser predict my-voice.wav                          which emotion is it?
@@ -244,7 +245,13 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         _training_options(sub, without=["fold"], protocol=next(iter(FOLDS)))
 
     sub = command("predict", commands.predict, "name the emotion in audio files")
-    sub.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files or folders")
+    sub.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="audio files or folders; with --out also manifests (.parquet)",
+    )
     sub.add_argument(
         "--model", type=Path, default=DEFAULT_MODEL, metavar="BUNDLE", help="the model (everyday)"
     )
@@ -265,8 +272,29 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="one person speaks in all files (with --timeline: throughout each of them): get used "
         "to that voice",
     )
+    sub.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="for more clips than memory holds: keep what is done in this new folder, and write "
+        "predictions.csv and refused.csv into it at the end",
+    )
+    _shards(sub)
     _jobs(sub)
     return parser
+
+
+def _shards(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where the same command with --out was stopped"
+    )
+    parser.add_argument(
+        "--per-shard",
+        type=_count,
+        default=SHARD,
+        metavar="N",
+        help=f"with --out: clips that are done and kept together ({SHARD})",
+    )
 
 
 def _listen(parser: argparse.ArgumentParser) -> None:
@@ -318,6 +346,12 @@ def _emotions(parser: argparse.ArgumentParser) -> None:
 def _workers(text: str) -> int:
     if (count := int(text)) < 1 and count != -1:
         raise argparse.ArgumentTypeError("use 1 or more, or -1 for one per core")
+    return count
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise argparse.ArgumentTypeError("use 1 or more")
     return count
 
 

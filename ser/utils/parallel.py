@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, suppress
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -10,6 +12,8 @@ from typing import ParamSpec, TypeVar
 import platformdirs
 from filelock import FileLock
 from tqdm.auto import tqdm
+
+from ser.errors import WorkerError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,8 +35,7 @@ def map_items(
 ) -> list[Result]:
     """Apply `function` to every item, in order, and show how far it is.
 
-    Built on joblib, so the caller decides where the work runs without any code here changing:
-    ``with joblib.parallel_config(backend="dask"): ...`` sends it to a Dask cluster.
+    All items and results are held; for more of them than that see `ser.shards`.
 
     Parameters
     ----------
@@ -70,14 +73,61 @@ def map_items(
         batch_size="auto",
         idle_worker_timeout=_IDLE_SECONDS,
     )
-    # disable=None: a bar is drawn only where someone can see it move; a log file gets none.
-    with tqdm(total=len(items), desc=description, unit="clip", disable=None) as bar:
+    with bar_of(len(items), description) as bar:
         for result in work(joblib.delayed(function)(item) for item in items):
             results.append(result)
             bar.update()
             if progress is not None:
                 progress(description, len(results), len(items))
     return results
+
+
+def bar_of(total: int, description: str, *, done: int = 0) -> tqdm:
+    """Return a bar of clips, of which some may be done already.
+
+    It is drawn only where someone can see it move: a log file gets none, and of several processes
+    only the first one draws.
+    """
+    worker = multiprocessing.parent_process() is not None
+    hidden = True if worker else None
+    return tqdm(total=total, desc=description, unit="clip", initial=done, disable=hidden)
+
+
+def unordered(
+    function: Callable[[Item], Result], items: Iterable[Item], *, n_jobs: int = -1
+) -> Iterator[Result]:
+    """Apply `function` to items of ten seconds of work or more, and give results as they come.
+
+    Parameters
+    ----------
+    function, items, n_jobs
+        See `map_items`; only as many items are looked at as there are workers for, twice.
+
+    Yields
+    ------
+    Result
+        In the order in which they are finished.
+
+    Raises
+    ------
+    WorkerError
+        If a process ended before its work did.
+    """
+    import joblib
+
+    work = joblib.Parallel(
+        n_jobs=n_jobs,
+        return_as="generator_unordered",
+        batch_size=1,
+        idle_worker_timeout=_IDLE_SECONDS,
+    )
+    try:
+        yield from work(joblib.delayed(function)(item) for item in items)
+    except BrokenExecutor as error:
+        raise WorkerError(
+            "A worker process was ended from outside, most likely for want of memory. Try again "
+            "with a smaller --n-jobs."
+        ) from error
 
 
 def first_call_alone(function: Callable[Given, Result]) -> Callable[Given, Result]:

@@ -1,0 +1,255 @@
+"""The manifest: which clips a job is about, in one Parquet file whose row groups are its shards.
+
+Whoever works on a shard reads its row group and no more, so nobody ever holds all clips.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ser.audio import EXTENSIONS
+from ser.errors import DataError, SerError
+from ser.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH = 500  # clips of somebody else's manifest that are read at once
+
+
+class Clip(NamedTuple):
+    """A row of a manifest.
+
+    Attributes
+    ----------
+    path : str
+        Absolute.
+    offset : float
+        Where the clip begins in its file, in seconds.  So far a clip is a file, and this is 0.
+    emotion, speaker, corpus : str
+        As far as they are known, otherwise empty.
+    hash : str
+        Another one whenever the clip is: of what is heard (`ser.audio.audio_hash`) if somebody has
+        opened it, otherwise the file's size and time of change.
+    """
+
+    path: str
+    offset: float = 0.0
+    emotion: str = ""
+    speaker: str = ""
+    corpus: str = ""
+    hash: str = ""
+
+
+def need_pyarrow() -> None:
+    """Refuse to go on where Parquet cannot be written.
+
+    Raises
+    ------
+    SerError
+        Saying what to install.
+    """
+    if find_spec("pyarrow") is None:
+        raise SerError(
+            "Work over many clips keeps its results as Parquet and needs pyarrow, which is not "
+            'installed: pip install "ser[large]"'
+        )
+
+
+def write_parquet(path: str | Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+    """Write tables as the row groups of a Parquet file, atomically.
+
+    The same rows always give the same bytes: the file says nothing of when or by whom.
+
+    Raises
+    ------
+    OutputError
+        See `ser.utils.files.atomic_path`.
+    """
+    import pyarrow.parquet as pq
+
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(
+            temporary, schema, compression="zstd", write_statistics=False, store_schema=False
+        ) as writer,
+    ):
+        for table in tables:
+            writer.write_table(table, row_group_size=max(len(table), 1))
+
+
+def write_manifest(path: str | Path, clips: Iterable[Clip], *, size: int) -> None:
+    """Write a manifest while its clips are being found; only one shard of them is held.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, which is written atomically.
+    clips : iterable of Clip
+        In the order in which results will have them.
+    size : int
+        Clips of a shard.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    DataError
+        If the name of a clip is not UTF-8.
+    """
+    import pyarrow as pa
+
+    clips = iter(clips)
+
+    def tables() -> Iterator[pa.Table]:
+        while some := list(islice(clips, size)):
+            for clip in some:
+                _check_name(clip.path)
+            yield pa.table(
+                {k: [getattr(c, k) for c in some] for k in Clip._fields}, schema=_schema()
+            )
+
+    write_parquet(path, tables(), _schema())
+
+
+def count_shards(path: str | Path) -> tuple[int, int]:
+    """Return how many clips and shards a manifest has.
+
+    Raises
+    ------
+    DataError
+        If it is no manifest.
+    """
+    with _opened(path) as file:
+        return file.metadata.num_rows, file.metadata.num_row_groups
+
+
+def read_shard(path: str | Path, number: int) -> pa.Table:
+    """Return the clips of one shard, a row each.
+
+    Raises
+    ------
+    DataError
+        If it is no manifest, or has no such shard.
+    """
+    import pyarrow as pa
+
+    with _opened(path) as file:
+        try:
+            return file.read_row_group(number)
+        except (pa.ArrowException, OSError, IndexError) as error:
+            raise DataError(f"{path} is damaged: {_first_line(error)}. Make it again.") from error
+
+
+def find_clips(places: Sequence[str | Path]) -> Iterator[Clip]:
+    """Find the audio files of folders, with all their sub-folders, in an order that never changes.
+
+    Parameters
+    ----------
+    places : sequence of str or Path
+        Folders (links to folders within them are not followed), audio files, and manifests, whose
+        names end in .parquet.
+
+    Yields
+    ------
+    Clip
+        Of a folder or file only the path is known; nothing is opened.
+
+    Raises
+    ------
+    DataError
+        If a place does not exist, holds no audio file, or is no manifest.
+    """
+    for place in map(Path, places):
+        if os.path.isdir(place):
+            found = 0
+            for found, clip in enumerate(_in_folder(place), 1):  # noqa: B007
+                yield clip
+            if not found:
+                raise DataError(f"{place} holds no audio file.")
+        elif place.suffix.lower() == ".parquet":
+            yield from _in_manifest(place)
+        elif os.path.isfile(place):
+            yield _file(os.path.abspath(place))
+        else:
+            raise DataError(f"{place} does not exist. Check the name of the folder.")
+
+
+def _in_folder(folder: Path) -> Iterator[Clip]:
+    def unreadable(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+    for parent, subfolders, names in os.walk(os.path.abspath(folder), onerror=unreadable):
+        subfolders.sort()
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in EXTENSIONS:
+                yield _file(os.path.join(parent, name))
+
+
+def _file(path: str) -> Clip:
+    try:
+        status = os.stat(path)
+    except OSError:  # it vanished, or is a link to nowhere; opening it will say so
+        return Clip(path)
+    return Clip(path, hash=f"{status.st_size}-{status.st_mtime_ns}")
+
+
+def _in_manifest(file: Path) -> Iterator[Clip]:
+    import pyarrow as pa
+
+    folder = os.path.abspath(file.parent)
+    with _opened(file) as parquet:
+        try:
+            for batch in parquet.iter_batches(_BATCH, columns=list(Clip._fields)):
+                for row in pa.Table.from_batches([batch]).cast(_schema()).to_pylist():
+                    if row["offset"] != 0:
+                        raise DataError(
+                            f"{file} has a clip that begins {row['offset']:g} s into "
+                            f"{row['path']}. Clips within files are not read; cut the file."
+                        )
+                    yield Clip(**row | {"path": os.path.join(folder, row["path"])})
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DataError(f"{file} is no manifest: {_first_line(error)}.") from error
+
+
+def _opened(path: str | Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as a manifest: {_first_line(error)}.") from error
+    if missing := [name for name in Clip._fields if name not in file.schema_arrow.names]:
+        file.close()
+        raise DataError(
+            f"{path} is no manifest: it has no column {missing[0]}. A manifest has the columns "
+            f"{', '.join(Clip._fields)}."
+        )
+    return file
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = path.encode("utf-8", "backslashreplace").decode()
+        raise DataError(
+            f"{shown}: the name is not UTF-8, so no table can hold it. Rename the file."
+        ) from None
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = dict.fromkeys(Clip._fields, pa.string()) | {"offset": pa.float64()}
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,220 @@
+"""The store: a folder in which a job is described and every finished shard is kept.
+
+    job.json                what is done to which clips
+    manifest.parquet        the clips, see `ser.shards.manifest`
+    parts/part-00012.*      what became of shard 12
+    finished/00012.json     its receipt, written last: whose shard it is, and what the files hash to
+
+A shard is finished if its receipt is of this job and its files are what the receipt says.  Anything
+else is done again, and as a shard done twice gives the same bytes, nothing needs to be locked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+from threadpoolctl import threadpool_limits
+
+import ser
+from ser.errors import DataError, OutputError, RunError
+from ser.shards.manifest import Clip, count_shards, read_shard, write_manifest
+from ser.utils.files import atomic_path, read_json, sha256_of, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+JOB, MANIFEST, PARTS, FINISHED = "job.json", "manifest.parquet", "parts", "finished"
+"""Files and folders of a store."""
+
+_TEMPORARY = ".writing-*"  # see ser.utils.files: what a killed process leaves
+
+
+class Work(Protocol):
+    """What is done to a shard; an object that can be sent to another process."""
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """Of the files of a part."""
+
+    def describe(self) -> Mapping[str, str]:
+        """Return everything but the clips that the results depend on."""
+
+    def __call__(self, clips: pa.Table, part: Path) -> None:
+        """Work on clips and write the files of their part, `part` with each of the suffixes."""
+
+
+class Receipt(BaseModel):
+    """What is known of a finished shard, and all that a worker returns.
+
+    Attributes
+    ----------
+    job : str
+        See `Job.key`.
+    shard, clips : int
+        Its number, and how many clips it has.
+    sha256 : dict of str to str
+        Of its files, by suffix.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    job: str
+    shard: int
+    clips: int
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A store that was begun.
+
+    Attributes
+    ----------
+    folder : Path
+        The store.
+    key : str
+        Hash of the description: another one for other clips, another model or other settings.
+    clips, shards : int
+        How many there are.
+    """
+
+    folder: Path
+    key: str
+    clips: int
+    shards: int
+
+    def part(self, number: int, suffix: str) -> Path:
+        """Return where a file of a shard is kept."""
+        return self.folder / PARTS / f"part-{number:05}{suffix}"
+
+    def receipt(self, number: int) -> Path:
+        """Return where the receipt of a shard is kept."""
+        return self.folder / FINISHED / f"{number:05}.json"
+
+    def finished(self, number: int, suffixes: Iterable[str]) -> Receipt | None:
+        """Return the receipt of a shard, or None if the shard must be done (again)."""
+        try:
+            receipt = Receipt.model_validate(read_json(self.receipt(number)))
+            if (receipt.job, receipt.shard) != (self.key, number):
+                return None
+            found = {suffix: sha256_of(self.part(number, suffix)) for suffix in suffixes}
+        except (OSError, ValueError):  # pydantic's error is one too
+            return None
+        return receipt if receipt.sha256 == found else None
+
+    def tidy(self) -> None:
+        """Delete what killed processes left half-written."""
+        for folder in (self.folder, self.folder / PARTS, self.folder / FINISHED):
+            for rest in folder.glob(_TEMPORARY):
+                with suppress(OSError):
+                    rest.unlink()
+
+
+def begin(folder: Path, clips: Iterable[Clip], work: Work, *, resume: bool, size: int) -> Job:
+    """Begin a job, or find one that was begun and is the same.
+
+    Parameters
+    ----------
+    folder : Path
+        The store.
+    clips : iterable of Clip
+        What to work on.
+    work : Work
+        What to do.
+    resume : bool
+        Whether there may be such a job already.
+    size : int
+        Clips of a shard.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds something else.
+    RunError
+        If a job was begun in it and is not to be resumed, or is another one.
+    DataError
+        If there are no clips, see `ser.shards.manifest`.
+    """
+    _check_folder(folder, resume=resume)
+    with atomic_path(folder / MANIFEST) as temporary:
+        write_manifest(temporary, clips, size=size)
+        count, shards = count_shards(temporary)
+        if not count:
+            raise DataError("There are no clips to work on.")
+        description = {
+            "manifest": sha256_of(temporary),
+            "clips": str(count),
+            **work.describe(),
+            "ser": ser.__version__,
+        }
+        # Within the block: the manifest of another job is not replaced.
+        _check_same(folder, description)
+    write_json(folder / JOB, description)
+    key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+    return Job(folder, key, count, shards)
+
+
+def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
+    """Work on one shard: a pure function of manifest, number and work, in any process.
+
+    Raises
+    ------
+    SerError
+        If it cannot be done or written; nothing is left half-written.
+    """
+    clips = read_shard(job.folder / MANIFEST, number)
+    # Sums of several threads end in other bits; the other cores have workers of their own.
+    with threadpool_limits(1):
+        work(clips, job.part(number, ""))
+    hashes = {suffix: sha256_of(job.part(number, suffix)) for suffix in work.suffixes}
+    receipt = Receipt(job=job.key, shard=number, clips=len(clips), sha256=hashes)
+    write_json(job.receipt(number), receipt.model_dump())
+    return receipt
+
+
+def _check_folder(folder: Path, *, resume: bool) -> None:
+    if not os.path.isdir(folder):
+        if os.path.lexists(folder):
+            raise OutputError(f"Cannot write into {folder}: it is no folder. Give a new folder.")
+        return
+    try:
+        names = set(os.listdir(folder))
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be read: {error.strerror}.") from error
+    if JOB in names:
+        if not resume:
+            raise RunError(
+                f"{folder} holds a job already. Go on with it by --resume, or give a new folder."
+            )
+    # What a process leaves that is killed before it has described the job.
+    elif any(name != MANIFEST and not name.startswith(".writing-") for name in names):
+        raise OutputError(f"{folder} holds something else. Give a new folder.")
+
+
+def _check_same(folder: Path, description: Mapping[str, Any]) -> None:
+    """Refuse to go on with another job than the one that was begun, if one was."""
+    file = folder / JOB
+    if not file.exists():
+        return
+    try:
+        begun = read_json(file)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file} cannot be read: {error}. Give a new folder.") from error
+    for name in [*description, *begun]:
+        if begun.get(name) != description.get(name):
+            raise RunError(
+                f"{folder} was begun with another {name}: {begun.get(name)}, and now it is "
+                f"{description.get(name)}. Give a new folder, or what it was begun with."
+            )

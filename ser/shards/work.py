@@ -1,0 +1,81 @@
+"""From clips and what is to be done with them to a store whose shards are all finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from ser.errors import SerError, Stopped
+from ser.shards.manifest import Clip, need_pyarrow
+from ser.shards.store import Job, Work, begin, run_shard
+from ser.utils.parallel import bar_of, unordered
+
+_GO_ON = "Go on with the same command and --resume."
+
+
+def work_through(
+    folder: str | Path,
+    clips: Iterable[Clip],
+    work: Work,
+    description: str,
+    *,
+    resume: bool,
+    size: int,
+    n_jobs: int = -1,
+) -> Job:
+    """Do what is not done yet, over all workers, and show how far it is.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The store.
+    clips, work, resume, size
+        See `ser.shards.store.begin`.
+    description : str
+        Words for the bar.
+    n_jobs : int
+        Parallel workers; -1 is one per core.
+
+    Returns
+    -------
+    Job
+        All of whose shards are finished.
+
+    Raises
+    ------
+    SerError
+        See `ser.shards.store.begin` and `ser.utils.parallel.unordered`, and what `work` raises.
+        Finished shards are kept.
+    Stopped
+        If Ctrl-C was pressed; finished shards are kept.
+    """
+    need_pyarrow()
+    try:
+        job = begin(Path(folder).absolute(), clips, work, resume=resume, size=size)
+    except KeyboardInterrupt:
+        raise Stopped(f"Stopped before anything was done. {_GO_ON}") from None
+    one = partial(run_shard, job=job, work=work)
+    done = 0
+    try:
+        with bar_of(job.clips, "Looking at what is done") as bar:
+            left = []
+            for number in range(job.shards):
+                receipt = job.finished(number, work.suffixes)
+                if receipt is None:
+                    left.append(number)
+                else:
+                    done += receipt.clips
+                    bar.update(receipt.clips)
+        with bar_of(job.clips, description, done=done) as bar:
+            for receipt in unordered(one, left, n_jobs=n_jobs):
+                done += receipt.clips
+                bar.update(receipt.clips)
+    except KeyboardInterrupt:
+        raise Stopped(
+            f"Stopped. Of {job.clips} clips {done} are done and kept in {folder}. {_GO_ON}"
+        ) from None
+    except SerError as error:
+        raise type(error)(f"{error} What is done is kept in {folder}. {_GO_ON}") from error
+    job.tidy()
+    return job

@@ -1,0 +1,286 @@
+"""Folders predicted shard by shard, by real processes that are killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ser.cli import main
+from tests.tiny import SAMPLES, tiny_corpus
+
+PROJECT = SAMPLES.parent.parent
+PER_SHARD = 3
+SHARDS = 15  # of 44 clips, two of which are none
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tiny_corpus(tmp_path_factory.mktemp("many") / "clips")
+    for i, clip in enumerate(sorted(folder.iterdir())[:2]):
+        (folder / "again" / str(i)).mkdir(parents=True)
+        shutil.copy(clip, folder / "again" / str(i))
+    (folder / "again" / "0" / "broken.wav").write_bytes(b"RIFF, and then nothing")
+    (folder / "again" / "empty.mp3").write_bytes(b"")
+    return folder
+
+
+def command(clips, out, *more):
+    settings = ["--per-shard", PER_SHARD, *more]
+    return ["predict", str(clips), "--out", str(out), *map(str, settings)]
+
+
+def contents(store):
+    return {
+        str(path.relative_to(store)): path.read_bytes()
+        for path in store.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(clips, tmp_path_factory):
+    store = tmp_path_factory.mktemp("undisturbed") / "out"
+    assert main(command(clips, store, "--n-jobs", 1)) == 2  # two clips cannot be used
+    return store
+
+
+@pytest.fixture
+def store(undisturbed, tmp_path):
+    return Path(shutil.copytree(undisturbed, tmp_path / "out"))
+
+
+def start(*arguments):
+    """Start a command in a group of its own, so that it can be killed with its workers."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ser", *arguments],
+        cwd=PROJECT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition, process):
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        os.sched_yield()
+
+
+def receipts(store):
+    return len(list((store / "finished").glob("0*.json")))
+
+
+def refused(capfd, *words):
+    errors = capfd.readouterr().err
+    lines = [line for line in errors.splitlines() if line.startswith("ser: ")]
+    assert len(lines) == 1 and "Traceback" not in errors, errors
+    for word in words:
+        assert word in lines[0]
+
+
+def test_every_clip_is_in_exactly_one_table(clips, undisturbed):
+    answered = pd.read_csv(undisturbed / "predictions.csv")
+    left_out = pd.read_csv(undisturbed / "refused.csv")
+    there = sorted(str(path) for path in clips.rglob("*") if path.is_file())
+    assert sorted([*answered["file"], *left_out["file"]]) == there
+    assert sorted(Path(file).name for file in left_out["file"]) == ["broken.wav", "empty.mp3"]
+    assert left_out["reason"].str.len().gt(10).all()
+    assert receipts(undisturbed) == SHARDS
+
+
+def test_answers_are_those_of_the_same_clips_without_shards(clips, undisturbed, capfd):
+    files = sorted(map(str, clips.glob("*.flac")))[:5]
+    assert main(["predict", *files, "--format", "csv"]) == 0
+    expected = capfd.readouterr().out.splitlines()
+    rows = (undisturbed / "predictions.csv").read_text().splitlines()
+    assert rows[0] == expected[0]
+    found = pd.read_csv(undisturbed / "predictions.csv").set_index("file").loc[files].reset_index()
+    assert found["emotion"].tolist() == [line.split(",")[3] for line in expected[1:]]
+
+
+def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(clips, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    moments = [
+        lambda: out.is_dir(),
+        lambda: receipts(out) >= 1,
+        lambda: receipts(out) >= SHARDS // 2,
+    ]
+    for reached in moments:
+        running = start(*command(clips, out, "--resume", "--n-jobs", 2))
+        wait_until(reached, running)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+        assert receipts(out) < SHARDS
+    kept = {path: path.stat().st_mtime_ns for path in (out / "parts").glob("part-*")}
+    finished = [path for path in kept if (out / "finished" / f"{path.stem[5:]}.json").exists()]
+    last = start(*command(clips, out, "--resume", "--n-jobs", 2))
+    _, errors = last.communicate()
+    assert last.returncode == 2 and "2 of 44 clips cannot be used" in errors
+    assert contents(out) == contents(undisturbed)
+    assert all(path.stat().st_mtime_ns == kept[path] for path in finished), "done twice"
+
+
+def test_ctrl_c_says_how_to_go_on_and_a_lost_worker_costs_nothing(clips, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    running = start(*command(clips, out, "--n-jobs", 2))
+    wait_until(lambda: receipts(out) >= 1, running)
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate()
+    assert running.returncode == 130
+    assert "Go on with the same command and --resume" in errors
+    assert "Traceback" not in errors
+
+    running = start(*command(clips, out, "--resume", "--n-jobs", 2))
+    kept = receipts(out)
+    wait_until(lambda: receipts(out) > kept, running)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    workers = [
+        int(child)
+        for child in children
+        if "popen_loky" in Path(f"/proc/{child}/cmdline").read_text()
+    ]
+    os.kill(workers[0], signal.SIGKILL)
+    _, errors = running.communicate()
+    assert running.returncode == 2
+    lines = [line for line in errors.splitlines() if line.startswith("ser: ")]
+    assert "worker process was ended" in lines[0] and "--resume" in lines[0]
+    assert "Traceback" not in errors
+    assert main(command(clips, out, "--resume", "--n-jobs", 1)) == 2
+    assert contents(out) == contents(undisturbed)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "missing", "foreign", "receipt"])
+def test_a_damaged_part_is_done_again(clips, undisturbed, store, damage):
+    part, receipt = store / "parts" / "part-00001.parquet", store / "finished" / "00001.json"
+    data = bytearray(part.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 2] ^= 1
+        part.write_bytes(data)
+    elif damage == "cut":
+        part.write_bytes(data[: len(data) // 2])
+    elif damage == "missing":
+        part.unlink()
+    elif damage == "foreign":  # whole, with the receipt of another job
+        shutil.copy(store / "parts" / "part-00002.parquet", part)
+        other = json.loads((store / "finished" / "00002.json").read_text())
+        receipt.write_text(json.dumps(other | {"job": "0" * 64, "shard": 1}))
+    else:
+        receipt.write_text('{"job": [')
+    assert main(command(clips, store, "--resume", "--n-jobs", 1)) == 2
+    assert contents(store) == contents(undisturbed)
+
+
+def test_another_manifest_is_refused_with_both_hashes(clips, store, tmp_path, capfd):
+    before = contents(store)
+    more = shutil.copytree(clips, tmp_path / "clips")
+    begun = json.loads((store / "job.json").read_text())["manifest"]
+    assert main(command(more, store, "--resume")) == 2
+    refused(capfd, "another manifest", begun, "and now it is")
+    assert contents(store) == before
+
+
+def test_a_clip_that_changed_is_noticed(clips, tmp_path, capfd):
+    folder, out = tmp_path / "clips", tmp_path / "out"
+    folder.mkdir()
+    one, other = sorted(clips.glob("*.flac"))[:2]
+    shutil.copy(one, folder / "a.flac")
+    assert main(command(folder, out, "--n-jobs", 1)) == 0
+    shutil.copy(other, folder / "a.flac")
+    assert main(command(folder, out, "--resume")) == 2
+    refused(capfd, "another manifest")
+
+
+def test_another_model_or_choice_is_refused_with_both(clips, store, capfd):
+    before = contents(store)
+    assert main(command(clips, store, "--resume", "--model", PROJECT / "models/ravdess")) == 2
+    refused(capfd, "another model", json.loads(before["job.json"])["model"])
+    assert main(command(clips, store, "--resume", "--emotions", "happy,sad")) == 2
+    refused(capfd, "another choice of emotions: all, and now it is happy, sad")
+    assert contents(store) == before
+
+
+def test_a_store_is_neither_overwritten_nor_mixed_with_something_else(clips, store, capfd):
+    before = contents(store)
+    assert main(command(clips, store)) == 2
+    refused(capfd, "holds a job already", "--resume")
+    assert contents(store) == before
+    assert main(command(clips, clips)) == 2
+    refused(capfd, "holds something else")
+    file = store / "job.json"
+    assert main(command(clips, file)) == 2
+    refused(capfd, "it is no folder")
+    assert contents(store) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_refused(clips, tmp_path, capfd):
+    tmp_path.chmod(0o500)
+    assert main(command(clips, tmp_path / "out")) == 2
+    refused(capfd, "Cannot write", "Permission denied")
+
+
+def test_a_store_that_cannot_be_written_any_more_keeps_what_is_done(
+    clips, undisturbed, store, capfd
+):
+    """A file lies where the second half of the parts must go."""
+    (store / "parts" / "part-00014.parquet").unlink()
+    (store / "parts" / "part-00014.parquet").mkdir()
+    assert main(command(clips, store, "--resume", "--n-jobs", 1)) == 2
+    refused(capfd, "part-00014.parquet: it is a folder", "--resume")
+    (store / "parts" / "part-00014.parquet").rmdir()
+    assert main(command(clips, store, "--resume", "--n-jobs", 1)) == 2
+    assert contents(store) == contents(undisturbed)
+
+
+def test_a_worker_without_the_model_is_one_sentence(clips, undisturbed, store, tmp_path, capfd):
+    from ser.errors import BundleError
+    from ser.shards import prediction
+    from ser.shards import store as stores
+
+    model = shutil.copytree(PROJECT / "models/everyday", tmp_path / "model")
+    work = prediction.Prediction.by(model)
+    shutil.rmtree(model)
+    prediction._load.cache_clear()  # as in a process of its own
+    job = stores.Job(store, "key", 44, SHARDS)
+    with pytest.raises(BundleError, match=r"missing on a worker\. Copy it"):
+        stores.run_shard(0, job=job, work=work)
+    assert contents(store) == contents(undisturbed)
+
+
+def test_without_pyarrow_one_sentence_says_what_to_install(clips, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys\n"
+            "sys.modules['pyarrow'] = None\n"
+            "from ser.cli import main\n"
+            "sys.exit(main(sys.argv[1:]))\n",
+            *command(clips, tmp_path / "out"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith('pip install "ser[large]"')
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "more", [["--timeline"], ["--same-voice"], ["--format", "csv"]], ids=lambda more: more[0]
+)
+def test_what_needs_all_clips_at_once_is_refused(clips, tmp_path, capfd, more):
+    assert main(command(clips, tmp_path / "out", *more)) == 2
+    refused(capfd, more[0])
+
+
+def test_resume_without_a_store_is_refused(clips, capfd):
+    assert main(["predict", str(clips), "--resume"]) == 2
+    refused(capfd, "--out")
