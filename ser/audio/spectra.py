@@ -186,8 +186,8 @@ def yin(
     --------
     >>> tone = np.sin(2 * np.pi * 200 * np.arange(4096) / 16_000).astype(np.float32)
     >>> found = yin(tone, sampling_rate=16_000, lowest=65.0, highest=600.0, frame=1024, hop=512)
-    >>> float(np.median(found).round())
-    200.0
+    >>> bool(abs(np.median(found) - 200.0) < 2.0)
+    True
     """
     shortest, longest = int(sampling_rate / highest), int(np.ceil(sampling_rate / lowest))
     padded = np.pad(samples, frame // 2)
