@@ -116,14 +116,6 @@ def on_strangers(model: Path) -> Report | None:
     return find_report(REPORTS / f"{names[model]}.json") if model in names else None
 
 
-def when_measured(model: Path) -> str:
-    """Say of the sure answers in `on_strangers` what must be known of them, or nothing.
-
-    The reports of everyday were made before every voice of its calibration counted alike.
-    """
-    return " (measured before its last calibration)" if model == assets.DEFAULT_MODEL else ""
-
-
 def entries() -> list[Entry]:
     """Return shipped models, the app's runs and evaluations, what a team shares, the published."""
     shipped = bundle.find_bundles(assets.MODELS)

@@ -79,7 +79,7 @@ def test_a_layer_of_another_kind_is_not_exported():
 def test_a_prediction_needs_neither_tensorflow_nor_librosa():
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
-        "sys.modules['librosa'] = None\n"
+        "sys.modules['librosa'] = sys.modules['onnx'] = None  # what ships is not looked at\n"
         "import ser; print(ser.load().predict(sys.argv[1])['emotion'].iloc[0])\n"
         "print(ser.load('ravdess' and sys.argv[2]).timeline(sys.argv[1])['emotion'].iloc[0])"
     )
@@ -95,7 +95,7 @@ def test_teaching_a_voice_and_classes_needs_no_tensorflow_either(tmp_path):
     """From recordings to a model that is kept, loaded again, and answers; then taught once more."""
     code = (
         "import sys\n"
-        "for name in ('tensorflow', 'keras', 'h5py', 'onnx', 'librosa', 'sklearn', 'scipy'):\n"
+        "for name in ('tensorflow', 'keras', 'h5py', 'librosa', 'sklearn', 'scipy'):\n"
         "    sys.modules[name] = None  # what an import of it meets where it is missing\n"
         "from pathlib import Path\n"
         "import ser\n"
@@ -142,10 +142,8 @@ def test_a_layer_that_cannot_be_is_refused():
     for broken in ((kernel * np.nan, bias), (kernel, bias[:5]), (kernel[0], bias)):
         with pytest.raises(BundleError, match="a layer that cannot be"):
             runtime.layers_of(runtime.with_layer(small(), broken))
-    with pytest.raises(BundleError, match=r"cannot be (loaded|run)"):
-        Runtime(runtime.with_layer(small(), (kernel[:9], bias)))(
-            {"features": np.zeros((1, 32, 94, 2), np.float32)}
-        )
+    with pytest.raises(BundleError, match="does not fit together"):
+        Runtime(runtime.with_layer(small(), (kernel[:9], bias)))
 
 
 def copy_of(folder, tmp_path):

@@ -88,8 +88,7 @@ def show_figures() -> None:
         if sure.accuracy is not None:
             said.append(
                 f"- It is sure of {sure.n / sure.of:.0%} of its answers to people it has never "
-                f"heard, and {sure.accuracy:.0%} of these are right"
-                f"{catalogue.when_measured(folder)}."
+                f"heard, and {sure.accuracy:.0%} of these are right."
             )
     st.markdown("\n".join(said) if said else "It has no report, so nothing can be said about it.")
     st.caption("Guessing among eight emotions would be right in 12.5%.")

@@ -279,7 +279,6 @@ def _measured(folder: Path, truth: str, name: str) -> None:
     elif not truth and strangers:
         sure = strangers.sure_answers()
         believed = f", and {sure.accuracy:.0%} of its sure answers" if sure.accuracy else ""
-        believed += catalogue.when_measured(folder) if believed else ""
         st.caption(
             f"Of what people said whom it had never heard, {strangers.headline:.0%} of its answers "
             f"were right{believed}."
