@@ -66,6 +66,12 @@ def serve(
             process.wait(30)
 
 
+def wait_until_drawn(page: Page) -> None:
+    """What is clicked while a page is being drawn can be lost."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+
+
 def find_browser() -> str | None:
     """Return Debian's chromium, or any Chromium, Chrome or Edge found."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)

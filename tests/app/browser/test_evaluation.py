@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from sklearn.metrics import f1_score, recall_score
 
 from ser.assets import DEFAULT_MODEL
-from tests.app.browser.app import PROJECT
+from tests.app.browser.app import PROJECT, wait_until_drawn
 from tests.tiny import tiny_corpus
 
 REPORT = json.loads((DEFAULT_MODEL / "report.json").read_text())
@@ -71,8 +71,7 @@ def test_a_confusion_cell_is_opened_by_a_click(tab):
     part(tab, "Confusions")
     for across, down in [(0.5, 0.3), (0.8, 0.5), (0.5, 0.3)]:
         # A chart that is about to be drawn anew would lose the click.
-        app = tab.get_by_test_id("stApp")
-        expect(app).to_have_attribute("data-test-script-state", "notRunning")
+        wait_until_drawn(tab)
         matrix = chart(tab)
         matrix.scroll_into_view_if_needed()
         box = matrix.bounding_box()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from ser.assets import DEFAULT_MODEL
 from ser.labels import EMOTIONS
 from ser.models.recognizer import Recognizer
-from tests.app.browser.app import PATIENCE, answer, record, start_listening
+from tests.app.browser.app import PATIENCE, answer, record, start_listening, wait_until_drawn
 from tests.tiny import SAMPLES
 
 CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
@@ -115,6 +115,8 @@ def test_who_comes_back_is_not_heard_before_they_say_so(prediction):
     prediction.get_by_role("link", name="Home").click()
     expect(prediction.get_by_role("heading", name="Speech emotion recognition")).to_be_visible()
     prediction.get_by_role("link", name="Prediction").first.click()
+    expect(prediction.get_by_role("heading", name="Prediction", exact=True)).to_be_visible()
+    wait_until_drawn(prediction)
     prediction.get_by_text("Live", exact=True).click()
     expect(prediction.get_by_role("button", name="Start listening")).to_be_visible()
     expect(prediction.get_by_role("button", name="Stop", exact=True)).to_have_count(0)

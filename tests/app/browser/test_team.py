@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from tests.app.browser.app import PATIENCE, launch, picture, serve
+from tests.app.browser.app import PATIENCE, launch, picture, serve, wait_until_drawn
 from tests.tiny import SAMPLES
 
 PEOPLE = {
@@ -85,12 +85,6 @@ def log_in(browser, address, name):
     tab.get_by_role("button", name="Log in").click()
     tab.get_by_role("button", name=name, exact=True).click()
     return tab
-
-
-def wait_until_drawn(tab):
-    """What is clicked while a page is being drawn can be lost."""
-    app = tab.get_by_test_id("stApp")
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def account(tab, email, role):
