@@ -8,11 +8,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from ser.assets import DEFAULT_MODEL
 from ser.errors import DataError
 from ser.models.recognizer import Recognizer
+from ser.utils.extras import need
+
+need("train", "sklearn")
+from sklearn.base import BaseEstimator, TransformerMixin  # noqa: E402
 
 _AT_ONCE = 500  # clips whose features are held in memory
 
