@@ -34,6 +34,7 @@ from ser.data.recordings import Voice
 from ser.errors import SerError
 from ser.evaluation.report import Report
 from ser.models import bundle
+from ser.models.embedding import EMBEDDING_FILE
 from ser.models.recognizer import Recognizer
 from ser.utils.files import sha256_of, write_json
 from ser.utils.zips import unpack
@@ -52,8 +53,7 @@ def small_model(folder: Path) -> None:
 
     model = build_cnn_lstm(ModelConfig(filters=(8,), lstm=4))
     embedding = tiny_embedding(with_activations(model).outputs[1].shape[1])
-    given = {"name": "small", "temperature": 1.0, "min_confidence": 0.5}
-    bundle.save_bundle(folder, model, embedding, **given)
+    bundle.save_bundle(folder, model, embedding, name="small", temperature=1.0, min_confidence=0.5)
 
 
 def other_values(value: Any, rng: np.random.Generator) -> Any:
@@ -114,7 +114,7 @@ def _grow(graph: Any, node: Any, kind: str, rng: np.random.Generator) -> None:
     more = []
     depth = int(rng.integers(1, 40))
     for i in range(depth):
-        attributes = {"axis": int(rng.integers(0, 3))} if kind == "Concat" else {}
+        attributes: dict[str, Any] = {"axis": int(rng.integers(0, 3))} if kind == "Concat" else {}
         out = last if i == depth - 1 else f"{name}-{i + 1}"
         more.append(helper.make_node(kind, [f"{name}-{i}"] * 2, [out], **attributes))
     nodes = [*graph.node]
@@ -226,7 +226,7 @@ def _open(kind: str, content: bytes) -> tuple[str, float, float]:
     work: Callable[[bytes], Any] = {
         "manifest": with_file(_MODEL, bundle.MANIFEST_FILE, load),
         "network": with_file(_MODEL, "network.onnx", load),
-        "embedding": with_file(_MODEL, bundle.EMBEDDING_FILE, load),
+        "embedding": with_file(_MODEL, EMBEDDING_FILE, load),
         "model": with_file(_MODEL, bundle.MODEL_FILE, bundle.load_bundle),
         "voice": _voice,
         "corpus": _corpus,
@@ -254,7 +254,7 @@ def _files(model: Path, kind: str, count: int) -> Iterator[bytes]:
         return networks((model / "network.onnx").read_bytes(), count)
     if kind in ("voice", "corpus"):
         return packages(_recordings(), count)
-    file = bundle.EMBEDDING_FILE if kind == "embedding" else bundle.MODEL_FILE
+    file = EMBEDDING_FILE if kind == "embedding" else bundle.MODEL_FILE
     return packages((model / file).read_bytes(), count)
 
 

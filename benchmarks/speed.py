@@ -64,7 +64,7 @@ def as_tutorials_do(model: keras.Model, files: list[Path], out: Path) -> None:
         samples, _ = librosa.load(file, sr=RATE, duration=3.0)
         features = librosa_alone(librosa.util.fix_length(samples, size=3 * RATE))
         rows.append(model.predict(features[None], verbose=0)[0])
-    pd.DataFrame(rows).assign(file=files).to_csv(out)
+    pd.DataFrame(rows).assign(file=[str(file) for file in files]).to_csv(out)
 
 
 def as_here(recognizer: Recognizer, files: list[Path], out: Path) -> None:
@@ -78,7 +78,7 @@ def side_by_side(recording: Path) -> dict[str, Any]:
     clip = audio.prepare_clip(audio.load_audio(data)).samples
     ravdess, everyday = Recognizer.load(RAVDESS_MODEL), Recognizer.load(DEFAULT_MODEL)
     network, _ = load_bundle(RAVDESS_MODEL)
-    encoder, _ = cut(load_bundle(DEFAULT_MODEL)[0])
+    encoder: Any = cut(load_bundle(DEFAULT_MODEL)[0])[0]
     features, log_mel = (each.extractor.batch([each.extractor.extract(clip)])
                          for each in (ravdess, everyday))  # fmt: skip
     others: dict[str, tuple[Callable[[], Any], dict[str, Callable[[], Any]]]] = {
