@@ -7,7 +7,8 @@ encoder is ``encoder.onnx``, or the shipped one if it was not trained further.
 ONNX files come with a model from anywhere.  Nothing in them is code: before one is loaded it is
 refused unless all of its nodes are of the kinds that `ser.models.onnx_export` writes (no loops, no
 functions, no operators of others), its weights are in it and no larger than a model's, and what it
-makes of a clip takes no more memory and time than a model can (`ser.models.onnx_check`).
+makes of a clip takes no more memory and time than a model can (`ser.models.onnx_check`).  Files
+that ship with the package are not looked at: that would take longer than loading them.
 """
 
 from __future__ import annotations
