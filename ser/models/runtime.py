@@ -14,6 +14,7 @@ that ship with the package are not looked at: that would take longer than loadin
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -229,6 +230,8 @@ def _session(content: bytes, name: str) -> tuple[onnxruntime.InferenceSession, M
     options.log_severity_level = 4  # what is wrong is said below
     # Threads that wait by spinning would take the processor from other visitors.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if multiprocessing.parent_process() is not None:
+        options.intra_op_num_threads = 1  # the other cores have workers of their own
     try:
         session = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"], enable_fallback=0
