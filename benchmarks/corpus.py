@@ -73,8 +73,11 @@ def make_names(folder: Path, count: int) -> None:
         place = folder / f"{i // 100:05}"
         if i % 100 == 0:
             place.mkdir(parents=True)
-        code = f"03-01-{i % 8 + 1:02}-01-01-{i // 8 % 99 + 1:02}-{i // 100 % 99 + 1:02}"
-        (place / f"{code}.wav").touch()
+        emotion, statement, repetition = i % 8 + 1, i // 8 % 2 + 1, i // 16 % 2 + 1
+        channel, modality, actor = i // 32 % 2 + 1, i // 64 % 2 + 1, i // 100 % 89 + 1
+        sentence = f"{statement:02}-{repetition:02}"
+        name = f"{modality:02}-{channel:02}-{emotion:02}-01-{sentence}-{actor:02}.wav"
+        (place / name).touch()
 
 
 def main() -> None:
@@ -94,6 +97,7 @@ def main() -> None:
         first = milliseconds(
             lambda: plots.clips_per_emotion(corpora.scan(names).clips), calls=CALLS
         )
+        assert len(corpora.scan(names).clips) == options.clips
         steps = {"first chart, by file names": round(first, 1), **measure(found)}
         result = {"clips": options.clips, "calls": CALLS, "milliseconds": steps}
     for step, spent in result["milliseconds"].items():

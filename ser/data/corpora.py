@@ -143,35 +143,36 @@ def from_labels(labels: Mapping[str, str]) -> Corpus:
     DataError
         If a file does not exist, or a label is none of the eight.
     """
-    clips = []
+    clips = _Columns()
     for path, label in labels.items():
         emotion = emotion_of(label)
         if emotion is None:
             raise DataError(f"{label!r} is none of the emotions: {', '.join(EMOTIONS)}.")
         if not os.path.isfile(path):
             raise DataError(f"{path} does not exist. Check its name.")
-        clips.append(_row(Path(path), {"corpus": "labels", "emotion": emotion}))
+        clips.add(Path(path), {"corpus": "labels", "emotion": emotion})
     return _corpus(clips, [])
 
 
 def _scan_folder(folder: Path) -> Corpus:
-    clips, skipped = [], []
+    clips, skipped = _Columns(), []
 
     def unreadable(error: OSError) -> None:
         skipped.append({"path": _shown(error.filename), "reason": f"folder: {error.strerror}"})
 
     for parent, subfolders, names in os.walk(folder, onerror=unreadable):
+        here = Path(parent)
         subfolders.sort()
         for name in subfolders:
-            if os.path.islink(path := Path(parent) / name):
+            if os.path.islink(path := here / name):
                 skipped.append({"path": _shown(path), "reason": "link to a folder"})
         for name in sorted(names):
-            path = Path(parent) / name
+            path = here / name
             fields, reason = describe(path, folder)
             if fields is None:
                 skipped.append({"path": _shown(path), "reason": reason})
             else:
-                clips.append(_row(path, fields))
+                clips.add(path, fields)
     return _corpus(clips, skipped)
 
 
@@ -213,7 +214,7 @@ def _scan_csv(file: Path) -> Corpus:
             f"{file} has no column {' and no column '.join(missing)}; it has: "
             f"{', '.join(map(str, table.columns))}. Name them path and emotion."
         )
-    clips, skipped = [], []
+    clips, skipped = _Columns(), []
     for record in table.to_dict("records"):
         path = file.parent / record["path"]
         emotion = emotion_of(record["emotion"])
@@ -225,13 +226,8 @@ def _scan_csv(file: Path) -> Corpus:
         else:
             fields = {"corpus": file.stem} | {c: record[c] for c in COLUMNS if c in record}
             fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
-            clips.append(_row(path, fields | {"emotion": emotion}))
+            clips.add(path, fields | {"emotion": emotion})
     return _corpus(clips, skipped)
-
-
-def _row(path: Path, fields: Mapping[str, object]) -> dict[str, str]:
-    known = {column: str(value) for column, value in fields.items() if value is not None}
-    return dict.fromkeys(COLUMNS, "") | known | {"path": str(path), "name": path.name}
 
 
 def _clip_id(path: Path, corpus: str) -> str:
@@ -243,8 +239,21 @@ def _clip_id(path: Path, corpus: str) -> str:
     return fields.get("clip_id", "") if fields and fields["corpus"] == corpus else ""
 
 
-def _corpus(clips: list[dict[str, str]], skipped: list[dict[str, str]]) -> Corpus:
-    table = pd.DataFrame(clips, columns=list(COLUMNS), dtype=str)
+class _Columns(dict[str, list[str]]):
+    """The table of clips while it grows; a hundred thousand rows as dicts would take long."""
+
+    def __init__(self) -> None:
+        super().__init__({column: [] for column in COLUMNS})
+
+    def add(self, path: Path, fields: Mapping[str, object]) -> None:
+        for column, values in self.items():
+            value = fields.get(column)
+            values.append("" if value is None else str(value))
+        self["path"][-1], self["name"][-1] = str(path), path.name
+
+
+def _corpus(clips: _Columns, skipped: list[dict[str, str]]) -> Corpus:
+    table = pd.DataFrame(clips, dtype=str)
     # The random split is defined over the clips sorted by file name.
     table = table.sort_values(["name", "path"], ignore_index=True)
     return Corpus(table, pd.DataFrame(skipped, columns=["path", "reason"], dtype=str))

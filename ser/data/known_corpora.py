@@ -28,6 +28,7 @@ _EMODB_EMOTIONS = {
     "L": "boredom",
 }
 _EMODB_FEMALE = {"08", "09", "13", "14", "16"}
+_EMODB_NAME = re.compile(r"([0-9]{2})([ab][0-9]{2})([WLEAFTN])([a-z]?)")
 
 
 def parse_emodb(path: PurePath) -> ClipFields | None:
@@ -51,7 +52,7 @@ def parse_emodb(path: PurePath) -> ClipFields | None:
     >>> parse_emodb(PurePath("03a01Fa.wav"))["emotion"], parse_emodb(PurePath("holiday.wav"))
     ('happy', None)
     """
-    match = re.fullmatch(r"([0-9]{2})([ab][0-9]{2})([WLEAFTN])([a-z]?)", path.stem)
+    match = _EMODB_NAME.fullmatch(path.stem)
     if match is None:
         return None
     speaker, text, letter, version = match.groups()
@@ -92,6 +93,7 @@ _CREMA_D_FEMALE = {
     *(1028, 1029, 1030, 1037, 1043, 1046, 1047, 1049, 1052, 1053, 1054, 1055, 1056, 1058, 1060),
     *(1061, 1063, 1072, 1073, 1074, 1075, 1076, 1078, 1079, 1082, 1084, 1089, 1091),
 }
+_CREMA_D_NAME = re.compile(r"(10[0-9]{2})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)")
 
 
 def parse_crema_d(path: PurePath) -> ClipFields | None:
@@ -108,9 +110,7 @@ def parse_crema_d(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["gender"], fields["intensity"]
     ('fearful', 'crema-d 1001', 'male', 'high')
     """
-    match = re.fullmatch(
-        r"(10[0-9]{2})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)", path.stem
-    )
+    match = _CREMA_D_NAME.fullmatch(path.stem)
     if match is None or not 1001 <= int(match[1]) <= 1091:
         return None
     actor, sentence, code, level = match.groups()
@@ -126,6 +126,9 @@ def parse_crema_d(path: PurePath) -> ClipFields | None:
     )
 
 
+_TESS_NAME = re.compile(r"(OAF?|YAF)_([a-z]+)_(angry|disgust|fear|happy|neutral|ps|sad)")
+
+
 def parse_tess(path: PurePath) -> ClipFields | None:
     """Read the fields of a TESS file name, such as ``OAF_back_angry``.
 
@@ -139,9 +142,7 @@ def parse_tess(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["statement"]
     ('surprised', 'tess YAF', 'back')
     """
-    match = re.fullmatch(
-        r"(OAF?|YAF)_([a-z]+)_(angry|disgust|fear|happy|neutral|ps|sad)", path.stem
-    )
+    match = _TESS_NAME.fullmatch(path.stem)
     if match is None:
         return None
     actress, word, emotion = match.groups()
@@ -165,6 +166,7 @@ _SAVEE_EMOTIONS = {
     "sa": "sad",
     "su": "surprised",
 }
+_SAVEE_NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(a|d|f|h|n|sa|su)([0-9]{2})")
 
 
 def parse_savee(path: PurePath) -> ClipFields | None:
@@ -180,7 +182,7 @@ def parse_savee(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["clip_id"]
     ('surprised', 'savee JK', 'savee:JK_su07')
     """
-    match = re.fullmatch(r"(?:(DC|JE|JK|KL)_)?(a|d|f|h|n|sa|su)([0-9]{2})", path.stem)
+    match = _SAVEE_NAME.fullmatch(path.stem)
     speaker = (match[1] or path.parent.name) if match else ""
     if match is None or speaker not in ("DC", "JE", "JK", "KL"):
         return None
@@ -204,6 +206,7 @@ _EMOVO_EMOTIONS = {
     "sor": "surprised",
     "tri": "sad",
 }
+_EMOVO_NAME = re.compile(r"(dis|gio|neu|pau|rab|sor|tri)-([fm][1-3])-(b[1-3]|d[12]|l[1-4]|n[1-5])")
 
 
 def parse_emovo(path: PurePath) -> ClipFields | None:
@@ -218,9 +221,7 @@ def parse_emovo(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["gender"], fields["statement"]
     ('angry', 'emovo m2', 'male', 'd1')
     """
-    match = re.fullmatch(
-        r"(dis|gio|neu|pau|rab|sor|tri)-([fm][1-3])-(b[1-3]|d[12]|l[1-4]|n[1-5])", path.stem
-    )
+    match = _EMOVO_NAME.fullmatch(path.stem)
     if match is None:
         return None
     emotion, actor, sentence = match.groups()
@@ -235,6 +236,7 @@ def parse_emovo(path: PurePath) -> ClipFields | None:
 
 
 _ASED_EMOTIONS = {"n1": "neutral", "f2": "fearful", "h3": "happy", "s4": "sad", "a5": "angry"}
+_ASED_NAME = re.compile(r"(n1|f2|h3|s4|a5)-(0[1-7])-0([12])-(01|02)-(0[1-9]|[1-5][0-9]|6[0-5])")
 
 
 def parse_ased(path: PurePath) -> ClipFields | None:
@@ -252,9 +254,7 @@ def parse_ased(path: PurePath) -> ClipFields | None:
     ('sad', 'ased 29', 'female', '2')
     """
     name = path.stem.lower()
-    match = re.fullmatch(
-        r"(n1|f2|h3|s4|a5)-(0[1-7])-0([12])-(01|02)-(0[1-9]|[1-5][0-9]|6[0-5])", name
-    )
+    match = _ASED_NAME.fullmatch(name)
     if match is None:
         return None
     emotion, sentence, repetition, gender, speaker = match.groups()
@@ -270,6 +270,9 @@ def parse_ased(path: PurePath) -> ClipFields | None:
 
 
 _NEMO_FEMALE, _NEMO_MALE = ("EB0", "IC0", "KD0", "MK0"), ("KS0", "MP0", "SM0", "TP0", "WR0")
+_NEMO_NAME = re.compile(
+    r"([A-Z]{2}0)_(anger|fear|happiness|neutral|sadness|surprised)_([0-9]{1,2})"
+)
 
 
 def parse_nemo(path: PurePath) -> ClipFields | None:
@@ -284,9 +287,7 @@ def parse_nemo(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["gender"], fields["statement"]
     ('surprised', 'nemo WR0', 'male', '64')
     """
-    match = re.fullmatch(
-        r"([A-Z]{2}0)_(anger|fear|happiness|neutral|sadness|surprised)_([0-9]{1,2})", path.stem
-    )
+    match = _NEMO_NAME.fullmatch(path.stem)
     if match is None or match[1] not in _NEMO_FEMALE + _NEMO_MALE:
         return None
     speaker, emotion, sentence = match.groups()
@@ -301,6 +302,7 @@ def parse_nemo(path: PurePath) -> ClipFields | None:
 
 
 _URDU_EMOTIONS = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
+_URDU_NAME = re.compile(r"(S([FM])[0-9]{1,2})_F[0-9]{1,3}_([AHNS])[0-9]{2,4}")
 
 
 def parse_urdu(path: PurePath) -> ClipFields | None:
@@ -317,7 +319,7 @@ def parse_urdu(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["gender"]
     ('sad', 'urdu SF10', 'female')
     """
-    match = re.fullmatch(r"(S([FM])[0-9]{1,2})_F[0-9]{1,3}_([AHNS])[0-9]{2,4}", path.stem)
+    match = _URDU_NAME.fullmatch(path.stem)
     if match is None:
         return None
     speaker, gender, emotion = match.groups()
@@ -331,6 +333,7 @@ def parse_urdu(path: PurePath) -> ClipFields | None:
 
 
 _AESDD_EMOTIONS = {"a": "angry", "d": "disgust", "f": "fearful", "h": "happy", "s": "sad"}
+_AESDD_NAME = re.compile(r"([adfhs])([0-9]{2}) \(([0-9]{1,2})\)([a-z]?)")
 
 
 def parse_aesdd(path: PurePath) -> ClipFields | None:
@@ -346,7 +349,7 @@ def parse_aesdd(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["statement"], fields["repetition"]
     ('fearful', 'aesdd 5', '18', 'b')
     """
-    match = re.fullmatch(r"([adfhs])([0-9]{2}) \(([0-9]{1,2})\)([a-z]?)", path.stem)
+    match = _AESDD_NAME.fullmatch(path.stem)
     if match is None:
         return None
     letter, utterance, speaker, take = match.groups()
@@ -365,6 +368,7 @@ def parse_aesdd(path: PurePath) -> ClipFields | None:
 
 _ESD_EMOTIONS = ("neutral", "angry", "happy", "sad", "surprised")
 _ESD_FEMALE = {1, 2, 3, 7, 9, 15, 16, 17, 18, 19}
+_ESD_NAME = re.compile(r"(00[01][0-9]|0020)_([0-9]{6})")
 
 
 def parse_esd(path: PurePath) -> ClipFields | None:
@@ -383,7 +387,7 @@ def parse_esd(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["gender"], fields["statement"]
     ('angry', 'esd 0001', 'female', '1')
     """
-    match = re.fullmatch(r"(00[01][0-9]|0020)_([0-9]{6})", path.stem)
+    match = _ESD_NAME.fullmatch(path.stem)
     if match is None or match[1] == "0000" or not 1 <= int(match[2]) <= 1750:
         return None
     speaker, number = match.groups()
@@ -402,6 +406,7 @@ def parse_esd(path: PurePath) -> ClipFields | None:
 
 
 _JL_EMOTIONS = "angry|sad|neutral|happy|excited|anxious|apologetic|assertive|concerned|encouraging"
+_JL_NAME = re.compile(rf"((female|male)[12])_({_JL_EMOTIONS})_([0-9]{{1,2}})([ab]_[12])")
 
 
 def parse_jl(path: PurePath) -> ClipFields | None:
@@ -422,9 +427,7 @@ def parse_jl(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["speaker"], fields["gender"], fields["statement"]
     ('angry', 'jl-corpus female1', 'female', '10')
     """
-    match = re.fullmatch(
-        rf"((female|male)[12])_({_JL_EMOTIONS})_([0-9]{{1,2}})([ab]_[12])", path.stem
-    )
+    match = _JL_NAME.fullmatch(path.stem)
     if match is None:
         return None
     speaker, gender, emotion, sentence, recording = match.groups()

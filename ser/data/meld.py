@@ -13,6 +13,8 @@ from ser.labels import emotion_of
 if TYPE_CHECKING:
     from ser.data.parsers import ClipFields
 
+_NAME = re.compile(r"(?:final_videos_test)?dia([0-9]{1,4})_utt([0-9]{1,3})")
+
 
 def parse_meld(path: PurePath) -> ClipFields | None:
     """Look up a MELD clip, such as ``train_splits/dia0_utt0``, in the corpus's own table.
@@ -38,7 +40,7 @@ def parse_meld(path: PurePath) -> ClipFields | None:
 
     With that table in the folder above, the emotion of the clip is found there.
     """
-    match = re.fullmatch(r"(?:final_videos_test)?dia([0-9]{1,4})_utt([0-9]{1,3})", path.stem)
+    match = _NAME.fullmatch(path.stem)
     if match is None or emotion_of(path.parent.name):
         return None
     if Path(path.with_name(f"final_videos_test{path.name}")).exists():

@@ -50,6 +50,8 @@ class ClipFields(TypedDict, total=False):
     repetition: str
 
 
+_FIELDS = frozenset(ClipFields.__annotations__)
+
 Parser = Callable[[PurePath], ClipFields | None]
 """Reads the path of a file: its fields, None if the name has another form, and a ValueError with
 the reason if the form is right and the clip is none to use."""
@@ -158,7 +160,7 @@ def parse_name(path: PurePath) -> ClipFields | None:
 
 
 def _checked(fields: ClipFields, corpus: str) -> ClipFields:
-    if unknown := sorted(set(fields) - set(ClipFields.__annotations__)):
+    if unknown := sorted(fields.keys() - _FIELDS):
         raise DataError(
             f"The parser of {corpus} gives {', '.join(unknown)}, which no clip has. It may give: "
             f"{', '.join(ClipFields.__annotations__)}."

@@ -28,6 +28,8 @@ _RAVDESS_FIELDS = {
     "repetition": _REPETITIONS,
 }
 
+_NAME = re.compile(r"[0-9]{2}(?:-[0-9]{2}){6}")
+
 OWN_VOICE = 90
 """Actors from this number on are people who recorded themselves."""
 
@@ -61,7 +63,7 @@ def parse_ravdess(path: PurePath) -> ClipFields | None:
     >>> fields["emotion"], fields["channel"], fields["gender"], fields["intensity"]
     ('angry', 'song', 'female', 'strong')
     """
-    if not re.fullmatch(r"[0-9]{2}(?:-[0-9]{2}){6}", stem := path.stem):
+    if not _NAME.fullmatch(stem := path.stem):
         return None
     numbers = stem.split("-")
     actor = int(numbers[6])
@@ -85,7 +87,7 @@ def parse_ravdess(path: PurePath) -> ClipFields | None:
     return {
         **fields,
         "corpus": corpus,
-        "clip_id": f"{corpus}:{path.stem}",
+        "clip_id": f"{corpus}:{stem}",
         "speaker": f"actor {actor:02}",
         "gender": "male" if actor % 2 else "female",
     }

@@ -87,15 +87,17 @@ def explain(recognizer: Recognizer, samples: Samples) -> Explanation:
 
     answer = recognizer.probabilities({name: inputs[name][None]})[0]
     best = int(answer.argmax())
-    hidden = np.array([inputs[name], *parts.hidden])
+    time = _within(parts.time, clip)
+    heard = [parts.hidden[i] for i in time.index]  # hiding what is only padding shows nothing
+    hidden = np.array([inputs[name], *heard, *parts.hidden[len(parts.time) :]])
     scaled = recognizer.logits({name: hidden}) / recognizer.manifest.temperature
     effects = _log_odds(softmax(scaled), best)
     effects = effects[0] - effects[1:]
     return Explanation(
         emotion=recognizer.labels[best],
         probability=float(answer[best]),
-        time=_within(parts.time.assign(effect=effects[: len(parts.time)]), clip),
-        rows=parts.rows.assign(effect=effects[len(parts.time) :]),
+        time=time.reset_index(drop=True).assign(effect=effects[: len(time)]),
+        rows=parts.rows.assign(effect=effects[len(time) :]),
     )
 
 
@@ -106,7 +108,7 @@ def _within(time: pd.DataFrame, clip: audio.Clip) -> pd.DataFrame:
         start=(time["start"] - before + clip.start).clip(lower=clip.start),
         end=(time["end"] - before + clip.start).clip(upper=clip.end),
     )
-    return moved[moved["end"] > moved["start"]].reset_index(drop=True)
+    return moved[moved["end"] > moved["start"]]
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,8 @@ def opened(location: Path, meanwhile: Callable[[Inspection], None]) -> Inspectio
     looked = st.session_state.setdefault("looked", set())
     if key not in tasks.all_tasks() or str(location) not in looked:
         looked.add(str(location))
+        if not _stamp(location):
+            _by_name(str(location))  # alone, since the work in the background would slow it down
         tasks.start(key, work, "Looking for clips")
     task = tasks.all_tasks()[key]
     stamp = _stamp(location)
@@ -321,7 +323,7 @@ def _show_names(location: str) -> None:
         )
 
 
-@st.cache_data(ttl=600, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=600, max_entries=8, show_spinner="Looking for clips")
 def _by_name(location: str) -> pd.DataFrame | None:
     try:
         return corpora.scan(location).clips
