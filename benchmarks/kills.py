@@ -152,7 +152,7 @@ def train(folder: Path) -> None:
     from ser.training import pipeline
     from tests.tiny import SAMPLES, tiny_config
 
-    run = pipeline.start_or_resume(folder / "run", tiny_config(SAMPLES / "Actor_25", epochs=20))
+    run = pipeline.start_or_resume(folder / "run", tiny_config(SAMPLES, epochs=20))
     if run.read_status().state != "finished":
         pipeline.train(run, n_jobs=1)
 
