@@ -22,8 +22,13 @@ _CARD = "member.json"
 _PATIENCE = 100.0  # seconds until what works on a run has stopped
 
 
-def greet() -> None:
+def greet() -> bool:
     """Log that whoever is served has logged in, and note whose their folder is.
+
+    Returns
+    -------
+    bool
+        Whether this is a new login, and not another window of one.
 
     Raises
     ------
@@ -32,11 +37,12 @@ def greet() -> None:
     """
     who = access.visitor()
     if who.login and _card(who.folder).get("login") == who.login:
-        return  # another window, or the page once more
+        return False  # another window, or the page once more
     audit.record("log in")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     card = {"name": who.name, "role": who.role, "seen": now, "login": who.login}
     write_json(who.folder / _CARD, card)
+    return True
 
 
 def size(folder: Path) -> int:

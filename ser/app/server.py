@@ -11,6 +11,7 @@ from typing import Any
 
 from ser import assets
 from ser.app import access
+from ser.utils import logs
 from ser.utils.extras import need
 
 
@@ -48,7 +49,7 @@ def serve(
     ServiceError
         See `ser.service.server.application`.
     DataError, OutputError
-        See `ser.app.metrics.serve`.
+        See `ser.app.metrics.serve` and `ser.utils.logs.begin`.
     """
     needed = ["streamlit", "streamlit_webrtc"]
     if access.is_team():  # or it says what is wrong with SER_MODE, before anything is served
@@ -58,7 +59,9 @@ def serve(
     from ser.app import metrics  # needs what is installed with the app
 
     metrics.serve()
-    config: dict[str, Any] = {"server.address": address}
+    logs.begin(access.mode())
+    # Rich would print an error, with what it quotes, beside the log.
+    config: dict[str, Any] = {"server.address": address, "logger.enableRich": False}
     if port is not None:
         config["server.port"] = port
     if browser and _has_screen():

@@ -32,6 +32,7 @@ from ser.models.recognizer import Recognizer
 from ser.models.streaming import StreamingRecognizer
 from ser.service.batching import Batcher
 from ser.service.keys import Keys
+from ser.service.request_log import RequestLog
 from ser.service.schemas import Answer, Model, Predictions, Problem, Why, records
 
 _LOG = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
+    app.add_middleware(RequestLog)
     problems: dict[int | str, dict[str, Any]] = {
         status: {
             "model": Problem,
@@ -362,7 +364,9 @@ class _Service:
         try:
             recognizer = await self._welcome(socket, model, rate, emotions)
         except (SerError, StarletteHTTPException) as error:
-            await socket.send_json(_problem(error).model_dump() | {"type": "error"})
+            problem = _problem(error)
+            socket.state.code = problem.code
+            await socket.send_json(problem.model_dump() | {"type": "error"})
             await socket.close(1008)
             return
         self._streams += 1
@@ -464,6 +468,7 @@ def _problem(error: Exception) -> Problem:
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     problem = _problem(error)
+    request.state.code = problem.code
     return JSONResponse(
         problem.model_dump(),
         problem.status,

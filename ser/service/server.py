@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import SerError
+from ser.utils import logs
 from ser.utils.extras import need
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ def serve(
     Raises
     ------
     ServiceError, DataError, BundleError
-        See `application`.
+        See `application`; also if ``SER_LOG`` is unknown.
     """
     app = application(models, address=address, **options)
+    logs.begin("api")
     import uvicorn
 
     uvicorn.run(app, host=address, port=port, log_level="warning", server_header=False)

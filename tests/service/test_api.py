@@ -38,15 +38,20 @@ def key(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(key, tmp_path_factory):
+def log(tmp_path_factory):
+    """What ``ser serve`` writes, as JSON."""
+    return tmp_path_factory.mktemp("service") / "log.txt"
+
+
+@pytest.fixture(scope="module")
+def address(key, log):
     """The address of ``ser serve`` with a key and low limits."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("service") / "log.txt"
-    env = None
+    env = {**os.environ, "SER_LOG": "json"}
     if Coverage.current():  # measure what is done there as well
-        env = {**os.environ, "COVERAGE_PROCESS_START": str(PROJECT / "pyproject.toml")}
+        env["COVERAGE_PROCESS_START"] = str(PROJECT / "pyproject.toml")
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "ser", "serve", "--port", str(port), "--keys", key[0], *LIMITS],
@@ -69,7 +74,8 @@ def address(key, tmp_path_factory):
     finally:
         process.terminate()
         assert process.wait(60) in (0, -15, 130), log.read_text()
-    assert "Traceback" not in log.read_text()
+    lines = list(map(json.loads, log.read_text().splitlines()))  # all of it is JSON
+    assert {line["level"] for line in lines} == {"info"}
 
 
 @pytest.fixture(scope="module")
@@ -331,3 +337,32 @@ def test_the_app_answers_programs_from_the_same_process(key, tmp_path, wav):
         assert "Streamlit" in client.get("/").text
     for word in ("Traceback", "WARNING"):
         assert word not in log.read_text()
+
+
+def test_the_log_knows_requests_by_a_number_and_nobody_by_a_name(client, address, log):
+    form = {"file": ("anna.flac", CLIP.read_bytes())}
+    good = client.post("/v1/predict", files=form)
+    bad = client.post("/v1/predict?model=anna", files=form)
+    client.get("/anna")
+    where = address.replace("http", "ws") + "/v1/stream?model=anna"
+    headers = {"Authorization": client.headers["Authorization"]}
+    with websockets.sync.client.connect(where, additional_headers=headers) as socket:
+        assert json.loads(socket.recv(timeout=60))["code"] == "no-such-model"
+    ended = {"stream": "no-such-model", good.headers["X-Request-ID"]: None,
+             bad.headers["X-Request-ID"]: "no-such-model"}  # fmt: skip
+    deadline = time.monotonic() + 60
+    while True:  # a line is written once the answer has been sent
+        text = log.read_text()
+        lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+        found = {
+            line["event"] if line["event"] == "stream" else line["request"]: line["code"]
+            for line in lines
+            if "request" in line
+        }
+        if ended.items() <= found.items():
+            break
+        assert time.monotonic() < deadline, text
+    (line,) = [each for each in lines if each.get("request") == good.headers["X-Request-ID"]]
+    assert line["event"] == "request" and line["mode"] == "api" and line["level"] == "info"
+    assert line["route"] == "/v1/predict" and 0 < line["seconds"] < 60
+    assert "anna" not in text

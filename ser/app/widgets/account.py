@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pandas as pd
 import streamlit as st
 from streamlit.errors import StreamlitAuthError
 
+from ser import assets
 from ser.app import access, audit, members, processes, sharing, workspace
 from ser.app.access import Role, Visitor
 from ser.app.widgets import layout, visitor
@@ -19,6 +21,13 @@ _ROLES = {
     Role.ADMIN: "You can do everything here, and see and stop what others do.",
 }
 _GREETED = "greeted"  # of this session: whether the log knows that they came
+_ASKED = "ser_asked"  # the cookie that says which page was asked for
+# Whoever has logged in is sent to the front page by Streamlit, which knows no other. So the browser
+# keeps the address meanwhile: nothing of it is written here, and only pages of this app are shown.
+_KEEP_ASKED = (
+    f"<script>document.cookie = '{_ASKED}=' + encodeURIComponent(location.pathname + "
+    "location.search) + '; path=/; max-age=600; samesite=lax'</script>"
+)
 _OPEN = "account"  # of this session: whether the dialog is open, also when the page is drawn anew
 
 
@@ -28,8 +37,10 @@ def show() -> None:
     with layout.errors_for_people():
         who = visitor.current()
         if who is not None and not st.session_state.get(_GREETED):
-            members.greet()
+            new = members.greet()
             st.session_state[_GREETED] = True
+            if new:
+                _go_on()
     if who is None:
         _show_login()
         st.stop()
@@ -48,8 +59,20 @@ def _close() -> None:
     st.session_state[_OPEN] = False
 
 
+def _go_on() -> None:
+    """Show the page that was asked for before the login."""
+    asked = urlsplit(unquote(st.context.cookies.get(_ASKED, "")))
+    pages = {
+        file.stem.partition("_")[2]: file.name for file in assets.APP.parent.glob("pages/*.py")
+    }
+    if (name := asked.path.rpartition("/")[2]) in pages:
+        query = [(k, v) for k, v in parse_qsl(asked.query) if not k.lower().startswith("embed")]
+        st.switch_page(f"pages/{pages[name]}", query_params=query)
+
+
 def _show_login() -> None:
     if not st.user.get("is_logged_in"):
+        st.html(_KEEP_ASKED, unsafe_allow_javascript=True)
         st.write("Log in to go on.")
         if st.button("Log in", type="primary", icon=":material/login:"):
             try:

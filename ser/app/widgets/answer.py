@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import catalogue, metrics
+from ser.app import catalogue
 from ser.app.glossary import TERMS
 from ser.app.widgets import (
     correction,
@@ -58,10 +59,10 @@ def show_answer(
 
     def ask() -> tuple[Samples, pd.Series]:
         visitor.count()
-        with metrics.SECONDS.time():
-            recording = load_audio(data)
-            row = model.predict(recording, sampling_rate=SAMPLING_RATE, name=name).iloc[0]
-        metrics.ANSWERS.labels(row["verdict"]).inc()
+        begun = time.monotonic()
+        recording = load_audio(data)
+        row = model.predict(recording, sampling_rate=SAMPLING_RATE, name=name).iloc[0]
+        visitor.answered(row["verdict"], time.monotonic() - begun)
         return recording, row
 
     with st.spinner("Listening …"):
@@ -206,12 +207,13 @@ def _predict_all(
     bar = st.progress(0.0, "Listening …")
     rows = []
     for i, (name, data) in enumerate(files):
+        begun = time.monotonic()
         try:
-            with metrics.SECONDS.time():
-                row = asked(i).predict(data, name=name).iloc[0]
-            metrics.ANSWERS.labels(row["verdict"]).inc()
+            row = asked(i).predict(data, name=name).iloc[0]
+            visitor.answered(row["verdict"], time.monotonic() - begun)
             rows.append(row.to_dict())
         except SerError as error:
+            visitor.refused(error)
             rows.append({"file": name, "verdict": REFUSED, "reason": str(error)})
         bar.progress((i + 1) / len(files), f"{i + 1} of {len(files)} recordings")
     bar.empty()

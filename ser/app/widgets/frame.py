@@ -29,6 +29,7 @@ def page(title: str, *, wide: bool = True) -> None:
     if st.session_state.get(_PAGE) != title:
         microphone.stop()  # who comes back to a page is not heard before they say so
         st.session_state[_PAGE] = title
+        visitor.log("page", page=title)
     _notice()
     if access.is_team():
         account.show()

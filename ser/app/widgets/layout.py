@@ -12,8 +12,8 @@ import altair
 import streamlit as st
 
 from ser import assets, plots
-from ser.app import metrics, sharing, workspace
-from ser.app.widgets import resources
+from ser.app import sharing, workspace
+from ser.app.widgets import resources, visitor
 from ser.errors import SerError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except SerError as error:
-        metrics.REFUSALS.labels(error.code).inc()
+        visitor.refused(error)
         st.error(plain(str(error)), icon=":material/error:")
 
 

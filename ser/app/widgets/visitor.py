@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from threading import Semaphore
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ser.app import access
+from ser.app import access, metrics
 from ser.app.access import Visitor
-from ser.errors import DataError
+from ser.errors import DataError, SerError
+from ser.utils import logs
 
 PER_MINUTE = 30
 """Recordings that strangers may have answered in a minute, each of them."""
@@ -71,6 +73,25 @@ def count(recordings: int = 1) -> None:
             "wait a minute and go on."
         )
     st.session_state["answered"] = times + [now] * recordings
+
+
+def log(what: str, **fields: str | float) -> None:
+    """Log that something happened in this session, which is known by a random number alone."""
+    session = st.session_state.setdefault("session", secrets.token_hex(4))
+    logs.event(what, session=session, **fields)
+
+
+def answered(verdict: str, seconds: float) -> None:
+    """Count and log that a recording was answered."""
+    metrics.SECONDS.observe(seconds)
+    metrics.ANSWERS.labels(verdict).inc()
+    log("answer", seconds=round(seconds, 3))
+
+
+def refused(error: SerError) -> None:
+    """Count and log that a visitor was told that something cannot be done."""
+    metrics.REFUSALS.labels(error.code).inc()
+    log("refusal", code=error.code)
 
 
 def check_space() -> None:

@@ -76,15 +76,33 @@ def address(provider, tmp_path, monkeypatch):
         yield address.replace("127.0.0.1", "localhost")
 
 
-def log_in(browser, address, name):
+def log_in(browser, address, name, at="/", asked=None):
     """Log in as somebody in a window that shares nothing with others; returns the tab."""
     tab = browser.new_context(base_url=address).new_page()
     tab.set_default_timeout(PATIENCE)
-    tab.goto("/")
+    tab.goto(at)
     expect(tab.get_by_text("Log in to go on.")).to_be_visible()
+    if asked is not None:
+        wait_until_drawn(tab)
+        tab.context.add_cookies([asked])
     tab.get_by_role("button", name="Log in").click()
     tab.get_by_role("button", name=name, exact=True).click()
     return tab
+
+
+def test_a_login_ends_at_the_page_that_was_asked_for_and_nowhere_else(address, playwright):
+    browser = launch(playwright)
+    try:
+        tab = log_in(browser, address, "cy", at="/Evaluation?part=Chance")
+        expect(tab.get_by_role("heading", name="Evaluation", exact=True)).to_be_visible()
+        assert tab.url.startswith(f"{address}/Evaluation?")
+        asked = {"name": "ser_asked", "value": "//elsewhere.org/x", "url": address}
+        other = log_in(browser, address, "ada", asked=asked)
+        expect(other.get_by_role("button", name="ada@lab.org · admin")).to_be_visible()
+        wait_until_drawn(other)
+        assert other.url == f"{address}/"
+    finally:
+        browser.close()
 
 
 def account(tab, email, role):
