@@ -300,9 +300,9 @@ def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:
             reason = f"{given['emotion']!r} is none of the eight emotions"
             if fields is None or given.get("corpus", fields["corpus"]) != fields["corpus"]:
                 fields = {"emotion": "", "corpus": Path(location).stem}
-            fields = None if emotion is None else {**fields, **given, "emotion": emotion}  # type: ignore[typeddict-item]
+            fields = None if emotion is None else {**fields, **given, "emotion": emotion}  # type: ignore[assignment]
         elif fields is not None:
-            fields = {**fields, **given}  # type: ignore[typeddict-item]
+            fields = {**fields, **given}  # type: ignore[assignment]
         if fields is None:
             skipped.append({"path": _shown(path), "reason": reason})
         else:
