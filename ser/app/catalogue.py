@@ -16,6 +16,7 @@ import pandas as pd
 
 from ser import assets, audio
 from ser.app import access, evaluations, workspace
+from ser.data.corpora import TABLES
 from ser.errors import ReportError, RunError
 from ser.evaluation import metrics
 from ser.evaluation.report import Report, Speakers
@@ -187,7 +188,7 @@ def corpora_at_hand(entry: Entry | None = None) -> list[Path]:
 
 
 def _is_corpus(path: Path) -> bool:
-    return os.path.isdir(path) or (path.suffix.lower() == ".csv" and os.path.isfile(path))
+    return os.path.isdir(path) or (path.suffix.lower() in TABLES and os.path.isfile(path))
 
 
 def find_clip(file: str, corpora: Iterable[Path]) -> Path | None:

@@ -14,7 +14,6 @@ from ser.errors import SerError, Stopped
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code, see `run_to_exit_code`."""
-
     # NumPy reads it when it is first imported. Its matrices are small here: threads that wait for
     # each other at every product take half as much processor again, and the others their turn.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

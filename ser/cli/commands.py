@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ser
 from ser.assets import MODELS, SAMPLES
+from ser.cli import many
 from ser.cli.output import (
     formatted,
     print_figures,
@@ -94,6 +96,9 @@ def scan(options: argparse.Namespace) -> None:
     from ser.data.inspection import inspect_corpus
     from ser.utils.files import atomic_path
 
+    if options.out:
+        return many.scan(options)
+    many.without_store(options)
     corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
     clips, doubtful = corpus.clips, None
     if options.doubtful is not None:
@@ -160,6 +165,9 @@ def features(options: argparse.Namespace) -> None:
     from ser.data import feature_cache
     from ser.data.inspection import inspect_corpus
 
+    if options.out.suffix.lower() != ".npz":
+        return many.features(options)
+    many.without_store(options)
     corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)
     clips = corpus.clips
     inputs = feature_cache.compute_features(clips["path"].tolist(), n_jobs=options.n_jobs)
@@ -238,18 +246,23 @@ def evaluate(options: argparse.Namespace) -> None:
 
     if options.protocol == "few-shot":
         return _evaluate_adaptation(options)
-    recognizer = _load(options.model, options.emotions)
-    corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
-    report = evaluate_corpus(
-        recognizer,
-        options.data,
-        corpus=corpus,
-        protocol=options.protocol,
-        seed=options.seed,
-        robustness=options.robustness,
-        listen=options.listen,
-        n_jobs=options.n_jobs,
-    )
+    if options.out:
+        report, finish = many.evaluate(options)
+    else:
+        many.without_store(options)
+        recognizer = _load(options.model, options.emotions)
+        corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
+        report = evaluate_corpus(
+            recognizer,
+            options.data,
+            corpus=corpus,
+            protocol=options.protocol,
+            seed=options.seed,
+            robustness=options.robustness,
+            listen=options.listen,
+            n_jobs=options.n_jobs,
+        )
+        finish = partial(print_skipped, corpus.skipped)
     # Files first: a reader of the output that leaves early (head) must not cost them.
     if options.csv:
         with atomic_path(options.csv) as temporary:
@@ -262,7 +275,7 @@ def evaluate(options: argparse.Namespace) -> None:
         report.save(options.json)
     print_figures(report)
     print_robustness(report)
-    print_skipped(corpus.skipped)
+    finish()
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -291,11 +304,18 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
     from ser.evaluation import few_shot
     from ser.models.adaptation import enrol
 
-    unknown = (options.html, options.csv, options.latex, options.emotions, options.listen)
+    unknown: tuple[Any, ...] = (
+        options.html,
+        options.csv,
+        options.latex,
+        options.emotions,
+        options.listen,
+    )
+    unknown = (*unknown, options.out, options.resume)
     if any(unknown) or options.robustness:
         raise DataError(
             "--protocol few-shot knows --json, but none of --html, --csv, --latex, --robustness, "
-            "--emotions and --listen."
+            "--emotions, --listen, --out and --resume."
         )
     recognizer = _load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
@@ -430,9 +450,8 @@ def predict(options: argparse.Namespace) -> None:
     from ser.models.recognizer import REFUSED
 
     if options.out:
-        return _predict_many(options)
-    if options.resume:
-        raise DataError("--resume goes on with what --out DIR has kept; give --out.")
+        return many.predict(options)
+    many.without_store(options)
     files: list[Path] = []
     for path in options.paths:
         if path.is_dir():
@@ -471,29 +490,6 @@ def predict(options: argparse.Namespace) -> None:
         for line in refused[:-1]:
             print(f"ser: {line}", file=sys.stderr)
         raise DataError(refused[-1])
-
-
-def _predict_many(options: argparse.Namespace) -> None:
-    from ser.shards.manifest import find_clips
-    from ser.shards.prediction import Prediction, write_tables
-    from ser.shards.work import work_through
-
-    if options.timeline or options.same_voice or options.format != "table":
-        raise DataError("--out answers clip by clip: leave out --timeline, --same-voice, --format.")
-    job = work_through(
-        options.out,
-        find_clips(options.paths),
-        Prediction.by(options.model, tuple(options.emotions or ())),
-        "Listening",
-        resume=options.resume,
-        size=options.per_shard,
-        n_jobs=options.n_jobs,
-    )
-    predictions, refused = options.out / "predictions.csv", options.out / "refused.csv"
-    good, bad = write_tables(job, predictions, refused)
-    print(f"{good} clips: {predictions}")
-    if bad:
-        raise DataError(f"{bad} of {job.clips} clips cannot be used; {refused} says why.")
 
 
 def _load(folder: Path, emotions: list[str] | None = None) -> Any:

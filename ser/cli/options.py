@@ -142,6 +142,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="also name the N clips whose labels are most doubtful, which takes a while (confident "
         "learning); with --csv every clip gets the columns suggested and doubt",
     )
+    _store(sub, "clips.csv, clips.parquet (a manifest) and skipped.csv")
     _jobs(sub)
 
     sub = command(
@@ -160,10 +161,17 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
 
     sub = command(
-        "features", commands.features, "write the model inputs of a corpus as a NumPy archive"
+        "features", commands.features, "write the model inputs of a corpus as NumPy arrays"
     )
     _corpus(sub, "corpus")
-    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz file")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE_OR_DIR",
+        help="a .npz file; or, for more clips than memory holds, a new folder",
+    )
+    _shards(sub)
     _jobs(sub)
 
     sub = command("train", commands.train, "train a model, test it on unseen clips, write a report")
@@ -198,6 +206,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
     sub.add_argument("--latex", type=Path, metavar="FILE", help="and its tables for a paper here")
+    _store(sub, "predictions.csv and skipped.csv")
     _jobs(sub)
 
     sub = command(
@@ -272,16 +281,20 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="one person speaks in all files (with --timeline: throughout each of them): get used "
         "to that voice",
     )
-    sub.add_argument(
+    _store(sub, "predictions.csv and refused.csv")
+    _jobs(sub)
+    return parser
+
+
+def _store(parser: argparse.ArgumentParser, tables: str) -> None:
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
         help="for more clips than memory holds: keep what is done in this new folder, and write "
-        "predictions.csv and refused.csv into it at the end",
+        f"{tables} into it at the end",
     )
-    _shards(sub)
-    _jobs(sub)
-    return parser
+    _shards(parser)
 
 
 def _shards(parser: argparse.ArgumentParser) -> None:
@@ -315,7 +328,8 @@ def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(
         name,
         **settings,
-        help=f"folder of clips (names of {TITLES}; or a folder per emotion), or a CSV",
+        help=f"folder of clips (names of {TITLES}; or a folder per emotion), a CSV, or a "
+        "manifest (.parquet)",
     )
     parser.add_argument(
         "--parser",

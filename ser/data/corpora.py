@@ -23,6 +23,7 @@ from ser.data.label_review import reviewed
 from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
+from ser.utils.extras import need
 from ser.utils.parallel import Progress, map_items
 
 COLUMNS = (
@@ -67,23 +68,30 @@ class Corpus:
 
 
 Location = str | Path
-"""A folder of clips, or a ``.csv`` file that lists them."""
+"""A folder of clips, or a ``.csv`` or ``.parquet`` file that lists them."""
+
+TABLES = (".csv", ".parquet")
+"""Endings of files that list clips."""
+
+_MANIFEST = ("path", "offset", "emotion", "speaker", "corpus")  # what is read of a manifest
 
 
 def scan(location: Location | Sequence[Location]) -> Corpus:
-    """List the clips in a folder (with all its sub-folders) or a CSV file, by name only.
+    """List the clips in a folder (with all its sub-folders) or a table, by name only.
 
     A file is a clip if a parser knows its name (those of published corpora, see
     docs/corpora.md, and of `ser.data.parsers.register_parser`), or if it lies in a folder that is
     called like an emotion.  A CSV file needs the columns ``path`` (absolute, or relative to the
     CSV) and ``emotion``; any other of `COLUMNS` is kept.  Without the column ``corpus``, the corpus
-    is called like the CSV file.  What a person decided about its labels is respected, see
-    `ser.data.label_review`.
+    is called like the CSV file.  A manifest (``.parquet``, see docs/scale.md) needs them too; what
+    it leaves empty is taken from names and folders, see `described`.  What a person decided about
+    its labels is respected, see `ser.data.label_review`.
 
     Parameters
     ----------
     location : str, Path, or sequence of these
-        A folder or a ``.csv`` file; of several, all clips, one corpus after the other.
+        A folder, a ``.csv`` or a ``.parquet`` file; of several, all clips, one corpus after the
+        other.
 
     Returns
     -------
@@ -104,8 +112,12 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
         corpus = _scan_folder(location)
     elif os.path.isfile(location) and location.suffix.lower() == ".csv":
         corpus = _scan_csv(location)
+    elif os.path.isfile(location) and location.suffix.lower() == ".parquet":
+        corpus = _sorted(described(_read_manifest(location), location))
     elif os.path.exists(location):
-        raise DataError(f"{location} is neither a folder nor a .csv file. Give a corpus.")
+        raise DataError(
+            f"{location} is neither a folder nor a .csv or .parquet file. Give a corpus."
+        )
     else:
         raise DataError(f"{location} does not exist. Check the name of the corpus folder.")
     corpus = Corpus(*reviewed(corpus.clips, corpus.skipped, location))
@@ -114,8 +126,8 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
         detail = f" Left out: {reasons.iloc[0]} × {reasons.index[0]}." if len(reasons) else ""
         raise DataError(
             f"{location} holds no clip with a known emotion.{detail} Clips need names of a known "
-            f"corpus ({', '.join(registered_parsers())}), a folder per emotion, or a CSV file with "
-            "the columns path and emotion."
+            f"corpus ({', '.join(registered_parsers())}), a folder per emotion, or a CSV file or "
+            "manifest with the columns path and emotion."
         )
     return corpus
 
@@ -151,7 +163,7 @@ def from_labels(labels: Mapping[str, str]) -> Corpus:
         if not os.path.isfile(path):
             raise DataError(f"{path} does not exist. Check its name.")
         clips.add(Path(path), {"corpus": "labels", "emotion": emotion})
-    return _corpus(clips, [])
+    return _sorted(_corpus(clips, []))
 
 
 def _scan_folder(folder: Path) -> Corpus:
@@ -173,7 +185,7 @@ def _scan_folder(folder: Path) -> Corpus:
                 skipped.append({"path": _shown(path), "reason": reason})
             else:
                 clips.add(path, fields)
-    return _corpus(clips, skipped)
+    return _sorted(_corpus(clips, skipped))
 
 
 def _shown(path: str | Path) -> str:
@@ -227,6 +239,75 @@ def _scan_csv(file: Path) -> Corpus:
             fields = {"corpus": file.stem} | {c: record[c] for c in COLUMNS if c in record}
             fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
             clips.add(path, fields | {"emotion": emotion})
+    return _sorted(_corpus(clips, skipped))
+
+
+def _read_manifest(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a manifest, with absolute paths."""
+    need("large", "pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as parquet:
+            there = parquet.schema_arrow.names
+            names = [name for name in _MANIFEST if name in there]
+            table = parquet.read(columns=names)
+        kinds = dict.fromkeys(names, pa.string()) | {"offset": pa.float64()}
+        fields = [pa.field(name, kinds[name], nullable=False) for name in names]
+        rows = table.cast(pa.schema(fields)).to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(f"{file} cannot be read as a manifest: {reason}.") from error
+    if missing := [column for column in ("path", "emotion") if column not in names]:
+        raise DataError(
+            f"{file} has no column {' and no column '.join(missing)}; it has: {', '.join(there)}. "
+            "Name them path and emotion."
+        )
+    if within := [row["path"] for row in rows if row.get("offset", 0) != 0]:
+        raise DataError(
+            f"{file} has {len(within)} clips that begin within a file, such as {within[0]}. Clips "
+            "within files are not read; cut the files."
+        )
+    folder = os.path.abspath(file.parent)
+    return [row | {"path": os.path.join(folder, row["path"])} for row in rows]
+
+
+def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:
+    """Return what a manifest says of clips, and where it says nothing what names and folders do.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        With an absolute ``path``, and as far as they are known ``emotion``, ``speaker`` and
+        ``corpus``.
+    location : str or Path
+        The folder or manifest that they are of.  A clip of no known corpus that has an emotion
+        belongs to one that is called like the manifest.
+
+    Returns
+    -------
+    Corpus
+        Clips and what was left out, both in the order of the rows; nothing is opened.
+    """
+    root = _base(location)
+    clips, skipped = _Columns(), list[dict[str, str]]()
+    for row in rows:
+        path = Path(row["path"])
+        given = {name: row[name] for name in ("emotion", "speaker", "corpus") if row.get(name)}
+        fields, reason = describe(path, root)
+        if "emotion" in given:
+            emotion = emotion_of(given["emotion"])
+            reason = f"{given['emotion']!r} is none of the eight emotions"
+            if fields is None or given.get("corpus", fields["corpus"]) != fields["corpus"]:
+                fields = {"emotion": "", "corpus": Path(location).stem}
+            fields = None if emotion is None else {**fields, **given, "emotion": emotion}  # type: ignore[assignment]
+        elif fields is not None:
+            fields = {**fields, **given}  # type: ignore[assignment]
+        if fields is None:
+            skipped.append({"path": _shown(path), "reason": reason})
+        else:
+            clips.add(path, fields)
     return _corpus(clips, skipped)
 
 
@@ -253,10 +334,15 @@ class _Columns(dict[str, list[str]]):
 
 
 def _corpus(clips: _Columns, skipped: list[dict[str, str]]) -> Corpus:
-    table = pd.DataFrame(clips, dtype=str)
+    return Corpus(
+        pd.DataFrame(clips, dtype=str),
+        pd.DataFrame(skipped, columns=["path", "reason"], dtype=str),
+    )
+
+
+def _sorted(corpus: Corpus) -> Corpus:
     # The random split is defined over the clips sorted by file name.
-    table = table.sort_values(["name", "path"], ignore_index=True)
-    return Corpus(table, pd.DataFrame(skipped, columns=["path", "reason"], dtype=str))
+    return Corpus(corpus.clips.sort_values(["name", "path"], ignore_index=True), corpus.skipped)
 
 
 def inspect(corpus: Corpus, *, n_jobs: int = -1, progress: Progress | None = None) -> Corpus:

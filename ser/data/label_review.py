@@ -1,9 +1,9 @@
 """What a person decided about labels: clips kept as they are, corrected, or left out.
 
 The decisions lie beside the corpus in a CSV file: ``label-review.csv`` in its folder, or
-``<name>-label-review.csv`` beside its CSV file, with the columns ``path`` (relative to the
-corpus), ``emotion`` (as it was), ``decision`` (keep, correct, exclude) and ``corrected``.  Whatever
-reads the corpus respects them (`ser.data.corpora.scan`); the recordings stay untouched.
+``<name>-label-review.csv`` beside its CSV file or manifest, with the columns ``path`` (relative to
+the corpus), ``emotion`` (as it was), ``decision`` (keep, correct, exclude) and ``corrected``.
+Whatever reads the corpus respects them (`ser.data.corpora.scan`); the recordings stay untouched.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Decision:
 def review_file(location: str | Path) -> Path:
     """Return where the decisions about a corpus are kept, whether or not there are any."""
     location = Path(location)
-    if location.suffix.lower() == ".csv" and not location.is_dir():
+    if location.suffix.lower() in (".csv", ".parquet") and not location.is_dir():
         return location.with_name(f"{location.stem}-{FILE}")
     return location / FILE
 

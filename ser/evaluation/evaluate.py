@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ser.data import corpora, label_review, splits
@@ -74,7 +75,6 @@ def evaluate_clips(
     DataError
         If a clip has an emotion the model has no label for, or cannot be decoded.
     """
-    labels, manifest = recognizer.labels, recognizer.manifest
     recognizer.check_labels(clips["emotion"])
     known_by = draw_others(clips, listen, seed=seed or 0) if listen else None
     found = recognizer.predict_files(
@@ -82,26 +82,17 @@ def evaluate_clips(
     )
     for path, reason in found.loc[found["verdict"] == REFUSED, ["file", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")
-    predictions = found.drop(columns=["reason", "distance"]).join(what_is_known(clips))
-    predictions["file"] = corpora.places(predictions["file"], location)
-    seen = int(seen_in_training(clips, manifest).sum())
-    origin = origin_of(manifest, clips, protocol=protocol, speakers=speakers, seen=seen, seed=seed)
-    more = _elsewhere(recognizer, clips, n_jobs, progress) if robustness else {}
-    if len(labels) < len(manifest.labels):  # see `Recognizer.among`
-        title = f"{origin.title}, possible: {', '.join(labels)}"
-        origin = origin.model_copy(update={"title": title})
-    if listen:
-        title = f"{origin.title}, after {listen} unlabelled clips of each voice"
-        origin = origin.model_copy(update={"title": title})
-    return Report(
-        **dict(origin),
-        **dict(metrics.evaluate(predictions, labels)),
-        **more,
-        n_uncertain=int((predictions["verdict"] != SURE).sum()),
+    return _report(
+        recognizer,
+        clips,
+        found,
+        location=location,
+        protocol=protocol,
+        speakers=speakers,
+        seed=seed,
+        listen=listen,
         training_seconds=training_seconds,
-        label_review=_reviewed(location),
-        versions=versions(),
-        stored_predictions=Predictions.of(predictions),
+        more=_elsewhere(recognizer, clips, n_jobs, progress) if robustness else {},
     )
 
 
@@ -150,28 +141,118 @@ def evaluate_corpus(
     """
     if corpus is None:
         corpus = inspect_corpus(data, n_jobs=n_jobs, progress=progress)
-    clips = corpus.clips
-    trained_here = seen_in_training(clips, recognizer.manifest).any()
-    if protocol == "random":
-        _, chosen = splits.random_split(clips, seed=seed)
-        clips = clips.iloc[chosen].reset_index(drop=True)
-        if seen := int(seen_in_training(clips, recognizer.manifest).sum()):
-            raise DataError(
-                f"{recognizer.manifest.name} was trained on {seen} of the {len(clips)} test "
-                "clips of this split, so they are not unseen. Use the seed it was trained with, "
-                "or protocol all, which says how many clips were seen in training."
-            )
+    rows, speakers = _chosen(corpus.clips, recognizer.manifest, protocol, seed)
     return evaluate_clips(
         recognizer,
-        clips,
+        corpus.clips.iloc[rows].reset_index(drop=True),
         location=data,
         protocol=protocol,
-        speakers=None if trained_here else Speakers.OTHER_CORPUS,
+        speakers=speakers,
         seed=seed if protocol == "random" else None,
         robustness=robustness,
         listen=listen,
         n_jobs=n_jobs,
         progress=progress,
+    )
+
+
+def evaluate_answers(
+    recognizer: Recognizer,
+    clips: pd.DataFrame,
+    answers: pd.DataFrame,
+    *,
+    location: Location,
+    protocol: str = "random",
+    seed: int = 42,
+) -> Report:
+    """Test a model on a corpus whose clips it has answered already.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        The model.
+    clips : DataFrame
+        All clips of the corpus, in the order of `ser.data.corpora.scan`, with their ``audio``.
+    answers : DataFrame
+        What `Recognizer.predict_files` says of them, row by row.
+    location : str or Path
+        The corpus.
+    protocol, seed
+        See `evaluate_corpus`.
+
+    Returns
+    -------
+    Report
+        That of `evaluate_corpus`.
+
+    Raises
+    ------
+    DataError
+        See `evaluate_corpus`.
+    """
+    rows, speakers = _chosen(clips, recognizer.manifest, protocol, seed)
+    return _report(
+        recognizer,
+        clips.iloc[rows].reset_index(drop=True),
+        answers.iloc[rows].reset_index(drop=True),
+        location=location,
+        protocol=protocol,
+        speakers=speakers,
+        seed=seed if protocol == "random" else None,
+    )
+
+
+def _chosen(
+    clips: pd.DataFrame, manifest: Manifest, protocol: str, seed: int
+) -> tuple[splits.Rows, Speakers | None]:
+    """Return which clips of a corpus are tested, and who speaks if not who does by the protocol."""
+    seen = seen_in_training(clips, manifest).to_numpy()
+    rows = np.arange(len(clips))
+    if protocol == "random":
+        _, rows = splits.random_split(clips, seed=seed)
+        if count := int(seen[rows].sum()):
+            raise DataError(
+                f"{manifest.name} was trained on {count} of the {len(rows)} test "
+                "clips of this split, so they are not unseen. Use the seed it was trained with, "
+                "or protocol all, which says how many clips were seen in training."
+            )
+    return rows, None if seen.any() else Speakers.OTHER_CORPUS
+
+
+def _report(
+    recognizer: Recognizer,
+    clips: pd.DataFrame,
+    found: pd.DataFrame,
+    *,
+    location: Location | Sequence[Location],
+    protocol: str,
+    speakers: Speakers | None,
+    seed: int | None,
+    listen: int = 0,
+    training_seconds: float | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Report:
+    """Report what a recogniser answered for clips, see `evaluate_clips`."""
+    labels, manifest = recognizer.labels, recognizer.manifest
+    predictions = found.drop(columns=["reason", "distance"]).join(what_is_known(clips))
+    predictions["file"] = corpora.places(predictions["file"], location)
+    seen = int(seen_in_training(clips, manifest).sum())
+    origin = origin_of(manifest, clips, protocol=protocol, speakers=speakers, seen=seen, seed=seed)
+    if len(labels) < len(manifest.labels):  # see `Recognizer.among`
+        title = f"{origin.title}, possible: {', '.join(labels)}"
+        origin = origin.model_copy(update={"title": title})
+    if listen:
+        title = f"{origin.title}, after {listen} unlabelled clips of each voice"
+        origin = origin.model_copy(update={"title": title})
+    return Report(
+        **dict(origin),
+        **dict(metrics.evaluate(predictions, labels)),
+        **(more or {}),
+        n_uncertain=int((predictions["verdict"] != SURE).sum()),
+        training_seconds=training_seconds,
+        label_review=_reviewed(location),
+        versions=versions(),
+        stored_predictions=Predictions.of(predictions),
     )
 
 

@@ -6,7 +6,6 @@ everywhere; a clip that cannot be used has its row too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +16,8 @@ import pandas as pd
 from ser.errors import BundleError
 from ser.models.manifest import MANIFEST_FILE
 from ser.models.recognizer import REFUSED, Recognizer
-from ser.shards.manifest import write_parquet
-from ser.shards.store import Job
-from ser.utils.files import atomic_path, sha256_of
+from ser.shards.tables import write_part
+from ser.utils.files import sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +54,7 @@ class Prediction:
         BundleError, DataError
             See `ser.models.recognizer.Recognizer.load` and ``among``.
         """
-        _load(work := cls(str(Path(model).resolve()), _sha256(Path(model)), emotions))
+        load(work := cls(str(Path(model).resolve()), _sha256(Path(model)), emotions))
         return work
 
     def describe(self) -> dict[str, str]:
@@ -77,72 +75,40 @@ class Prediction:
         OutputError
             If the table cannot be written.
         """
+        write_part(part, self.answers(clips["path"].to_pylist()), self.kinds())
+
+    def answers(self, paths: list[str]) -> pd.DataFrame:
+        """Return what the model says of files, asked about few at a time."""
+        recognizer = load(self)
+        chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)] or [[]]
+        found = [recognizer.predict_files(some, n_jobs=1) for some in chunks]
+        return pd.concat(found, ignore_index=True)
+
+    def kinds(self) -> dict[str, pa.DataType]:
+        """Return the columns of the answers and what they hold."""
         import pyarrow as pa
 
-        recognizer = _load(self)
-        kinds = {
+        return {
             **{"file": pa.string(), "start": pa.float64(), "end": pa.float64()},
             **dict.fromkeys(["emotion", "verdict", "reason"], pa.string()),
-            **dict.fromkeys(["distance", *recognizer.labels], pa.float32()),
+            **dict.fromkeys(["distance", *load(self).labels], pa.float32()),
         }
-        paths = clips["path"].to_pylist()
-        answers = pd.concat(
-            [
-                recognizer.predict_files(paths[i : i + _CHUNK], n_jobs=1)
-                for i in range(0, len(paths), _CHUNK)
-            ],
-            ignore_index=True,
-        )
-        columns = {name: pa.array(answers[name]).cast(kind) for name, kind in kinds.items()}
-        schema = pa.schema(kinds)
-        table = pa.table(columns, schema=schema)
-        write_parquet(f"{part}.parquet", [table], schema)
 
 
-def write_tables(job: Job, predictions: Path, refused: Path) -> tuple[int, int]:
-    """Write all parts of a finished job as two CSV tables, holding one part at a time.
-
-    Parameters
-    ----------
-    job : Job
-        All of whose shards are finished.
-    predictions : Path
-        Gets a row per clip that could be used, in the order of the manifest.
-    refused : Path
-        Gets ``file`` and ``reason`` of every other one.
-
-    Returns
-    -------
-    tuple of int
-        How many clips each of them has.
-
-    Raises
-    ------
-    OutputError
-        If one of them cannot be written.
-    """
-    counts = [0, 0]
-    with atomic_path(predictions) as good, atomic_path(refused) as bad:
-        for number, table in enumerate(_tables(job)):
-            used = table["verdict"] != REFUSED
-            for i, (file, rows) in enumerate(
-                [(good, table[used]), (bad, table.loc[~used, ["file", "reason"]])]
-            ):
-                rows.to_csv(file, mode="a", header=number == 0, index=False, float_format="%.5f")
-                counts[i] += len(rows)
-    return counts[0], counts[1]
-
-
-def _tables(job: Job) -> Iterator[pd.DataFrame]:
-    import pyarrow.parquet as pq
-
-    for number in range(job.shards):
-        yield pq.read_table(job.part(number, ".parquet")).to_pandas()
+def was_answered(table: pd.DataFrame) -> pd.Series:
+    """Say which clips of a part could be used."""
+    return table["verdict"] != REFUSED
 
 
 @lru_cache(maxsize=1)
-def _load(work: Prediction) -> Recognizer:
-    """Load a model once in each process."""
+def load(work: Prediction) -> Recognizer:
+    """Load a model once in each process.
+
+    Raises
+    ------
+    BundleError
+        If it is missing here, or another one.
+    """
     folder = Path(work.model)
     if not folder.is_dir():
         raise BundleError(f"The model {folder} is missing on a worker. Copy it to the same place.")
@@ -156,6 +122,6 @@ def _load(work: Prediction) -> Recognizer:
 
 
 def _sha256(folder: Path) -> str:
-    """Return the hash of a bundle's manifest, or nothing if there is none (`_load` will say so)."""
+    """Return the hash of a bundle's manifest, or nothing if there is none (`load` will say so)."""
     file = folder / MANIFEST_FILE
     return sha256_of(file) if file.is_file() else ""

@@ -246,7 +246,7 @@ def test_a_worker_without_the_model_is_one_sentence(clips, undisturbed, store, t
     model = shutil.copytree(PROJECT / "models/everyday", tmp_path / "model")
     work = prediction.Prediction.by(model)
     shutil.rmtree(model)
-    prediction._load.cache_clear()  # as in a process of its own
+    prediction.load.cache_clear()  # as in a process of its own
     job = stores.Job(store, "key", 44, SHARDS)
     with pytest.raises(BundleError, match=r"missing on a worker\. Copy it"):
         stores.run_shard(0, job=job, work=work)

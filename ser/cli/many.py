@@ -1,0 +1,125 @@
+"""The commands for more clips than memory holds, see `ser.shards`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ser.errors import DataError
+from ser.labels import EMOTIONS
+
+if TYPE_CHECKING:
+    from ser.evaluation.report import Report
+    from ser.shards.labelled import Names
+    from ser.shards.store import Job, Work
+
+
+def without_store(options: argparse.Namespace) -> None:
+    """Refuse to go on with what was not kept."""
+    if options.resume:
+        raise DataError("--resume goes on with what --out DIR has kept; give --out with a folder.")
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Name the emotion in files, folders and manifests."""
+    from ser.shards.manifest import find_clips
+    from ser.shards.prediction import Prediction, was_answered
+    from ser.shards.tables import write_tables
+
+    if options.timeline or options.same_voice or options.format != "table":
+        raise DataError("--out answers clip by clip: leave out --timeline, --same-voice, --format.")
+    work = Prediction.by(options.model, tuple(options.emotions or ()))
+    job = _work_through(options, find_clips(options.paths), work, "Listening")
+    predictions, refused = options.out / "predictions.csv", options.out / "refused.csv"
+    good, bad = write_tables(job, predictions, refused, was_answered)
+    print(f"{good} clips: {predictions}")
+    _refuse(bad, job, refused)
+
+
+def scan(options: argparse.Namespace) -> None:
+    """List the clips of a corpus."""
+    from ser.shards import labelled
+    from ser.shards.manifest import find_clips, write_manifest
+    from ser.shards.tables import write_tables
+
+    if options.csv or options.health or options.doubtful is not None:
+        raise DataError("--out holds no table of clips: leave out --csv, --health, --doubtful.")
+    names = _names(options, options.corpus)
+    job = _work_through(
+        options, find_clips([options.corpus]), labelled.Scan(names), "Opening clips"
+    )
+    clips, skipped = options.out / "clips.csv", options.out / "skipped.csv"
+    good, bad = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
+    write_manifest(options.out / "clips.parquet", labelled.usable(job), size=options.per_shard)
+    found = labelled.Summary.of(job)
+    hours = sum(found.minutes.values()) / 60
+    print(f"{good} clips, {hours:.2f} hours, {len(found.speakers)} speakers: {clips}\n")
+    print("emotion    clips  minutes")
+    for emotion in EMOTIONS:
+        if emotion in found.clips:
+            print(f"{emotion:10} {found.clips[emotion]:5} {found.minutes[emotion]:8.1f}")
+    if found.duplicates:
+        print(f"\n{found.duplicates} clips have the same audio as another (column audio).")
+    _refuse(bad, job, skipped)
+
+
+def features(options: argparse.Namespace) -> None:
+    """Write the model inputs of a corpus."""
+    from ser.shards import labelled
+    from ser.shards.manifest import find_clips
+    from ser.shards.tables import write_tables
+
+    work = labelled.FeatureMaking(_names(options, options.corpus))
+    job = _work_through(options, find_clips([options.corpus]), work, "Computing features")
+    clips, skipped = options.out / "clips.csv", options.out / "skipped.csv"
+    good, bad = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
+    print(f"{good} clips: {clips}; their features are in {options.out / 'parts'}")
+    _refuse(bad, job, skipped)
+
+
+def evaluate(options: argparse.Namespace) -> tuple[Report, Any]:
+    """Test a model on a corpus; returns the report and what to do after it was written."""
+    from ser.shards import labelled
+    from ser.shards.manifest import find_clips
+    from ser.shards.prediction import Prediction, was_answered
+    from ser.shards.tables import write_tables
+
+    if options.robustness or options.listen:
+        raise DataError("--out answers clip by clip: leave out --robustness and --listen.")
+    work = labelled.Evaluation(
+        _names(options, options.data),
+        Prediction.by(options.model, tuple(options.emotions or ())),
+    )
+    job = _work_through(options, find_clips([options.data]), work, "Listening")
+    predictions, skipped = options.out / "predictions.csv", options.out / "skipped.csv"
+    _, bad = write_tables(job, predictions, skipped, was_answered, emotion="truth")
+    report = work.report(job, protocol=options.protocol, seed=options.seed)
+    return report, lambda: _refuse(bad, job, skipped)
+
+
+def _names(options: argparse.Namespace, location: Any) -> Names:
+    from ser.shards.labelled import Names
+
+    return Names.of(location, options.parser)
+
+
+def _work_through(
+    options: argparse.Namespace, clips: Iterable[Any], work: Work, description: str
+) -> Job:
+    from ser.shards.work import work_through
+
+    return work_through(
+        options.out,
+        clips,
+        work,
+        description,
+        resume=options.resume,
+        size=options.per_shard,
+        n_jobs=options.n_jobs,
+    )
+
+
+def _refuse(bad: int, job: Job, table: Any) -> None:
+    if bad:
+        raise DataError(f"{bad} of {job.clips} clips cannot be used; {table} says why.")

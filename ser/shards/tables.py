@@ -1,0 +1,87 @@
+"""Parts as tables: written by a worker, read one after the other at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ser.shards.manifest import write_parquet
+from ser.shards.store import Job
+from ser.utils.files import atomic_path
+from ser.utils.parallel import bar_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_part(part: Path, table: pd.DataFrame, kinds: Mapping[str, pa.DataType]) -> None:
+    """Write the table of a part, with columns of these names and kinds.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema(kinds)
+    columns = {name: pa.array(table[name]).cast(kind) for name, kind in kinds.items()}
+    write_parquet(f"{part}.parquet", [pa.table(columns, schema=schema)], schema)
+
+
+def read_parts(job: Job) -> Iterator[pd.DataFrame]:
+    """Read the tables of a finished job, one part at a time."""
+    import pyarrow.parquet as pq
+
+    with bar_of(job.clips, "Reading parts") as bar:
+        for number in range(job.shards):
+            yield (table := pq.read_table(job.part(number, ".parquet")).to_pandas())
+            bar.update(len(table))
+
+
+def write_tables(
+    job: Job,
+    used: Path,
+    left_out: Path,
+    is_used: Callable[[pd.DataFrame], pd.Series],
+    *,
+    emotion: str | None = None,
+) -> tuple[int, int]:
+    """Write all parts of a finished job as two CSV tables, holding one part at a time.
+
+    Parameters
+    ----------
+    job : Job
+        All of whose shards are finished.
+    used : Path
+        Gets a row per clip that could be used, in the order of the parts.
+    left_out : Path
+        Gets path and ``reason`` of every other one.
+    is_used : callable
+        Says which rows of a part could be used.
+    emotion : str, optional
+        Column of what is known of a clip: without that, a file that is left out is none.
+
+    Returns
+    -------
+    tuple of int
+        How many clips could be used, and how many not.
+
+    Raises
+    ------
+    OutputError
+        If one of them cannot be written.
+    """
+    counts = [0, 0]
+    with atomic_path(used) as good, atomic_path(left_out) as bad:
+        for number, table in enumerate(read_parts(job)):
+            which = is_used(table)
+            others = table.loc[~which, [table.columns[0], "reason"]]
+            for file, rows in ((good, table[which]), (bad, others)):
+                rows.to_csv(file, mode="a", header=number == 0, index=False, float_format="%.5f")
+            counts[0] += int(which.sum())
+            counts[1] += int((~which & (table[emotion] != "" if emotion else True)).sum())
+    return counts[0], counts[1]
