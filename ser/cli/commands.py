@@ -428,6 +428,7 @@ def predict(options: argparse.Namespace) -> None:
 
     from ser.audio import EXTENSIONS, AudioError
     from ser.models.recognizer import REFUSED
+    from ser.utils.places import is_url
 
     if options.out:
         return _predict_many(options)
@@ -435,6 +436,8 @@ def predict(options: argparse.Namespace) -> None:
         raise DataError("--resume goes on with what --out DIR has kept; give --out.")
     files: list[Path] = []
     for path in options.paths:
+        if is_url(path):
+            raise DataError(f"{path}: recordings in an object store are answered by shards: --out.")
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
             if not inside:
@@ -477,6 +480,7 @@ def _predict_many(options: argparse.Namespace) -> None:
     from ser.shards.manifest import find_clips
     from ser.shards.prediction import Prediction, write_tables
     from ser.shards.work import work_through
+    from ser.utils.places import join
 
     if options.timeline or options.same_voice or options.format != "table":
         raise DataError("--out answers clip by clip: leave out --timeline, --same-voice, --format.")
@@ -489,7 +493,7 @@ def _predict_many(options: argparse.Namespace) -> None:
         size=options.per_shard,
         n_jobs=options.n_jobs,
     )
-    predictions, refused = options.out / "predictions.csv", options.out / "refused.csv"
+    predictions, refused = (join(options.out, f"{name}.csv") for name in ("predictions", "refused"))
     good, bad = write_tables(job, predictions, refused)
     print(f"{good} clips: {predictions}")
     if bad:

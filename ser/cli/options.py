@@ -11,6 +11,7 @@ import ser
 from ser.assets import DEFAULT_MODEL
 from ser.cli import commands
 from ser.data.known_corpora import TITLES
+from ser.utils.places import to_place
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -248,9 +249,9 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     sub.add_argument(
         "paths",
         nargs="+",
-        type=Path,
+        type=to_place,
         metavar="PATH",
-        help="audio files or folders; with --out also manifests (.parquet)",
+        help="audio files or folders; with --out also manifests (.parquet) and s3:// addresses",
     )
     sub.add_argument(
         "--model", type=Path, default=DEFAULT_MODEL, metavar="BUNDLE", help="the model (everyday)"
@@ -274,9 +275,10 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--out",
-        type=Path,
+        type=to_place,
         metavar="DIR",
-        help="for more clips than memory holds: keep what is done in this new folder, and write "
+        help="for more clips than memory holds: keep what is done in this new folder (or s3:// "
+        "address), and write "
         "predictions.csv and refused.csv into it at the end",
     )
     _shards(sub)

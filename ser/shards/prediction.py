@@ -20,6 +20,7 @@ from ser.models.recognizer import REFUSED, Recognizer
 from ser.shards.manifest import write_parquet
 from ser.shards.store import Job
 from ser.utils.files import atomic_path, sha256_of
+from ser.utils.places import Place, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,16 +100,16 @@ class Prediction:
         write_parquet(f"{part}.parquet", [table], schema)
 
 
-def write_tables(job: Job, predictions: Path, refused: Path) -> tuple[int, int]:
+def write_tables(job: Job, predictions: Place, refused: Place) -> tuple[int, int]:
     """Write all parts of a finished job as two CSV tables, holding one part at a time.
 
     Parameters
     ----------
     job : Job
         All of whose shards are finished.
-    predictions : Path
+    predictions : str or Path
         Gets a row per clip that could be used, in the order of the manifest.
-    refused : Path
+    refused : str or Path
         Gets ``file`` and ``reason`` of every other one.
 
     Returns
@@ -137,7 +138,8 @@ def _tables(job: Job) -> Iterator[pd.DataFrame]:
     import pyarrow.parquet as pq
 
     for number in range(job.shards):
-        yield pq.read_table(job.part(number, ".parquet")).to_pandas()
+        with opened(job.part(number, ".parquet")) as file:
+            yield pq.read_table(file).to_pandas()
 
 
 @lru_cache(maxsize=1)
