@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.audio.formats import CODECS, SUBTYPES, WAV, WAV_CODINGS, Format, format_of, wav_coding
-from ser.errors import SerError
+from ser.errors import DataError, SerError
+from ser.utils.places import is_url, opened
 
 if TYPE_CHECKING:
     import av
@@ -120,7 +121,7 @@ def load_audio(source: str | Path | bytes, *, sampling_rate: int = SAMPLING_RATE
     Parameters
     ----------
     source : str, Path or bytes
-        A file, or the content of one.
+        A file, its address in an object store (``s3://…``), or the content of one.
     sampling_rate : int
         Rate wanted, in Hz.
 
@@ -216,7 +217,17 @@ def read_bytes(path: str | Path) -> bytes:
     ------
     UnreadableAudioError
         If there is no such file, or it cannot be read.
+    DataError
+        If an object store does not answer, or refuses: the recording itself may be good.
     """
+    if is_url(path):
+        try:
+            with opened(path) as file:
+                return file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            raise UnreadableAudioError(f"{path} does not exist. Check the name.") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error}. Try again later.") from error
     path = Path(path)
     if os.path.isdir(path):
         raise UnreadableAudioError(f"{path} is a folder. Give an audio file.")

@@ -448,12 +448,15 @@ def predict(options: argparse.Namespace) -> None:
 
     from ser.audio import EXTENSIONS, AudioError
     from ser.models.recognizer import REFUSED
+    from ser.utils.places import is_url
 
     if options.out:
         return many.predict(options)
     many.without_store(options)
     files: list[Path] = []
     for path in options.paths:
+        if is_url(path):
+            raise DataError(f"{path}: recordings in an object store are answered by shards: --out.")
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
             if not inside:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import DataError
 from ser.labels import EMOTIONS
+from ser.utils.places import join
 
 if TYPE_CHECKING:
     from ser.evaluation.report import Report
@@ -31,7 +32,7 @@ def predict(options: argparse.Namespace) -> None:
         raise DataError("--out answers clip by clip: leave out --timeline, --same-voice, --format.")
     work = Prediction.by(options.model, tuple(options.emotions or ()))
     job = _work_through(options, find_clips(options.paths), work, "Listening")
-    predictions, refused = options.out / "predictions.csv", options.out / "refused.csv"
+    predictions, refused = join(options.out, "predictions.csv"), join(options.out, "refused.csv")
     good, bad = write_tables(job, predictions, refused, was_answered)
     print(f"{good} clips: {predictions}")
     _refuse(bad, job, refused)
@@ -49,9 +50,9 @@ def scan(options: argparse.Namespace) -> None:
     job = _work_through(
         options, find_clips([options.corpus]), labelled.Scan(names), "Opening clips"
     )
-    clips, skipped = options.out / "clips.csv", options.out / "skipped.csv"
+    clips, skipped = join(options.out, "clips.csv"), join(options.out, "skipped.csv")
     good, bad = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
-    write_manifest(options.out / "clips.parquet", labelled.usable(job), size=options.per_shard)
+    write_manifest(join(options.out, "clips.parquet"), labelled.usable(job), size=options.per_shard)
     found = labelled.Summary.of(job)
     hours = sum(found.minutes.values()) / 60
     print(f"{good} clips, {hours:.2f} hours, {len(found.speakers)} speakers: {clips}\n")
@@ -72,9 +73,9 @@ def features(options: argparse.Namespace) -> None:
 
     work = labelled.FeatureMaking(_names(options, options.corpus))
     job = _work_through(options, find_clips([options.corpus]), work, "Computing features")
-    clips, skipped = options.out / "clips.csv", options.out / "skipped.csv"
+    clips, skipped = join(options.out, "clips.csv"), join(options.out, "skipped.csv")
     good, bad = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
-    print(f"{good} clips: {clips}; their features are in {options.out / 'parts'}")
+    print(f"{good} clips: {clips}; their features are in {join(options.out, 'parts')}")
     _refuse(bad, job, skipped)
 
 
@@ -92,7 +93,7 @@ def evaluate(options: argparse.Namespace) -> tuple[Report, Any]:
         Prediction.by(options.model, tuple(options.emotions or ())),
     )
     job = _work_through(options, find_clips([options.data]), work, "Listening")
-    predictions, skipped = options.out / "predictions.csv", options.out / "skipped.csv"
+    predictions, skipped = join(options.out, "predictions.csv"), join(options.out, "skipped.csv")
     _, bad = write_tables(job, predictions, skipped, was_answered, emotion="truth")
     report = work.report(job, protocol=options.protocol, seed=options.seed)
     return report, lambda: _refuse(bad, job, skipped)

@@ -11,6 +11,7 @@ import ser
 from ser.assets import DEFAULT_MODEL
 from ser.cli import commands
 from ser.data.known_corpora import TITLES
+from ser.utils.places import to_place
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -257,9 +258,9 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     sub.add_argument(
         "paths",
         nargs="+",
-        type=Path,
+        type=to_place,
         metavar="PATH",
-        help="audio files or folders; with --out also manifests (.parquet)",
+        help="audio files or folders; with --out also manifests (.parquet) and s3:// addresses",
     )
     sub.add_argument(
         "--model", type=Path, default=DEFAULT_MODEL, metavar="BUNDLE", help="the model (everyday)"
@@ -289,10 +290,10 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 def _store(parser: argparse.ArgumentParser, tables: str) -> None:
     parser.add_argument(
         "--out",
-        type=Path,
+        type=to_place,
         metavar="DIR",
-        help="for more clips than memory holds: keep what is done in this new folder, and write "
-        f"{tables} into it at the end",
+        help="for more clips than memory holds: keep what is done in this new folder (or s3:// "
+        f"address), and write {tables} into it at the end",
     )
     _shards(parser)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ser.audio import EXTENSIONS
 from ser.errors import DataError, SerError
 from ser.utils.files import atomic_path
+from ser.utils.places import Place, is_url, join, listed, opened, to_place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +30,7 @@ class Clip(NamedTuple):
     Attributes
     ----------
     path : str
-        Absolute.
+        Absolute, or an address in an object store.
     offset : float
         Where the clip begins in its file, in seconds.  So far a clip is a file, and this is 0.
     emotion, speaker, corpus : str
@@ -153,7 +155,7 @@ def find_clips(places: Sequence[str | Path]) -> Iterator[Clip]:
     ----------
     places : sequence of str or Path
         Folders (links to folders within them are not followed), audio files, and manifests, whose
-        names end in .parquet.
+        names end in .parquet; each of them may be an address in an object store.
 
     Yields
     ------
@@ -165,7 +167,11 @@ def find_clips(places: Sequence[str | Path]) -> Iterator[Clip]:
     DataError
         If a place does not exist, holds no audio file, or is no manifest.
     """
-    for place in map(Path, places):
+    for named in places:
+        if is_url(named):
+            yield from _in_store(str(named))
+            continue
+        place = Path(named)
         if os.path.isdir(place):
             found = 0
             for found, clip in enumerate(_in_folder(place), 1):  # noqa: B007
@@ -191,6 +197,30 @@ def _in_folder(folder: Path) -> Iterator[Clip]:
                 yield _file(os.path.join(parent, name))
 
 
+def _in_store(place: str) -> Iterator[Clip]:
+    if place.lower().endswith(".parquet"):
+        yield from _in_manifest(place)
+        return
+    found = 0
+    for found, clip in enumerate(_objects(place), 1):  # noqa: B007
+        yield clip
+    if not found:
+        raise DataError(f"{place} does not exist, or holds no audio file. Check the name.")
+
+
+def _objects(folder: str) -> Iterator[Clip]:
+    """Find the audio files of a folder; only the list of one folder is held."""
+    entries = listed(folder)
+    for entry in entries:
+        url = entry["url"]
+        if entry["type"] == "file" and os.path.splitext(url)[1].lower() in EXTENSIONS:
+            changed = round(entry["mtime"].timestamp() * 1e9) if entry["mtime"] else ""
+            yield Clip(url, hash=f"{entry['size']}-{changed}")
+    for entry in entries:
+        if entry["type"] == "directory":
+            yield from _objects(entry["url"])
+
+
 def _file(path: str) -> Clip:
     try:
         status = os.stat(path)
@@ -199,10 +229,10 @@ def _file(path: str) -> Clip:
     return Clip(path, hash=f"{status.st_size}-{status.st_mtime_ns}")
 
 
-def _in_manifest(file: Path) -> Iterator[Clip]:
+def _in_manifest(file: Place) -> Iterator[Clip]:
     import pyarrow as pa
 
-    folder = os.path.abspath(file.parent)
+    folder = str(file).rpartition("/")[0] if is_url(file) else os.path.abspath(Path(file).parent)
     with _opened(file) as parquet:
         try:
             for batch in parquet.iter_batches(_BATCH, columns=list(Clip._fields)):
@@ -212,26 +242,33 @@ def _in_manifest(file: Path) -> Iterator[Clip]:
                             f"{file} has a clip that begins {row['offset']:g} s into "
                             f"{row['path']}. Clips within files are not read; cut the file."
                         )
-                    yield Clip(**row | {"path": os.path.join(folder, row["path"])})
+                    # Of an address it is checked that it is one and holds no password.
+                    path = to_place(row["path"]) if is_url(row["path"]) else row["path"]
+                    if not is_url(path) and is_url(folder):
+                        path = join(folder, str(path))
+                    yield Clip(**row | {"path": os.path.join("" if is_url(path) else folder, path)})
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{file} is no manifest: {_first_line(error)}.") from error
 
 
-def _opened(path: str | Path) -> Any:
+@contextmanager
+def _opened(path: Place) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read as a manifest: {_first_line(error)}.") from error
-    if missing := [name for name in Clip._fields if name not in file.schema_arrow.names]:
-        file.close()
-        raise DataError(
-            f"{path} is no manifest: it has no column {missing[0]}. A manifest has the columns "
-            f"{', '.join(Clip._fields)}."
-        )
-    return file
+    with ExitStack() as open_files:
+        try:
+            source = open_files.enter_context(opened(path)) if is_url(path) else path
+            file = open_files.enter_context(pq.ParquetFile(source))
+        except (pa.ArrowException, OSError) as error:
+            reason = _first_line(error)
+            raise DataError(f"{path} cannot be read as a manifest: {reason}.") from error
+        if missing := [name for name in Clip._fields if name not in file.schema_arrow.names]:
+            raise DataError(
+                f"{path} is no manifest: it has no column {missing[0]}. A manifest has the columns "
+                f"{', '.join(Clip._fields)}."
+            )
+        yield file
 
 
 def _check_name(path: str) -> None:

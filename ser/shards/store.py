@@ -1,4 +1,4 @@
-"""The store: a folder in which a job is described and every finished shard is kept.
+"""The store: a folder (or address) in which a job is described and finished shards are kept.
 
     job.json                what is done to which clips
     manifest.parquet        the clips, see `ser.shards.manifest`
@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +28,7 @@ import ser
 from ser.errors import DataError, OutputError, RunError
 from ser.shards.manifest import Clip, count_shards, read_shard, write_manifest
 from ser.utils.files import atomic_path, read_json, sha256_of, write_json
+from ser.utils.places import Place, is_url, join, listed, sent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +80,7 @@ class Job:
 
     Attributes
     ----------
-    folder : Path
+    folder : Path, or str for an address
         The store.
     key : str
         Hash of the description: another one for other clips, another model or other settings.
@@ -86,18 +88,18 @@ class Job:
         How many there are.
     """
 
-    folder: Path
+    folder: Place
     key: str
     clips: int
     shards: int
 
-    def part(self, number: int, suffix: str) -> Path:
+    def part(self, number: int, suffix: str) -> Any:
         """Return where a file of a shard is kept."""
-        return self.folder / PARTS / f"part-{number:05}{suffix}"
+        return join(self.folder, PARTS, f"part-{number:05}{suffix}")
 
-    def receipt(self, number: int) -> Path:
+    def receipt(self, number: int) -> Any:
         """Return where the receipt of a shard is kept."""
-        return self.folder / FINISHED / f"{number:05}.json"
+        return join(self.folder, FINISHED, f"{number:05}.json")
 
     def finished(self, number: int, suffixes: Iterable[str]) -> Receipt | None:
         """Return the receipt of a shard, or None if the shard must be done (again)."""
@@ -112,18 +114,21 @@ class Job:
 
     def tidy(self) -> None:
         """Delete what killed processes left half-written."""
-        for folder in (self.folder, self.folder / PARTS, self.folder / FINISHED):
+        if is_url(self.folder):  # nothing is ever half-written there
+            return
+        here = Path(self.folder)
+        for folder in (here, here / PARTS, here / FINISHED):
             for rest in folder.glob(_TEMPORARY):
                 with suppress(OSError):
                     rest.unlink()
 
 
-def begin(folder: Path, clips: Iterable[Clip], work: Work, *, resume: bool, size: int) -> Job:
+def begin(folder: Place, clips: Iterable[Clip], work: Work, *, resume: bool, size: int) -> Job:
     """Begin a job, or find one that was begun and is the same.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path, or str for an address
         The store.
     clips : iterable of Clip
         What to work on.
@@ -148,7 +153,7 @@ def begin(folder: Path, clips: Iterable[Clip], work: Work, *, resume: bool, size
         If there are no clips, see `ser.shards.manifest`.
     """
     _check_folder(folder, resume=resume)
-    with atomic_path(folder / MANIFEST) as temporary:
+    with atomic_path(join(folder, MANIFEST)) as temporary:
         write_manifest(temporary, clips, size=size)
         count, shards = count_shards(temporary)
         if not count:
@@ -161,7 +166,7 @@ def begin(folder: Path, clips: Iterable[Clip], work: Work, *, resume: bool, size
         }
         # Within the block: the manifest of another job is not replaced.
         _check_same(folder, description)
-    write_json(folder / JOB, description)
+    write_json(join(folder, JOB), description)
     key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
     return Job(folder, key, count, shards)
 
@@ -174,17 +179,35 @@ def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
     SerError
         If it cannot be done or written; nothing is left half-written.
     """
-    clips = read_shard(job.folder / MANIFEST, number)
+    clips = read_shard(join(job.folder, MANIFEST), number)
     # Sums of several threads end in other bits; the other cores have workers of their own.
-    with threadpool_limits(1):
-        work(clips, job.part(number, ""))
-    hashes = {suffix: sha256_of(job.part(number, suffix)) for suffix in work.suffixes}
+    with _writing(job.part(number, ""), work.suffixes) as part:
+        with threadpool_limits(1):
+            work(clips, part)
+        hashes = {suffix: sha256_of(f"{part}{suffix}") for suffix in work.suffixes}
     receipt = Receipt(job=job.key, shard=number, clips=len(clips), sha256=hashes)
     write_json(job.receipt(number), receipt.model_dump())
     return receipt
 
 
-def _check_folder(folder: Path, *, resume: bool) -> None:
+@contextmanager
+def _writing(part: Place, suffixes: Iterable[str]) -> Iterator[Path]:
+    """Give the local path at which a part is written; an object store gets its files at the end."""
+    if not is_url(part):
+        yield Path(part)
+        return
+    with tempfile.TemporaryDirectory(prefix="ser-") as folder:
+        local = Path(folder) / "part"
+        yield local
+        for suffix in suffixes:
+            with sent(f"{part}{suffix}") as temporary:
+                os.replace(f"{local}{suffix}", temporary)
+
+
+def _check_folder(folder: Place, *, resume: bool) -> None:
+    if is_url(folder):
+        names = {entry["url"].rpartition("/")[2] for entry in listed(str(folder))}
+        return _check_names(folder, names, resume=resume)
     if not os.path.isdir(folder):
         if os.path.lexists(folder):
             raise OutputError(f"Cannot write into {folder}: it is no folder. Give a new folder.")
@@ -193,6 +216,10 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
         names = set(os.listdir(folder))
     except OSError as error:
         raise OutputError(f"{folder} cannot be read: {error.strerror}.") from error
+    _check_names(folder, names, resume=resume)
+
+
+def _check_names(folder: Place, names: set[str], *, resume: bool) -> None:
     if JOB in names:
         if not resume:
             raise RunError(
@@ -203,13 +230,13 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
         raise OutputError(f"{folder} holds something else. Give a new folder.")
 
 
-def _check_same(folder: Path, description: Mapping[str, Any]) -> None:
+def _check_same(folder: Place, description: Mapping[str, Any]) -> None:
     """Refuse to go on with another job than the one that was begun, if one was."""
-    file = folder / JOB
-    if not file.exists():
-        return
+    file = join(folder, JOB)
     try:
         begun = read_json(file)
+    except FileNotFoundError:
+        return
     except (OSError, ValueError) as error:
         raise RunError(f"{file} cannot be read: {error}. Give a new folder.") from error
     for name in [*description, *begun]:

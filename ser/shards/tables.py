@@ -12,6 +12,7 @@ from ser.shards.manifest import write_parquet
 from ser.shards.store import Job
 from ser.utils.files import atomic_path
 from ser.utils.parallel import bar_of
+from ser.utils.places import Place, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,14 +39,16 @@ def read_parts(job: Job) -> Iterator[pd.DataFrame]:
 
     with bar_of(job.clips, "Reading parts") as bar:
         for number in range(job.shards):
-            yield (table := pq.read_table(job.part(number, ".parquet")).to_pandas())
+            with opened(job.part(number, ".parquet")) as file:
+                table = pq.read_table(file).to_pandas()
+            yield table
             bar.update(len(table))
 
 
 def write_tables(
     job: Job,
-    used: Path,
-    left_out: Path,
+    used: Place,
+    left_out: Place,
     is_used: Callable[[pd.DataFrame], pd.Series],
     *,
     emotion: str | None = None,
@@ -56,9 +59,9 @@ def write_tables(
     ----------
     job : Job
         All of whose shards are finished.
-    used : Path
+    used : str or Path
         Gets a row per clip that could be used, in the order of the parts.
-    left_out : Path
+    left_out : str or Path
         Gets path and ``reason`` of every other one.
     is_used : callable
         Says which rows of a part could be used.

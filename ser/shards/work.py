@@ -10,12 +10,13 @@ from ser.errors import SerError, Stopped
 from ser.shards.manifest import Clip, need_pyarrow
 from ser.shards.store import Job, Work, begin, run_shard
 from ser.utils.parallel import bar_of, unordered
+from ser.utils.places import Place, is_url
 
 _GO_ON = "Go on with the same command and --resume."
 
 
 def work_through(
-    folder: str | Path,
+    folder: Place,
     clips: Iterable[Clip],
     work: Work,
     description: str,
@@ -29,7 +30,7 @@ def work_through(
     Parameters
     ----------
     folder : str or Path
-        The store.
+        The store; it may be an address in an object store.
     clips, work, resume, size
         See `ser.shards.store.begin`.
     description : str
@@ -52,7 +53,8 @@ def work_through(
     """
     need_pyarrow()
     try:
-        job = begin(Path(folder).absolute(), clips, work, resume=resume, size=size)
+        store = folder if is_url(folder) else Path(folder).absolute()
+        job = begin(store, clips, work, resume=resume, size=size)
     except KeyboardInterrupt:
         raise Stopped(f"Stopped before anything was done. {_GO_ON}") from None
     one = partial(run_shard, job=job, work=work)

@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from ser.errors import OutputError
+from ser.utils.places import is_url, opened, sent
 
 
 @contextmanager
@@ -26,7 +27,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        The file to write.  Missing parent folders are made.
+        The file to write.  Missing parent folders are made.  It may be an address in an object
+        store, see `ser.utils.places.sent`.
 
     Yields
     ------
@@ -47,6 +49,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     >>> target.read_text(), len(list(target.parent.iterdir()))
     ('done', 1)
     """
+    if is_url(path):
+        with sent(str(path)) as temporary:
+            yield temporary
+        return
     path = Path(path)
     if os.path.isdir(path):
         raise OutputError(f"Cannot write {path}: it is a folder. Give the name of a file.")
@@ -230,7 +236,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"it holds {constant}, which is no JSON")
 
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
+        with opened(path) as file:
+            value = json.loads(file.read().decode("utf-8"), parse_constant=refuse)
     except RecursionError:
         raise ValueError("it nests too deep") from None
     if not isinstance(value, dict):
@@ -246,5 +253,8 @@ def sha256_of(path: str | Path) -> str:
     OSError
         If the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with opened(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

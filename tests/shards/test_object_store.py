@@ -1,0 +1,120 @@
+"""Recordings and results in an object store: a real S3 server over a local folder."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from ser.cli import main
+from ser.errors import DataError
+from ser.utils import places
+from tests.tiny import SAMPLES
+
+_BESIDE = Path(sys.executable).with_name("rclone")
+RCLONE = str(_BESIDE) if _BESIDE.exists() else shutil.which("rclone")
+pytestmark = pytest.mark.skipif(RCLONE is None, reason="needs rclone's S3 server")
+
+
+def _answers(address):
+    try:
+        urllib.request.urlopen(address).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Serve a folder, whose sub-folders are buckets."""
+    root = tmp_path_factory.mktemp("s3")
+    (root / "bucket" / "in" / "more").mkdir(parents=True)
+    clips = sorted(SAMPLES.rglob("*.flac"))[:5]
+    for clip in clips:
+        shutil.copy(clip, root / "bucket" / "in" / "more")
+    (root / "bucket" / "in" / "empty.wav").write_bytes(b"")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [RCLONE, "serve", "s3", root, "--addr", address[7:], "--auth-key", "reader,secret"]
+    quiet = ["--config", "/dev/null", "--dir-cache-time", "0s", "--log-level", "ERROR"]
+    server = subprocess.Popen([*map(str, command), *quiet], stderr=subprocess.DEVNULL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        patch.setenv("AWS_ACCESS_KEY_ID", "reader")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        places._store.cache_clear()
+        while not _answers(address):
+            assert server.poll() is None
+        yield root
+    server.terminate()
+    server.wait()
+    places._store.cache_clear()
+
+
+def command(source, out, *more):
+    given = ["predict", str(source), "--out", str(out), "--per-shard", "2", "--n-jobs", "1", *more]
+    return main(given)
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def objects(url):
+    found = {}
+    for entry in places.listed(url):
+        if entry["type"] == "directory":
+            found |= objects(entry["url"])
+        else:
+            with places.opened(entry["url"]) as file:
+                found[entry["url"].rpartition("/")[2]] = file.read()
+    return found
+
+
+def test_a_store_gets_what_a_folder_gets_and_is_resumed(root, tmp_path, capfd):
+    source = "s3://bucket/in"
+    assert command(source, tmp_path / "local") == 2  # one of them is empty
+    assert command(source, "s3://bucket/out") == 2
+    assert "1 of 6 clips cannot be used" in capfd.readouterr().err
+    expected = contents(tmp_path / "local")
+    assert objects("s3://bucket/out") == expected
+    assert b"secret" not in expected["job.json"]
+    places._store().rm_file("bucket/out/finished/00001.json")
+    assert command(source, "s3://bucket/out") == 2
+    assert "--resume" in capfd.readouterr().err
+    assert command(source, "s3://bucket/out", "--resume") == 2
+    assert objects("s3://bucket/out") == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "words"),
+    [
+        ("s3://nowhere/in", "s3://bucket/a", "does not exist"),
+        (SAMPLES, "s3://nowhere/a", "Cannot write s3://nowhere/a"),
+        ("ftp://bucket/in", "s3://bucket/a", "no address that is known"),
+        ("s3://me:hidden@bucket/in", "s3://bucket/a", "user name or password"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_one_sentence(root, capfd, source, out, words):
+    assert command(source, out) == 2
+    errors = capfd.readouterr().err
+    assert words in errors and "Traceback" not in errors and "hidden" not in errors
+
+
+def test_wrong_credentials_are_no_fault_of_the_clip(root, monkeypatch):
+    from ser.audio import read_bytes
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    places._store.cache_clear()
+    clip = next((root / "bucket" / "in" / "more").iterdir()).name
+    with pytest.raises(DataError, match="cannot be read"):
+        read_bytes(f"s3://bucket/in/more/{clip}")
+    places._store.cache_clear()
