@@ -156,6 +156,8 @@ def _store() -> Any:
     from fsspec.implementations.arrow import ArrowFSWrapper
     from pyarrow.fs import S3FileSystem
 
+    # Stores other than Amazon's do not all take a body that comes in pieces with checksums.
+    os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     settings: dict[str, Any] = {"connect_timeout": 10, "request_timeout": 60}
     if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
         settings |= {"scheme": urlsplit(endpoint).scheme, "endpoint_override": _host(endpoint)}
