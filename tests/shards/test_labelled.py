@@ -1,0 +1,134 @@
+"""Corpora scanned, made into features and tested by shards."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.assets import RAVDESS_MODEL
+from ser.cli import main
+from ser.data import corpora
+from ser.evaluation.report import Report
+from tests.tiny import tiny_corpus
+
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tiny_corpus(tmp_path_factory.mktemp("labelled") / "clips")
+    (folder / "03-01-01-01-01-01-99.wav").write_bytes(b"RIFF, and then nothing")
+    (folder / "holiday.wav").write_bytes(b"of no emotion")
+    return folder
+
+
+def run(*arguments):
+    return main([str(each) for each in arguments])
+
+
+def contents(store):
+    return {str(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def scanned(clips, tmp_path_factory):
+    store = tmp_path_factory.mktemp("scanned") / "out"
+    assert run("scan", clips, "--out", store, "--per-shard", 7, "--n-jobs", 1) == 2
+    return store
+
+
+def test_a_scan_by_shards_finds_what_a_scan_finds(clips, scanned, tmp_path, capfd):
+    run("scan", clips, "--csv", tmp_path / "plain.csv")
+    plain, found = (
+        pd.read_csv(file, dtype={"speaker": str}).sort_values("path", ignore_index=True)
+        for file in (tmp_path / "plain.csv", scanned / "clips.csv")
+    )
+    pd.testing.assert_frame_equal(found[plain.columns], plain, atol=1e-4)
+    skipped = pd.read_csv(scanned / "skipped.csv")
+    names = skipped["path"].str.rsplit("/", n=1).str[-1]
+    assert set(names) == {"03-01-01-01-01-01-99.wav", "holiday.wav"} and skipped["reason"].all()
+
+
+def test_the_manifest_of_a_scan_is_a_corpus(clips, scanned):
+    named = corpora.scan(clips).clips
+    usable = named[~named["name"].str.contains("-99")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(corpora.scan(scanned / "clips.parquet").clips, usable)
+
+
+def test_features_by_shards_are_those_without(clips, tmp_path):
+    assert run("features", clips, "--out", tmp_path / "plain.npz") == 0
+    assert run("features", clips, "--out", tmp_path / "out", "--per-shard", 20) == 2
+    parts = sorted((tmp_path / "out" / "parts").glob("*.npy"))
+    found = np.concatenate([np.load(part, mmap_mode="r") for part in parts])
+    table = pd.read_csv(tmp_path / "out" / "clips.csv")
+    with np.load(tmp_path / "plain.npz") as plain:
+        order = np.argsort(table["name"].to_numpy().astype(str))
+        np.testing.assert_array_equal(found[order], plain["features"])
+        assert table["emotion"].to_numpy()[order].tolist() == plain["emotions"].tolist()
+
+
+def test_a_test_by_shards_reports_what_a_test_reports(clips, tmp_path):
+    plain, sharded = tmp_path / "plain.json", tmp_path / "sharded.json"
+    given = ["evaluate", RAVDESS_MODEL, "--data", clips, "--protocol", "all"]
+    assert run(*given, "--json", plain) == 0
+    assert run(*given, "--json", sharded, "--out", tmp_path / "out", "--per-shard", 20) == 2
+    first, second = Report.load(plain), Report.load(sharded)
+    assert (first.title, first.speakers, first.n_uncertain) == (
+        second.title, second.speakers, second.n_uncertain,
+    )  # fmt: skip
+    answers, again = (
+        report.predictions.sort_values("file", ignore_index=True) for report in (first, second)
+    )
+    pd.testing.assert_frame_equal(answers, again, atol=1e-5)
+    assert second.uar == first.uar and second.ece == pytest.approx(first.ece, abs=1e-5)
+
+
+def test_a_scan_killed_at_any_moment_ends_with_the_same_bytes(clips, scanned, tmp_path):
+    store = tmp_path / "out"
+    given = ["scan", clips, "--out", store, "--per-shard", 7, "--n-jobs", 1]
+    for shard in (0, 3):
+        running = subprocess.Popen(
+            [sys.executable, "-m", "ser", *map(str, given), *(["--resume"] if shard else [])],
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not (store / "finished" / f"{shard:05}.json").exists():
+            assert running.poll() is None
+            time.sleep(0.01)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    assert run(*given, "--resume") == 2
+    assert contents(store) == contents(scanned)
+
+
+def test_a_corpus_that_changed_is_refused_with_both_hashes(clips, scanned, tmp_path, capfd):
+    store = shutil.copytree(scanned, tmp_path / "out")
+    other = shutil.copytree(clips, tmp_path / "clips")
+    before = contents(store)
+    (other / "holiday.wav").unlink()
+    assert run("scan", other, "--out", store, "--per-shard", 7, "--resume") == 2
+    assert "begun with another manifest" in capfd.readouterr().err
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PAR1 and nothing more", "cannot be read as a manifest"),
+        (None, "has no column emotion"),
+    ],
+)
+def test_what_is_no_manifest_of_a_corpus_is_refused(tmp_path, capfd, content, words):
+    file = tmp_path / "clips.parquet"
+    if content is None:
+        pd.DataFrame({"path": ["a.wav"]}).to_parquet(file)
+    else:
+        file.write_bytes(content)
+    assert run("scan", file) == 2
+    assert words in capfd.readouterr().err
