@@ -1,4 +1,4 @@
-"""Print how many milliseconds openSMILE's eGeMAPS functionals of a clip take, see `benchmarks.speed`.
+"""Print how many milliseconds openSMILE's functionals of a clip take, see `benchmarks.speed`.
 
 python -m benchmarks.opensmile_alone FILE CALLS
 """
