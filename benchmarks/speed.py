@@ -6,9 +6,9 @@ FOLDER holds recordings, such as RAVDESS: one of them is timed alone, 200 on the
 a CSV table. The alternative is what tutorials do: ``librosa.load``, librosa's functions one after
 the other and ``model.predict`` for every clip; for features also openSMILE's eGeMAPS functionals,
 if ``opensmile`` is installed. Everything else runs in one process on its cores. Run it on a machine
-that does nothing else. Times are medians of 50 calls after a warm-up. Learning a voice, from 40 files
-(five of the samples for each of eight emotions) to the new bundle with its report, is measured
-three times.
+that does nothing else. Times are medians of 50 calls after a warm-up. Learning a voice, from 40
+files (five of the samples for each of eight emotions) to the new bundle with its report, is
+measured three times.
 """
 
 from __future__ import annotations

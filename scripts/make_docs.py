@@ -1,8 +1,8 @@
 """Write again what is made of published reports and of the app's help.
 
-That is the cards of the shipped models, the tables in ``docs/results.md``, and
-``docs/glossary.md``.  Run it as ``python scripts/make_docs.py``, such as after a report was added
-to ``reports``.
+That is the cards of the shipped models, the tables in ``docs/results.md``, ``docs/glossary.md`` and
+``docs/performance.md``.  Run it as ``python scripts/make_docs.py``, such as after a report was
+added to ``reports``, or a benchmark was run again.
 """
 
 import sys
@@ -19,11 +19,12 @@ from ser.evaluation.rendering import model_card  # noqa: E402
 from ser.evaluation.report import Report  # noqa: E402
 from ser.models import bundle  # noqa: E402
 from ser.models.recognizer import SURE  # noqa: E402
-from ser.utils.files import write_text  # noqa: E402
+from ser.utils.files import read_json, write_text  # noqa: E402
 
 MODELS = [PROJECT / "models" / name for name in ("everyday", "ravdess")]
 GLOSSARY = PROJECT / "docs" / "glossary.md"
 RESULTS = PROJECT / "docs" / "results.md"
+PERFORMANCE = PROJECT / "docs" / "performance.md"
 LEFT_OUT = ("corpora", "corpora-after-10")
 """Reports of every corpus, by a model that never heard it; and after ten unlabelled clips."""
 
@@ -33,6 +34,53 @@ _GLOSSARY_HEAD = """\
 The words of the field as this project uses them. The app shows the same texts as help, from
 `ser/app/glossary.py`; `scripts/make_docs.py` writes this page.
 """
+_PERFORMANCE_HEAD = """\
+# Performance
+
+Every figure is from a file in `benchmarks`, made by the script of the same name; `scripts/make_docs.py` writes this page. Times are of two idle
+cores of a shared server (AVX2); they differ between machines, and on that one from day to day by a factor of two. What stands side by side was
+measured in one run.
+
+## One clip
+
+Beside it what tutorials do: `librosa.load`, librosa's functions one after the other, `model.predict`; for features also openSMILE's eGeMAPS
+functionals, which are other features ([speed](../benchmarks/speed.json)).
+
+| Step | Here | Beside it | Takes | Times as long |
+|---|---|---|---|---|
+"""  # noqa: E501
+_PATH_HEAD = """
+## From {count} files to a CSV table, on {cores} cores
+
+Loading the model and starting the workers are included ([speed](../benchmarks/speed.json)).
+
+| Way | Clips per second |
+|---|---|
+"""
+_PROCESS_HEAD = """
+## Whole processes, and ONNX Runtime beside Keras
+
+`ser predict` with one clip, and with 500; one clip from its bytes to its answer in a warm process ([runtime](../benchmarks/runtime.json)).
+
+| Model | One clip | 500 clips | Warm | Warm, Keras | Largest difference of a probability |
+|---|---|---|---|---|---|
+"""  # noqa: E501
+_EXPORT_HEAD = """
+## Exports
+
+From features to logits on one thread ([export](../benchmarks/export.json)).
+
+| Model | Format | File | One clip | Largest difference of a probability |
+|---|---|---|---|---|
+"""
+_MEMORY_HEAD = """
+## Memory of work by shards
+
+With two workers on clips of RAVDESS, listed again and again; `predict` and `evaluate` by `everyday` ([memory](../benchmarks/memory.json), [many clips](scale.md)).
+
+| Command | Clips | Command | Largest worker |
+|---|---|---|---|
+"""  # noqa: E501
 _STRANGERS_HEAD = """\
 | Left out | Clips | Eight answers | After ten unlabelled clips of the voice | Its own emotions possible | Sure | Sure answers right | Calibration error |
 |---|---|---|---|---|---|---|---|
@@ -89,6 +137,52 @@ def results() -> str:
         before, rest = page.split(f"<!-- {name} -->\n")
         _, after = rest.split(f"<!-- /{name} -->")
         page = f"{before}<!-- {name} -->\n{table}<!-- /{name} -->{after}"
+    return page
+
+
+def performance() -> str:
+    """Return the page of how fast and how large things are, from the files in ``benchmarks``."""
+    speed, runtime, export, memory = (
+        read_json(PROJECT / "benchmarks" / f"{name}.json")
+        for name in ("speed", "runtime", "export", "memory")
+    )
+    page = _PERFORMANCE_HEAD
+    for step, found in speed.items():
+        if not isinstance(found, dict) or "ms" not in found:
+            continue
+        others = {name: each for name, each in found.items() if isinstance(each, dict)}
+        for name, each in others.items() or [("–", {})]:
+            times = f"{each['ms']:g} ms | {each['ratio']:g}" if each else "– | –"
+            page += f"| {step} | {found['ms']:g} ms | {name} | {times} |\n"
+    table = dict(speed["files to a table"])
+    count, cores = table.pop("files"), table.pop("cores")
+    page += _PATH_HEAD.format(count=count, cores=cores)
+    for name, each in table.items():
+        page += f"| {name} | {each['clips per second']:g} |\n"
+    page += _PROCESS_HEAD
+    for name, found in runtime.items():
+        one, many = found["ser predict, one clip"], found["ser predict, all"]
+        page += (
+            f"| {name} | {one['seconds']:g} s, {one['megabytes']} MB | "
+            f"{many['clips per second']:g} clips/s, {many['megabytes']} MB | "
+            f"{found['one clip (ms)']:g} ms | {found['one clip, Keras (ms)']:g} ms | "
+            f"{found['largest difference of a probability']:.1e} |\n"
+        )
+    page += _EXPORT_HEAD
+    for name, found in export.items():
+        for form in ("onnx", "litert"):
+            page += (
+                f"| {name} | {form} | {found[form]['megabytes']:g} MB | "
+                f"{found[form]['one clip (ms)']:g} ms | "
+                f"{found[form]['largest difference of a probability']:.1e} |\n"
+            )
+    page += _MEMORY_HEAD
+    for command, rows in memory.items():
+        for row in rows if isinstance(rows, list) else []:
+            page += (
+                f"| {command} | {row['clips']} | {row['command (MB)']} MB | "
+                f"{row['largest worker (MB)']} MB |\n"
+            )
     return page
 
 
@@ -157,3 +251,4 @@ if __name__ == "__main__":
         write_text(each / "MODEL_CARD.md", card(each))
     write_text(GLOSSARY, glossary())
     write_text(RESULTS, results())
+    write_text(PERFORMANCE, performance())

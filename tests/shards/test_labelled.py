@@ -18,7 +18,6 @@ from ser.evaluation.report import Report
 from tests.tiny import tiny_corpus
 
 
-
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     folder = tiny_corpus(tmp_path_factory.mktemp("labelled") / "clips")
