@@ -433,6 +433,8 @@ def predict(options: argparse.Namespace) -> None:
         return _predict_many(options)
     if options.resume:
         raise DataError("--resume goes on with what --out DIR has kept; give --out.")
+    if options.cluster:
+        raise DataError("--cluster is for work that is kept shard by shard; give --out DIR.")
     files: list[Path] = []
     for path in options.paths:
         if path.is_dir():
@@ -488,6 +490,7 @@ def _predict_many(options: argparse.Namespace) -> None:
         resume=options.resume,
         size=options.per_shard,
         n_jobs=options.n_jobs,
+        cluster=options.cluster,
     )
     predictions, refused = options.out / "predictions.csv", options.out / "refused.csv"
     good, bad = write_tables(job, predictions, refused)

@@ -162,8 +162,7 @@ def begin(folder: Path, clips: Iterable[Clip], work: Work, *, resume: bool, size
         # Within the block: the manifest of another job is not replaced.
         _check_same(folder, description)
     write_json(folder / JOB, description)
-    key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
-    return Job(folder, key, count, shards)
+    return Job(folder, _key(description), count, shards)
 
 
 def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
@@ -174,6 +173,7 @@ def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
     SerError
         If it cannot be done or written; nothing is left half-written.
     """
+    _check_shared(job)
     clips = read_shard(job.folder / MANIFEST, number)
     # Sums of several threads end in other bits; the other cores have workers of their own.
     with threadpool_limits(1):
@@ -182,6 +182,21 @@ def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
     receipt = Receipt(job=job.key, shard=number, clips=len(clips), sha256=hashes)
     write_json(job.receipt(number), receipt.model_dump())
     return receipt
+
+
+def _key(description: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def _check_shared(job: Job) -> None:
+    """Refuse to work where another folder, or none, has the name of the store."""
+    with suppress(OSError, ValueError):
+        if _key(read_json(job.folder / JOB)) == job.key:
+            return
+    raise OutputError(
+        f"The store {job.folder} is not there for a worker. It must lie on a disk that all "
+        "machines share, under the same name."
+    )
 
 
 def _check_folder(folder: Path, *, resume: bool) -> None:
