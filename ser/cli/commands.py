@@ -311,7 +311,7 @@ def _evaluate_adaptation(options: argparse.Namespace) -> None:
         options.emotions,
         options.listen,
     )
-    unknown = (*unknown, options.out, options.resume)
+    unknown = (*unknown, options.out, options.resume, options.cluster)
     if any(unknown) or options.robustness:
         raise DataError(
             "--protocol few-shot knows --json, but none of --html, --csv, --latex, --robustness, "

@@ -20,6 +20,8 @@ def without_store(options: argparse.Namespace) -> None:
     """Refuse to go on with what was not kept."""
     if options.resume:
         raise DataError("--resume goes on with what --out DIR has kept; give --out with a folder.")
+    if options.cluster:
+        raise DataError("--cluster is for work that is kept shard by shard; give --out DIR.")
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -118,6 +120,7 @@ def _work_through(
         resume=options.resume,
         size=options.per_shard,
         n_jobs=options.n_jobs,
+        cluster=options.cluster,
     )
 
 

@@ -309,6 +309,13 @@ def _shards(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"with --out: clips that are done and kept together ({SHARD})",
     )
+    parser.add_argument(
+        "--cluster",
+        default="",
+        metavar="ADDRESS",
+        help="with --out: spread the work over the machines of a Dask scheduler, such as "
+        "tcp://host:8786, or over Dask's workers on this one: local",
+    )
 
 
 def _listen(parser: argparse.ArgumentParser) -> None:

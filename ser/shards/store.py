@@ -167,8 +167,7 @@ def begin(folder: Place, clips: Iterable[Clip], work: Work, *, resume: bool, siz
         # Within the block: the manifest of another job is not replaced.
         _check_same(folder, description)
     write_json(join(folder, JOB), description)
-    key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
-    return Job(folder, key, count, shards)
+    return Job(folder, _key(description), count, shards)
 
 
 def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
@@ -179,6 +178,7 @@ def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
     SerError
         If it cannot be done or written; nothing is left half-written.
     """
+    _check_shared(job)
     clips = read_shard(join(job.folder, MANIFEST), number)
     # Sums of several threads end in other bits; the other cores have workers of their own.
     with _writing(job.part(number, ""), work.suffixes) as part:
@@ -202,6 +202,21 @@ def _writing(part: Place, suffixes: Iterable[str]) -> Iterator[Path]:
         for suffix in suffixes:
             with sent(f"{part}{suffix}") as temporary:
                 os.replace(f"{local}{suffix}", temporary)
+
+
+def _key(description: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def _check_shared(job: Job) -> None:
+    """Refuse to work where another folder, or none, has the name of the store."""
+    with suppress(OSError, ValueError):
+        if _key(read_json(join(job.folder, JOB))) == job.key:
+            return
+    raise OutputError(
+        f"The store {job.folder} is not there for a worker. It must lie on a disk that all "
+        "machines share, under the same name."
+    )
 
 
 def _check_folder(folder: Place, *, resume: bool) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
 from ser.errors import SerError, Stopped
+from ser.shards.cluster import Spread, opened
 from ser.shards.manifest import Clip, need_pyarrow
 from ser.shards.store import Job, Work, begin, run_shard
 from ser.utils.parallel import bar_of, unordered
@@ -24,6 +26,7 @@ def work_through(
     resume: bool,
     size: int,
     n_jobs: int = -1,
+    cluster: str = "",
 ) -> Job:
     """Do what is not done yet, over all workers, and show how far it is.
 
@@ -37,6 +40,8 @@ def work_through(
         Words for the bar.
     n_jobs : int
         Parallel workers; -1 is one per core.
+    cluster : str
+        See `ser.shards.cluster.opened`; without it processes of this machine do the work.
 
     Returns
     -------
@@ -46,12 +51,29 @@ def work_through(
     Raises
     ------
     SerError
-        See `ser.shards.store.begin` and `ser.utils.parallel.unordered`, and what `work` raises.
-        Finished shards are kept.
+        See `ser.shards.store.begin`, `ser.utils.parallel.unordered` and
+        `ser.shards.cluster.opened`, and what `work` raises.  Finished shards are kept.
     Stopped
         If Ctrl-C was pressed; finished shards are kept.
     """
     need_pyarrow()
+    here: Spread = partial(unordered, n_jobs=n_jobs)
+    workers: AbstractContextManager[Spread] = nullcontext(here)
+    if cluster:
+        workers = opened(cluster, n_jobs=n_jobs)
+    with workers as spread:
+        return _work_through(folder, clips, work, description, spread, resume, size)
+
+
+def _work_through(
+    folder: Place,
+    clips: Iterable[Clip],
+    work: Work,
+    description: str,
+    spread: Spread,
+    resume: bool,
+    size: int,
+) -> Job:
     try:
         store = folder if is_url(folder) else Path(folder).absolute()
         job = begin(store, clips, work, resume=resume, size=size)
@@ -70,7 +92,7 @@ def work_through(
                     done += receipt.clips
                     bar.update(receipt.clips)
         with bar_of(job.clips, description, done=done) as bar:
-            for receipt in unordered(one, left, n_jobs=n_jobs):
+            for receipt in spread(one, left):
                 done += receipt.clips
                 bar.update(receipt.clips)
     except KeyboardInterrupt:

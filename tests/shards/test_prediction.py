@@ -242,12 +242,13 @@ def test_a_worker_without_the_model_is_one_sentence(clips, undisturbed, store, t
     from ser.errors import BundleError
     from ser.shards import prediction
     from ser.shards import store as stores
+    from ser.shards.manifest import find_clips
 
     model = shutil.copytree(PROJECT / "models/everyday", tmp_path / "model")
     work = prediction.Prediction.by(model)
     shutil.rmtree(model)
     prediction.load.cache_clear()  # as in a process of its own
-    job = stores.Job(store, "key", 44, SHARDS)
+    job = stores.begin(store, find_clips([clips]), work, resume=True, size=PER_SHARD)
     with pytest.raises(BundleError, match=r"missing on a worker\. Copy it"):
         stores.run_shard(0, job=job, work=work)
     assert contents(store) == contents(undisturbed)

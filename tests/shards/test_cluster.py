@@ -1,0 +1,284 @@
+"""Shards over a real scheduler of Dask and real workers, which are killed."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from ser.cli import main
+from tests.shards.test_prediction import PER_SHARD, contents, receipts, refused
+from tests.tiny import SAMPLES, tiny_corpus
+
+PROJECT = SAMPLES.parent.parent
+pytestmark = pytest.mark.skipif(find_spec("distributed") is None, reason="Dask is not installed")
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+class Dask:
+    """A scheduler and its workers, each a process group of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.address = f"tcp://127.0.0.1:{free_port()}"
+        self.processes = {}
+
+    def start(self, name, *words, expect, **environment):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *words],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes[name] = process
+        said = ""
+        while expect not in said:
+            said = process.stderr.readline()
+            assert said, f"{name} has ended"
+
+    def scheduler(self):
+        port = self.address.rpartition(":")[2]
+        places = ["--host", "127.0.0.1", "--port", port, "--dashboard-address", "127.0.0.1:0"]
+        self.start("scheduler", "scheduler", *places, expect="dashboard at")
+
+    def worker(self, name, *more, **environment):
+        places = ["--host", "127.0.0.1", "--no-dashboard", "--no-nanny", "--name", name]
+        words = ["worker", self.address, *places, *(more or ["--nthreads", "1"])]
+        self.start(name, *words, expect="Registered to", **environment)
+
+    def kill(self, *names):
+        for name in names or list(self.processes):
+            process = self.processes.pop(name)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory):
+    here = Dask(tmp_path_factory.mktemp("dask"))
+    here.scheduler()
+    here.worker("first")
+    here.worker("second")
+    yield here
+    here.kill()
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tiny_corpus(tmp_path_factory.mktemp("clips") / "clips")
+    (folder / "broken.wav").write_bytes(b"RIFF, and then nothing")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("alone") / "out"
+    assert main(command(clips, out, "--n-jobs", 1)) == 2  # one clip cannot be used
+    return contents(out)
+
+
+def command(clips, out, *more):
+    return ["predict", str(clips), "--out", str(out), *map(str, ["--per-shard", PER_SHARD, *more])]
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "ser", *arguments],
+        cwd=PROJECT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition, process):
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        os.sched_yield()
+
+
+def test_a_cluster_gives_the_bytes_of_one_machine(dask, clips, alone, tmp_path, capfd):
+    out = tmp_path / "out"
+    assert main(command(clips, out, "--cluster", dask.address)) == 2
+    assert re.search(r"Dask's dashboard: http://127\.0\.0\.1:\d+/status", capfd.readouterr().err)
+    assert contents(out) == alone
+
+
+def test_workers_of_this_machine_give_them_too(clips, alone, tmp_path):
+    """In a process of its own, as Dask's workers are children of it."""
+    running = start(*command(clips, tmp_path / "out", "--cluster", "local", "--n-jobs", 1))
+    _, errors = running.communicate()
+    assert running.returncode == 2 and "Traceback" not in errors, errors
+    assert contents(tmp_path / "out") == alone
+
+
+def test_a_worker_that_hangs_and_one_that_is_killed_cost_nothing(dask, clips, alone, tmp_path):
+    out = tmp_path / "out"
+    dask.worker("third")
+    dask.worker("fourth")
+    running = start(*command(clips, out, "--cluster", dask.address))
+    wait_until(lambda: receipts(out) >= 1, running)
+    os.killpg(dask.processes["third"].pid, signal.SIGSTOP)
+    dask.kill("fourth")
+    _, errors = running.communicate()
+    dask.kill("third")
+    assert running.returncode == 2 and "1 of 41 clips cannot be used" in errors, errors
+    assert contents(out) == alone
+
+
+def test_a_killed_client_goes_on_where_it_was(dask, clips, alone, tmp_path):
+    out = tmp_path / "out"
+    running = start(*command(clips, out, "--cluster", dask.address))
+    wait_until(lambda: receipts(out) >= 1, running)
+    running.kill()
+    running.communicate()
+    assert main(command(clips, out, "--resume", "--cluster", dask.address)) == 2
+    assert contents(out) == alone
+
+
+def test_ctrl_c_cancels_and_says_how_to_go_on(dask, clips, alone, tmp_path):
+    out = tmp_path / "out"
+    running = start(*command(clips, out, "--cluster", dask.address))
+    wait_until(lambda: receipts(out) >= 1, running)
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate()
+    assert running.returncode == 130 and "Traceback" not in errors, errors
+    assert "Go on with the same command and --resume" in errors
+    assert main(command(clips, out, "--resume", "--cluster", dask.address)) == 2
+    assert contents(out) == alone
+
+
+def test_a_worker_that_sees_another_disk_is_refused_and_named(clips, tmp_path, capfd):
+    """The store's folder is hidden from the worker by an empty file system."""
+    out = tmp_path / "disk" / "out"
+    out.parent.mkdir()
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"]).returncode:
+        pytest.skip("no file system can be mounted here, which only root may")
+    here = Dask(tmp_path)
+    here.scheduler()
+    try:
+        hidden = f"mount -t tmpfs -o size=1m tmpfs {out.parent} && exec {sys.executable} -m dask "
+        words = f"worker {here.address} --host 127.0.0.1 --no-nanny --no-dashboard --nthreads 1"
+        process = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", hidden + words],
+            cwd=PROJECT,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        here.processes["hidden"] = process
+        assert main(command(clips, out, "--cluster", here.address)) == 2
+        refused(capfd, "must lie on a disk that all machines share", "Worker tcp://", "--resume")
+    finally:
+        here.kill()
+
+
+def test_a_lost_scheduler_is_one_sentence_and_costs_nothing(clips, alone, tmp_path):
+    here, out = Dask(tmp_path), tmp_path / "out"
+    here.scheduler()
+    here.worker("only")
+    try:
+        running = start(*command(clips, out, "--cluster", here.address))
+        wait_until(lambda: receipts(out) >= 1, running)
+        here.kill("scheduler")
+        _, errors = running.communicate()
+        assert running.returncode == 2 and "Traceback" not in errors, errors
+        lines = [line for line in errors.splitlines() if line.startswith("ser: ")]
+        assert len(lines) == 1 and "is lost" in lines[0] and "--resume" in lines[0]
+        here.kill("only")
+        here.scheduler()
+        here.worker("only")
+        assert main(command(clips, out, "--resume", "--cluster", here.address)) == 2
+        assert contents(out) == alone
+    finally:
+        here.kill()
+
+
+def test_other_versions_and_several_threads_are_refused(clips, tmp_path, capfd):
+    here, out = Dask(tmp_path), tmp_path / "out"
+    other = tmp_path / "other"
+    shutil.copytree(PROJECT / "ser", other / "ser", ignore=shutil.ignore_patterns("__pycache__"))
+    code = (other / "ser" / "__init__.py").read_text()
+    changed, count = re.subn(r'__version__ = "[^"]+"', '__version__ = "9.9.9"', code)
+    assert count == 1
+    (other / "ser" / "__init__.py").write_text(changed)
+    here.scheduler()
+    try:
+        here.worker("old", PYTHONPATH=str(other))
+        assert main(command(clips, out, "--cluster", here.address)) == 2
+        refused(capfd, "has ser 9.9.9, and here it is", "Install the same versions")
+        here.kill("old")
+        here.worker("many", "--nthreads", "3")
+        assert main(command(clips, out, "--cluster", here.address)) == 2
+        refused(capfd, "has 3 threads", "--nthreads 1")
+    finally:
+        here.kill()
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["mute", "web"])
+def test_an_address_where_something_else_listens_is_refused(clips, tmp_path, capfd, says):
+    from threading import Thread
+
+    from ser.shards import cluster
+
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "_ANSWER_SECONDS", 1)
+
+        def answer():
+            with other.accept()[0] as talking:
+                talking.sendall(says)
+                while talking.recv(1024):
+                    pass
+
+        Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        assert main(command(clips, tmp_path / "out", "--cluster", address)) == 2
+    refused(capfd, f"No Dask scheduler answers at {address}", "dask scheduler")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_of_nothing_is_refused(clips, tmp_path, capfd, monkeypatch):
+    from ser.shards import cluster
+
+    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 1)
+    for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense"):
+        assert main(command(clips, tmp_path / "out", "--cluster", address)) == 2
+        refused(capfd, f"No Dask scheduler answers at {address}")
+    assert main(["predict", str(clips), "--cluster", "local"]) == 2
+    refused(capfd, "give --out")
+
+
+def test_a_worker_without_the_model_is_refused_and_named(dask, clips, tmp_path, capfd):
+    """It finds another one at the same place."""
+    from ser.errors import BundleError
+    from ser.shards.manifest import find_clips
+    from ser.shards.prediction import Prediction
+    from ser.shards.work import work_through
+
+    missing = Prediction(str(tmp_path / "missing"), "0" * 64)
+    with pytest.raises(BundleError, match=r"missing on a worker.*Worker tcp://.*--resume"):
+        work_through(
+            tmp_path / "out",
+            find_clips([clips]),
+            missing,
+            "Listening",
+            resume=False,
+            size=PER_SHARD,
+            cluster=dask.address,
+        )
+    assert json.loads((tmp_path / "out" / "job.json").read_text())["clips"] == "41"
