@@ -75,7 +75,7 @@ def address(key, log):
         process.terminate()
         assert process.wait(60) in (0, -15, 130), log.read_text()
     lines = list(map(json.loads, log.read_text().splitlines()))  # all of it is JSON
-    assert {line["level"] for line in lines} == {"info"}
+    assert {line["level"] for line in lines} <= {"info", "warning"}  # of what is no HTTP
 
 
 @pytest.fixture(scope="module")
