@@ -11,6 +11,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+from coverage import Coverage
 
 from ser.cli import main
 from tests.shards.test_prediction import PER_SHARD, contents, receipts, refused
@@ -97,9 +98,13 @@ def command(clips, out, *more):
 
 
 def start(*arguments):
+    env = dict(os.environ)
+    if Coverage.current():  # measure what is done there as well
+        env["COVERAGE_PROCESS_START"] = str(PROJECT / "pyproject.toml")
     return subprocess.Popen(
         [sys.executable, "-m", "ser", *arguments],
         cwd=PROJECT,
+        env=env,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
