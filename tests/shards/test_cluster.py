@@ -11,10 +11,9 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from coverage import Coverage
 
 from ser.cli import main
-from tests.shards.test_prediction import PER_SHARD, contents, receipts, refused
+from tests.shards.test_prediction import PER_SHARD, contents, receipts, refused, start, wait_until
 from tests.tiny import SAMPLES, tiny_corpus
 
 PROJECT = SAMPLES.parent.parent
@@ -95,26 +94,6 @@ def alone(clips, tmp_path_factory):
 
 def command(clips, out, *more):
     return ["predict", str(clips), "--out", str(out), *map(str, ["--per-shard", PER_SHARD, *more])]
-
-
-def start(*arguments):
-    env = dict(os.environ)
-    if Coverage.current():  # measure what is done there as well
-        env["COVERAGE_PROCESS_START"] = str(PROJECT / "pyproject.toml")
-    return subprocess.Popen(
-        [sys.executable, "-m", "ser", *arguments],
-        cwd=PROJECT,
-        env=env,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_until(condition, process):
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        os.sched_yield()
 
 
 def test_a_cluster_gives_the_bytes_of_one_machine(dask, clips, alone, tmp_path, capfd):

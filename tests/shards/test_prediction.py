@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from coverage import Coverage
 
 from ser.cli import main
 from tests.tiny import SAMPLES, tiny_corpus
@@ -57,9 +58,13 @@ def store(undisturbed, tmp_path):
 
 def start(*arguments):
     """Start a command in a group of its own, so that it can be killed with its workers."""
+    env = dict(os.environ)
+    if Coverage.current():  # measure what is done there as well
+        env["COVERAGE_PROCESS_START"] = str(PROJECT / "pyproject.toml")
     return subprocess.Popen(
         [sys.executable, "-m", "ser", *arguments],
         cwd=PROJECT,
+        env=env,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
