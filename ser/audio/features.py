@@ -20,7 +20,7 @@ from ser.audio import spectra
 from ser.audio.clip import CLIP_SAMPLES, prepare_clip
 from ser.audio.decoding import SAMPLING_RATE, Samples
 from ser.utils.extras import need
-from ser.utils.parallel import first_call_alone
+from ser.utils.parallel import first_call_alone, one_thread
 
 Matrix = npt.NDArray[np.float32]
 Inputs = dict[str, Matrix]
@@ -223,9 +223,10 @@ class SpectralFeatures(FeatureExtractor):
             If the clip has another length.
         """
         self.check(clip)
-        magnitude = self.magnitudes(clip)
-        second = [self._mfcc(magnitude), self._chroma(magnitude), self._contrast(magnitude)]
-        first = self._log_mel(magnitude, self.n_mels)
+        with one_thread():
+            magnitude = self.magnitudes(clip)
+            second = [self._mfcc(magnitude), self._chroma(magnitude), self._contrast(magnitude)]
+            first = self._log_mel(magnitude, self.n_mels)
         return {"features": np.stack([first, np.concatenate(second)], axis=-1)}
 
     def shifted(self, inputs: Inputs) -> list[Inputs]:

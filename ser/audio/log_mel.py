@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ser.audio.clip import CLIP_SAMPLES
 from ser.audio.decoding import Samples
 from ser.audio.features import FeatureExtractor, Inputs, mel_filters
+from ser.utils.parallel import one_thread
 
 N_FFT, HOP_LENGTH, N_MELS = 400, 160, 80
 FRAMES = CLIP_SAMPLES // HOP_LENGTH
@@ -54,7 +55,8 @@ class LogMelFeatures(FeatureExtractor):
             If the clip has another length.
         """
         self.check(clip)
-        power = _power_spectrogram(clip) @ mel_filters(N_FFT, N_MELS).T
+        with one_thread():
+            power = _power_spectrogram(clip) @ mel_filters(N_FFT, N_MELS).T
         log_power = np.log10(np.maximum(power, 1e-10))
         floored = np.maximum(log_power, log_power.max() - 8.0)
         return {"log_mel": ((floored + 4.0) / 4.0).astype(np.float32)}

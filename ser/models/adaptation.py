@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from ser.models.inference import softmax
 from ser.models.manifest import TrainingClips
 from ser.models.recognizer import Recognizer
 from ser.models.voice import Voice
-from ser.utils.parallel import Progress
+from ser.utils.parallel import Progress, one_thread
 
 Array = npt.NDArray[np.floating]
 Codes = npt.NDArray[np.integer]
@@ -408,13 +407,6 @@ def _lowest(function: Callable[[float], float], low: float, high: float) -> floa
     return (low + high) / 2
 
 
-@cache
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
 def fit_regression(
     embeddings: Array, offsets: Array, y_true: Codes, weight: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -442,8 +434,7 @@ def fit_regression(
         wrong = (softmax(offsets + x @ found) - wanted) * weight[:, None]
         return x.T @ wrong + penalty[:, None] * found
 
-    # The steps are small: threads would wait for each other far longer than they work.
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_thread():
         # The loss never bends more than this, so no step of this kind goes too far, and one matrix
         # serves for all (Böhning 1992, Multinomial logistic regression algorithm).
         bend = np.linalg.inv((x.T * weight) @ x / 2 + np.diag(penalty))

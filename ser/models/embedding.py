@@ -22,6 +22,7 @@ import numpy.typing as npt
 from ser.errors import BundleError
 from ser.models.voice import Voice
 from ser.utils.files import atomic_path
+from ser.utils.parallel import one_thread
 
 Array = npt.NDArray[np.float32]
 
@@ -77,7 +78,8 @@ class Embedding:
         activations : ndarray of float32, shape (n, activations)
             See `ser.models.networks.with_activations`.
         """
-        return np.asarray((activations - self.mean) @ self.components, np.float32)
+        with one_thread():
+            return np.asarray((activations - self.mean) @ self.components, np.float32)
 
     def distances(self, embeddings: Array) -> npt.NDArray[np.float64]:
         """Return the out-of-distribution distances of clips, shape (n,), in thresholds.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack, suppress
-from functools import wraps
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
 import platformdirs
 from filelock import FileLock
+from threadpoolctl import ThreadpoolController
 from tqdm.auto import tqdm
 
 from ser.errors import WorkerError
@@ -23,6 +24,22 @@ Progress = Callable[[str, int, int], None]
 
 _TOO_FEW_FOR_PROCESSES = 32
 _IDLE_SECONDS = 20  # workers have 700 MB, and nobody ends them if this process is killed
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let NumPy's products of matrices work in one thread.
+
+    Several threads would take the sums in another order, so that results differ in their last bits
+    from those of another process; and with matrices as small as here they mostly wait.
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all that is loaded, which takes a millisecond
 
 
 def map_items(
