@@ -13,7 +13,6 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +25,7 @@ from ser import audio
 from ser.audio import augmentation, nonspeech
 from ser.audio.features import SPECTRAL, FeatureExtractor, Inputs
 from ser.data.cache import cache_folder, prune
+from ser.data.features import Features
 from ser.errors import DataError, OutputError
 from ser.labels import EMOTIONS
 from ser.utils.files import atomic_path
@@ -33,29 +33,6 @@ from ser.utils.parallel import Progress, map_items
 
 # Raise when code changes what the same parameters give.
 _RECIPE = 4
-_CHUNK = 512  # clips whose features are in memory while something is derived from them
-
-
-@dataclass(frozen=True)
-class Features:
-    """One of a model's inputs for some clips, in the order of the clips.
-
-    Attributes
-    ----------
-    clean : ndarray of float32, shape (clips, 32, 94, 2)
-        Each clip as it is.
-    copies : ndarray of float16, shape (clips, copies, 32, 94, 2)
-        Augmented copies; half precision (about .03 dB) keeps a large corpus in memory.
-    """
-
-    clean: npt.NDArray[np.float32]
-    copies: npt.NDArray[np.float16]
-
-    def joined(self, other: Features) -> Features:
-        """Return the clips of both; each must have as many copies."""
-        return Features(
-            np.concatenate([self.clean, other.clean]), np.concatenate([self.copies, other.copies])
-        )
 
 
 def compute_features(
@@ -136,7 +113,7 @@ def _read_backgrounds(files: tuple[str, ...]) -> list[audio.Samples]:
 
 
 def nonspeech_features(
-    count: int,
+    numbers: Sequence[int],
     *,
     extractor: FeatureExtractor = SPECTRAL,
     copies: int = 0,
@@ -148,8 +125,8 @@ def nonspeech_features(
 
     Parameters
     ----------
-    count : int
-        How many sounds.
+    numbers : sequence of int
+        Which sounds of all that there could be.
     extractor, seed, n_jobs, progress
         See `compute_features`.
     copies : int
@@ -160,25 +137,6 @@ def nonspeech_features(
     dict of str to Features
         See `compute_features`.
     """
-    return _make_nonspeech(
-        range(count),
-        extractor=extractor,
-        copies=copies,
-        seed=seed,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
-
-
-def _make_nonspeech(
-    numbers: Sequence[int],
-    *,
-    extractor: FeatureExtractor,
-    copies: int,
-    seed: int,
-    n_jobs: int,
-    progress: Progress | None,
-) -> dict[str, Features]:
     one = partial(_nonspeech, extractor=extractor, copies=copies, seed=seed)
     found = map_items(one, numbers, "Making non-speech", n_jobs=n_jobs, progress=progress)
     return _stacked(found, extractor.shapes, copies)
@@ -291,17 +249,14 @@ def derived_features(
         _entry_of_file, extractor=extractor, copies=copies, seed=seed, backgrounds=behind
     )
 
-    def compute(some: Sequence[str], within: Progress) -> dict[str, Features]:
-        return compute_features(
-            some,
-            extractor=extractor,
-            copies=copies,
-            seed=seed,
-            backgrounds=backgrounds,
-            n_jobs=n_jobs,
-            progress=within,
-        )
-
+    compute = partial(
+        compute_features,
+        extractor=extractor,
+        copies=copies,
+        seed=seed,
+        backgrounds=backgrounds,
+        n_jobs=n_jobs,
+    )
     look_up = partial(_look_up, entry_of=entry_of, names=tuple(shapes), key=key, cache=cache)
     return _derived(
         paths, look_up, compute, derive, shapes, copies, n_jobs, progress, "Encoding clips"
@@ -309,7 +264,7 @@ def derived_features(
 
 
 def derived_nonspeech(
-    count: int,
+    numbers: Sequence[int],
     derive: Callable[[dict[str, Features]], dict[str, Features]],
     shapes: Mapping[str, tuple[int, ...]],
     *,
@@ -324,19 +279,16 @@ def derived_nonspeech(
 
     Parameters
     ----------
-    count, extractor, copies, seed
+    numbers, extractor, copies, seed
         See `nonspeech_features`.
     derive, shapes, key, n_jobs, progress
         See `derived_features`.
     """
     cache = cache_folder("features")
     recipe = json.dumps([_RECIPE, extractor.model_dump(), copies, seed], sort_keys=True)
-
-    def compute(some: Sequence[int], within: Progress) -> dict[str, Features]:
-        return _make_nonspeech(
-            some, extractor=extractor, copies=copies, seed=seed, n_jobs=n_jobs, progress=within
-        )
-
+    compute = partial(
+        nonspeech_features, extractor=extractor, copies=copies, seed=seed, n_jobs=n_jobs
+    )
     look_up = partial(
         _look_up,
         entry_of=partial("non-speech {1} by {0}".format, recipe),
@@ -345,14 +297,14 @@ def derived_nonspeech(
         cache=cache,
     )
     return _derived(
-        range(count), look_up, compute, derive, shapes, copies, n_jobs, progress, "Encoding sounds"
+        numbers, look_up, compute, derive, shapes, copies, n_jobs, progress, "Encoding sounds"
     )
 
 
 def _derived(
     items: Sequence[Any],
     look_up: Callable[[Any], tuple[Path, tuple[Inputs, Inputs] | None]],
-    compute: Callable[[Sequence[Any], Progress], dict[str, Features]],
+    compute: Callable[..., dict[str, Features]],
     derive: Callable[[dict[str, Features]], dict[str, Features]],
     shapes: Mapping[str, tuple[int, ...]],
     copies: int,
@@ -360,35 +312,23 @@ def _derived(
     progress: Progress | None,
     words: str,
 ) -> dict[str, Features]:
-    """Look everything up, and derive what is missing chunk by chunk from what is computed."""
-    parts = []
-    for first in range(0, len(items), _CHUNK):
-        some = items[first : first + _CHUNK]
+    """Look everything up, and derive what is missing from what is computed."""
 
-        def within(what: str, done: int, total: int, first: int = first) -> None:
-            if progress is not None:
-                progress(words, first + done, len(items))
+    def within(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(words, done, len(items))
 
-        found = map_items(look_up, some, words, n_jobs=n_jobs, progress=within)
-        missing = [i for i, (_, arrays) in enumerate(found) if arrays is None]
-        if missing:
-            made = derive(compute([some[i] for i in missing], within))
-            for row, i in enumerate(missing):
-                clean = {name: each.clean[row].astype(np.float16) for name, each in made.items()}
-                more = {name: each.copies[row] for name, each in made.items()}
-                _write_entry(found[i][0], clean, more)
-                found[i] = found[i][0], (clean, more)
-        parts.append(_stacked([arrays for _, arrays in found if arrays], shapes, copies))
+    found = map_items(look_up, items, words, n_jobs=n_jobs, progress=within)
+    missing = [i for i, (_, arrays) in enumerate(found) if arrays is None]
+    if missing:
+        made = derive(compute([items[i] for i in missing], progress=within))
+        for row, i in enumerate(missing):
+            clean = {name: each.clean[row].astype(np.float16) for name, each in made.items()}
+            more = {name: each.copies[row] for name, each in made.items()}
+            _write_entry(found[i][0], clean, more)
+            found[i] = found[i][0], (clean, more)
     prune(cache_folder("features"))
-    if not parts:
-        parts.append(_stacked([], shapes, copies))
-    return {
-        name: Features(
-            np.concatenate([part[name].clean for part in parts]),
-            np.concatenate([part[name].copies for part in parts]),
-        )
-        for name in shapes
-    }
+    return _stacked([arrays for _, arrays in found if arrays], shapes, copies)
 
 
 def _entry_of_file(path: str, **parameters: Any) -> str:

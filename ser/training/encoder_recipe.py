@@ -8,7 +8,9 @@ single corpus has only the validation clips to tell.)
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.data import feature_cache
-from ser.data.feature_cache import Features
+from ser.data.features import Features, StoredFeatures, store_features
 from ser.data.splits import Split, draw_others
 from ser.errors import DataError
 from ser.evaluation import metrics
@@ -29,15 +31,15 @@ from ser.models.networks import with_activations, with_front
 from ser.models.voice import ENOUGH, without_chosen
 from ser.training.config import TrainingConfig
 from ser.training.encoding import Encoder, encode, encode_nonspeech
-from ser.training.examples import Examples, Inputs, joined
-from ser.training.fitting import Trained, fit_model_embedding
+from ser.training.examples import FEATURES, Examples, Stored, joined
+from ser.training.fitting import Arrays, Inputs, Trained, fit_model_embedding
 from ser.training.runs import Run
 from ser.training.voice_fitting import Voices, fine_tune, fit_head
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
 
 CALIBRATION = "calibration.npz"
-_CHUNK = 512  # clips whose log-mels are in memory at once
+_MOST_UNSEEN = 10_000  # clips of a corpus that say how sure to be of it; more would tell the same
 _POINTS = 4000  # clips that say where training lies; more would tell the same
 _LEAST_CORPORA = 3
 _SURE = 0.7  # of the sure answers are to be right on an unseen corpus
@@ -68,52 +70,74 @@ def fit_encoder_model(
     front = build_front()
     encoder = Encoder(front)
 
-    def examples(rows: npt.NDArray[np.int64], copies: int) -> Examples:
+    def examples(name: str, rows: npt.NDArray[np.int64], copies: int) -> Examples:
         chosen = clips.iloc[rows]
-        paths = chosen["path"].tolist()
-        features = encode(
-            encoder,
-            paths,
+        compute = partial(encode, encoder=encoder, backgrounds=config.backgrounds)
+        return Examples.of(
+            chosen, stored(name, chosen["path"].tolist(), compute, encoder.shapes, copies)
+        )
+
+    def stored(
+        name: str,
+        items: Sequence[Any],
+        compute: Callable[..., dict[str, Features]],
+        shapes: Mapping[str, tuple[int, ...]],
+        copies: int,
+    ) -> dict[str, StoredFeatures]:
+        return store_features(
+            run.folder / FEATURES / name,
+            items,
+            partial(compute, copies=copies, seed=config.seed, n_jobs=n_jobs),
+            shapes,
             copies=copies,
-            seed=config.seed,
-            backgrounds=config.backgrounds,
-            n_jobs=n_jobs,
             progress=progress,
         )
-        return Examples.of(chosen, features)
 
-    training, held_out = examples(split.train, config.copies), examples(split.validation, 0)
+    training = examples("training", split.train, config.copies)
+    held_out = examples("validation", split.validation, 0)
     count = round(config.nonspeech * len(split.train))
-    noise = encode_nonspeech(
-        encoder, count, copies=config.copies, seed=config.seed, n_jobs=n_jobs, progress=progress
+    noise = stored(
+        "sounds",
+        range(count),
+        partial(encode_nonspeech, encoder=encoder),
+        encoder.shapes,
+        config.copies,
     )
     calibration = _calibrate_on_corpora(run, config, training, held_out, noise)
 
     voices = Voices.of(training.clips, sounds=count, balanced=config.balanced)
     targets = partial_targets(training, training.targets(noise))
     everything = joined(training.features, noise)
-    validation = {name: held_out.features[name].clean for name in config.model.input_shapes}
+    validation: Arrays = {name: held_out.features[name].clean for name in config.model.input_shapes}
     head, epochs = fit_head(
         everything, targets, voices, validation, held_out.y_true, config=config, run=run
     )
     if config.fine_tuning:
-        log_mels = _log_mels(config, training.clips, config.copies, n_jobs, progress)
-        (sounds,) = feature_cache.nonspeech_features(
-            count,
-            extractor=config.model.extractor,
-            copies=config.copies,
-            seed=config.seed,
-            n_jobs=n_jobs,
-            progress=progress,
-        ).values()
-        held_out_log_mels = _log_mels(config, held_out.clips, 0, n_jobs, progress)
+        extractor = config.model.extractor
+        read = partial(
+            feature_cache.compute_features, extractor=extractor, backgrounds=config.backgrounds
+        )
+        log_mels, held_out_log_mels = (
+            stored(f"{name}-log-mels", each["path"].tolist(), read, extractor.shapes, copies)
+            for name, each, copies in (
+                ("training", training.clips, config.copies),
+                ("validation", held_out.clips, 0),
+            )
+        )
+        sounds = stored(
+            "sounds-log-mels",
+            range(count),
+            partial(feature_cache.nonspeech_features, extractor=extractor),
+            extractor.shapes,
+            config.copies,
+        )
         epochs = epochs + fine_tune(
             front,
             head,
-            {"log_mel": log_mels.joined(_halved(sounds))},
+            joined(log_mels, sounds),
             targets,
             voices,
-            {"log_mel": held_out_log_mels.clean.astype(np.float32)},
+            {name: each.clean for name, each in held_out_log_mels.items()},
             held_out.y_true,
             before=epochs,
             config=config,
@@ -122,17 +146,20 @@ def fit_encoder_model(
     _round(front)
     _round(head)
     run.write_status("evaluating", "Calibrating")
+    known: Inputs = {name: training.features[name] for name in validation}
+    y_true, speakers = training.y_true, training.speakers
     if config.fine_tuning:  # what the encoder gives out has changed
         encoder = Encoder(front)
-        some = np.arange(len(training.clips)) % max(len(training.clips) // _POINTS, 1) == 0
-        again = Features(log_mels.clean[some], log_mels.copies[some, :1])
-        training = Examples.of(training.clips[some], encoder(again))
-        validation = {name: each.clean for name, each in encoder(held_out_log_mels).items()}
+        some = np.arange(len(y_true)) % max(len(y_true) // _POINTS, 1) == 0
+        known = encoder(log_mels["log_mel"].select(some), copies=1)
+        y_true, speakers = y_true[some], speakers[some]
+        again = encoder(held_out_log_mels["log_mel"], copies=0)
+        validation = {name: each.clean for name, each in again.items()}
     embedding, logits, distances = fit_model_embedding(
         head,
-        {name: training.features[name] for name in validation},
-        training.y_true,
-        training.speakers,
+        known,
+        y_true,
+        speakers,
         validation,
         extractor=config.model.extractor,
     )
@@ -155,7 +182,7 @@ def fit_encoder_model(
 
 
 def _calibrate_on_corpora(
-    run: Run, config: TrainingConfig, training: Examples, held_out: Examples, noise: Inputs
+    run: Run, config: TrainingConfig, training: Examples, held_out: Examples, noise: Stored
 ) -> dict[str, float] | None:
     """Leave each corpus out once, and find what makes the answers about it as sure as right.
 
@@ -177,7 +204,7 @@ def _calibrate_on_corpora(
     found: list[dict[str, npt.NDArray]] = []
     for name in names:
         inside = (corpora != name).to_numpy()
-        outside = training[~inside & (training.clips["channel"] != "song").to_numpy()]
+        outside = training[_some_unseen(training.clips, name, config.seed)]
         learned = training[inside]
         voices = Voices.of(
             learned.clips, sounds=len(next(iter(noise.values())).clean), balanced=config.balanced
@@ -192,7 +219,7 @@ def _calibrate_on_corpora(
             words=f"Training without {name}, to calibrate",
             checkpoint=f"checkpoint-without-{len(found) + 1}.npz",
         )
-        unseen = {k: outside.features[k].clean for k in inputs}
+        unseen = {k: outside.features[k].clean[:] for k in inputs}
         embedding, logits, distances = fit_model_embedding(
             head,
             inputs,
@@ -203,7 +230,8 @@ def _calibrate_on_corpora(
         )
         known = held_out[(held_out.clips["corpus"] != name).to_numpy()]
         network = Network(with_activations(head))
-        _, activations = network.answer({k: known.features[k].clean for k in inputs})
+        held: Arrays = {k: known.features[k].clean for k in inputs}
+        _, activations = network.answer(held)
         nearer = embedding.distances(embedding.transform(activations))
         reach = float(np.quantile(nearer, 1 - OOD_SHARE))
         found.append(
@@ -221,6 +249,15 @@ def _calibrate_on_corpora(
     with atomic_path(file) as temporary:
         np.savez_compressed(temporary, **answers)  # type: ignore[arg-type]
     return _calibration(answers)
+
+
+def _some_unseen(clips: pd.DataFrame, corpus: str, seed: int) -> npt.NDArray[np.int64]:
+    """Return which clips say how sure to be of a corpus: its speech, of very much of it a part."""
+    own = (clips["corpus"] == corpus) & (clips["channel"] != "song")
+    rows = np.flatnonzero(own.to_numpy())
+    if len(rows) <= _MOST_UNSEEN:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, _MOST_UNSEEN, replace=False))
 
 
 def _read(file: Path) -> dict[str, npt.NDArray] | None:
@@ -308,38 +345,6 @@ def partial_targets(
             calm = own.index[own["emotion"] == "calm"].to_numpy()
             targets[calm, codes["neutral"]] = 1.0
     return targets
-
-
-def _log_mels(
-    config: TrainingConfig, clips: pd.DataFrame, copies: int, n_jobs: int, progress: Progress
-) -> Features:
-    """Return the log-mels of clips and copies in half precision."""
-    paths = clips["path"].tolist()
-    shape = config.model.extractor.shapes["log_mel"]
-    clean = np.empty((len(paths), *shape), np.float16)
-    more = np.empty((len(paths), copies, *shape), np.float16)
-    for first in range(0, len(paths), _CHUNK):
-        some = slice(first, first + _CHUNK)
-
-        def within(what: str, done: int, total: int, first: int = first) -> None:
-            progress("Reading log-mels", first + done, len(paths))
-
-        (found,) = feature_cache.compute_features(
-            paths[some],
-            extractor=config.model.extractor,
-            copies=copies,
-            seed=config.seed,
-            backgrounds=config.backgrounds,
-            n_jobs=n_jobs,
-            progress=within,
-        ).values()
-        clean[some], more[some] = found.clean, found.copies
-    return _halved(Features(clean, more))  # type: ignore[arg-type]
-
-
-def _halved(features: Features) -> Features:
-    halved: Any = features.clean.astype(np.float16, copy=False)
-    return Features(halved, features.copies)
 
 
 def _round(model: Any) -> None:

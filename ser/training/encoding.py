@@ -9,7 +9,8 @@ import numpy as np
 
 from ser.assets import ENCODER_WEIGHTS
 from ser.audio.log_mel import LogMelFeatures
-from ser.data.feature_cache import Features, derived_features, derived_nonspeech
+from ser.data.feature_cache import derived_features, derived_nonspeech
+from ser.data.features import Features, StoredFeatures
 from ser.utils.files import sha256_of
 from ser.utils.parallel import Progress
 
@@ -39,17 +40,22 @@ class Encoder:
             autograph=False,
         )
 
-    def __call__(self, log_mels: Features) -> dict[str, Features]:
+    def __call__(
+        self, log_mels: Features | StoredFeatures, *, copies: int | None = None
+    ) -> dict[str, Features]:
         """Return ``frames``, (clips, components, 50, 1), and ``summary``, (clips, 2304).
 
         Parameters
         ----------
-        log_mels : Features
+        log_mels : Features or StoredFeatures
             Of shape (clips, 300, 80) and (clips, copies, 300, 80).
+        copies : int, optional
+            How many copies to encode, if not all.
         """
-        clips, copies = log_mels.copies.shape[:2]
+        clips, every = log_mels.copies.shape[:2]
+        copies = every if copies is None else copies
         encoded = {
-            name: Features(
+            name: (
                 np.empty((clips, *shape), np.float32),
                 np.empty((clips, copies, *shape), np.float16),
             )
@@ -59,18 +65,18 @@ class Encoder:
             some = slice(first, first + _BATCH)
             found = self._call(log_mels.clean[some].astype(np.float32))
             for into, values in zip(encoded.values(), found, strict=True):
-                into.clean[some] = values.numpy()
+                into[0][some] = values.numpy()
             for copy in range(copies):
                 found = self._call(log_mels.copies[some, copy].astype(np.float32))
                 for into, values in zip(encoded.values(), found, strict=True):
-                    into.copies[some, copy] = values.numpy()
-        return encoded
+                    into[1][some, copy] = values.numpy()
+        return {name: Features(*pair) for name, pair in encoded.items()}
 
 
 def encode(
-    encoder: Encoder,
     paths: Sequence[str],
     *,
+    encoder: Encoder,
     copies: int,
     seed: int,
     backgrounds: str,
@@ -81,9 +87,11 @@ def encode(
 
     Parameters
     ----------
+    paths : sequence of str
+        Audio files.
     encoder : Encoder
         Of `ser.models.encoder.build_front` as it is.
-    paths, copies, seed, backgrounds, n_jobs, progress
+    copies, seed, backgrounds, n_jobs, progress
         See `ser.data.feature_cache.compute_features`.
 
     Returns
@@ -106,7 +114,13 @@ def encode(
 
 
 def encode_nonspeech(
-    encoder: Encoder, count: int, *, copies: int, seed: int, n_jobs: int, progress: Progress
+    numbers: Sequence[int],
+    *,
+    encoder: Encoder,
+    copies: int,
+    seed: int,
+    n_jobs: int,
+    progress: Progress,
 ) -> dict[str, Features]:
     """Return what the encoder as it ships makes of sounds that are no speech.
 
@@ -114,11 +128,11 @@ def encode_nonspeech(
     ----------
     encoder
         See `encode`.
-    count, copies, seed, n_jobs, progress
+    numbers, copies, seed, n_jobs, progress
         See `ser.data.feature_cache.nonspeech_features`.
     """
     return derived_nonspeech(
-        count,
+        numbers,
         lambda features: encoder(features["log_mel"]),
         encoder.shapes,
         key=_key(),

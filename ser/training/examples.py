@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.data.feature_cache import Features
+from ser.data.features import StoredFeatures
 from ser.labels import EMOTIONS
 
-Inputs = Mapping[str, Features]
+Stored = Mapping[str, StoredFeatures]
+
+FEATURES = "features"
+"""Folder in a run that holds the features of its clips until it is finished."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Examples:
     ----------
     clips : DataFrame
         Table of clips.
-    features : dict of str to Features
+    features : dict of str to StoredFeatures
         Their inputs by name, and augmented copies of them.
     y_true : ndarray of int, shape (clips,)
         Index of their label.
@@ -32,31 +36,28 @@ class Examples:
     """
 
     clips: pd.DataFrame
-    features: dict[str, Features]
+    features: dict[str, StoredFeatures]
     y_true: npt.NDArray[np.integer]
     speakers: npt.NDArray[np.str_]
 
     @classmethod
-    def of(cls, clips: pd.DataFrame, features: dict[str, Features]) -> Examples:
+    def of(cls, clips: pd.DataFrame, features: dict[str, StoredFeatures]) -> Examples:
         """Put clips and their inputs together."""
         codes = {label: i for i, label in enumerate(EMOTIONS)}
         y_true = clips["emotion"].map(codes).to_numpy(int)
         return cls(clips.reset_index(drop=True), features, y_true, clips["speaker"].to_numpy(str))
 
-    def __getitem__(self, rows: npt.NDArray[np.bool_]) -> Examples:
-        """Return some of them."""
-        features = {
-            name: Features(each.clean[rows], each.copies[rows])
-            for name, each in self.features.items()
-        }
-        return Examples.of(self.clips[rows], features)
+    def __getitem__(self, rows: npt.NDArray[Any]) -> Examples:
+        """Return some of them, by number or a mask."""
+        features = {name: each.select(rows) for name, each in self.features.items()}
+        return Examples.of(self.clips.iloc[rows], features)
 
     def joined(self, other: Examples) -> Examples:
         """Return the clips of both."""
         clips = pd.concat([self.clips, other.clips])
         return Examples.of(clips, joined(self.features, other.features))
 
-    def targets(self, sounds: Inputs) -> npt.NDArray[np.float32]:
+    def targets(self, sounds: Stored) -> npt.NDArray[np.float32]:
         """Return the probability of each label, of clips and after them of sounds without speech.
 
         Where nobody speaks, no emotion is any likelier than the others.
@@ -67,6 +68,6 @@ class Examples:
         return np.concatenate([np.eye(labels, dtype=np.float32)[self.y_true], nothing])
 
 
-def joined(first: Inputs, second: Inputs) -> dict[str, Features]:
+def joined(first: Stored, second: Stored) -> dict[str, StoredFeatures]:
     """Return the inputs of both."""
     return {name: each.joined(second[name]) for name, each in first.items()}

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from ser.audio.features import FeatureExtractor
-from ser.data.feature_cache import Features
+from ser.data.features import CHUNK, Features, StoredFeatures
 from ser.errors import RunError
 from ser.labels import EMOTIONS
 from ser.models.embedding import Embedding, fit_embedding
@@ -45,10 +46,11 @@ class Trained:
     calibrated_on: str = "validation clips"
 
 
-Inputs = Mapping[str, Features]
-Arrays = dict[str, npt.NDArray[np.float32]]
+Inputs = Mapping[str, Features | StoredFeatures]
+Arrays = dict[str, Any]  # in memory or in files
 
 CHECKPOINT, REFIT_CHECKPOINT = "checkpoint.npz", "checkpoint-refit.npz"
+_KNOWN = 20_000  # clips that say where training lies; more would tell the same
 
 
 def fit(
@@ -196,7 +198,7 @@ def networks(config: TrainingConfig, training: Inputs) -> tuple[Any, Any]:
     model = build_cnn_lstm(config.model)
     scales = [name for name in ("rows", "summary_rows") if _has(model, name)]
     for name, features in zip(scales, training.values(), strict=False):
-        model.get_layer(name).adapt(features.clean)
+        model.get_layer(name).adapt(features.clean[some] for some in chunks(features))
     average = keras.models.clone_model(model)
     average.set_weights(model.get_weights())
     for name in scales:
@@ -314,7 +316,7 @@ def _figures_of_speech(
 def _train_epoch(
     config: TrainingConfig,
     step: Any,
-    training: Features,
+    training: Features | StoredFeatures,
     targets: npt.NDArray[np.float32],
     epoch: int,
 ) -> dict[str, float]:
@@ -324,16 +326,30 @@ def _train_epoch(
     rng = np.random.default_rng([config.seed, epoch])
     clean = 0.5 if epoch >= (1 - config.finish) * config.epochs else 0.0
     size, steps = _batch_size(config, len(targets))
+
+    def batches() -> Iterator[tuple[npt.NDArray[np.float32], ...]]:
+        for rows in _batches(len(targets), size, config.model.members, rng):
+            yield np.stack([_draw(training, own, rng, clean) for own in rows]), targets[rows]
+
     figures = []
-    for number, rows in enumerate(_batches(len(targets), size, config.model.members, rng)):
-        inputs = np.stack([_draw(training, own, rng, clean) for own in rows])
+    for number, (inputs, wanted) in enumerate(read_ahead(batches())):
         # The average forgets its random beginning faster than its final decay would.
         count = epoch * steps + number + 1
         decay = min(config.ema_decay, (1 + count) / (10 + count))
-        result = step(inputs, targets[rows], tf.constant(decay))
+        result = step(inputs, wanted, tf.constant(decay))
         figures.append([float(value) for value in result])
     loss, right, spoken = np.sum(figures, axis=0)
     return {"loss": float(loss / max(spoken, 1)), "accuracy": float(right / max(spoken, 1))}
+
+
+def read_ahead(batches: Iterator[tuple[npt.NDArray[np.float32], ...]]) -> Iterator[Any]:
+    """Yield batches as tuples of tensors; the next is read while a step learns from one."""
+    import tensorflow as tf
+
+    first = next(batches)
+    like = tuple(tf.TensorSpec(each.shape, each.dtype) for each in first)
+    every = tf.data.Dataset.from_generator(lambda: chain([first], batches), output_signature=like)
+    yield from every.prefetch(1)
 
 
 def _validate(
@@ -371,7 +387,7 @@ def fit_model_embedding(
     model : keras.Model
         As `fit` returns it.
     training : dict of str to Features
-        Clean features and augmented copies of the training clips.
+        Clean features and augmented copies of the training clips; of very many, some suffice.
     y_true : ndarray of int, shape (clips,)
         Index of their label.
     speakers : ndarray of str, shape (clips,)
@@ -394,19 +410,37 @@ def fit_model_embedding(
         logits, activations = averaged(network, extractor, validation)
     else:  # what an encoder has made of them; they are not moved in time
         logits, activations = network.answer(validation)
-    copies = {
-        name: each.copies[:, :1].reshape(-1, *each.clean.shape[1:]).astype(np.float32)
-        for name, each in training.items()
-    }
+    known = np.arange(len(y_true)) % (len(y_true) // _KNOWN + 1) == 0
+    training = {name: each.select(known) for name, each in training.items()}
+    clean: Arrays = {name: each.clean for name, each in training.items()}
     embedding = fit_embedding(
-        network.answer({name: each.clean for name, each in training.items()})[1],
-        y_true,
-        speakers,
-        copies=network.answer(copies)[1],
+        network.answer(clean)[1],
+        y_true[known],
+        speakers[known],
+        copies=_of_first_copies(network, training),
         validation=activations,
         count=len(EMOTIONS),
     )
     return embedding, logits, embedding.distances(embedding.transform(activations))
+
+
+def _of_first_copies(network: Network, training: Inputs) -> npt.NDArray[np.float32]:
+    """Return the activations of one copy of each clip, of none where there are no copies."""
+    first = next(iter(training.values()))
+    found = [network.answer({name: each.clean[:0] for name, each in training.items()})[1]]
+    if first.copies.shape[1]:
+        for some in chunks(first):
+            copies = {
+                name: each.copies[some, 0].astype(np.float32) for name, each in training.items()
+            }
+            found.append(network.answer(copies)[1])
+    return np.concatenate(found)
+
+
+def chunks(features: Features | StoredFeatures) -> Iterator[slice]:
+    """Yield which clips are in memory at once, one part of all after another."""
+    for first in range(0, len(features.clean), CHUNK):
+        yield slice(first, first + CHUNK)
 
 
 def _in_figures(record: dict[str, Any]) -> str:
@@ -447,7 +481,10 @@ def _batches(
 
 
 def _draw(
-    training: Features, rows: npt.NDArray[np.int64], rng: np.random.Generator, clean: float
+    training: Features | StoredFeatures,
+    rows: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+    clean: float,
 ) -> npt.NDArray[np.float32]:
     """Return for each row the clip itself or one of its copies.
 
@@ -459,11 +496,12 @@ def _draw(
 
 
 def take(
-    training: Features, rows: npt.NDArray[np.int64], which: npt.NDArray[np.int64]
+    training: Features | StoredFeatures, rows: npt.NDArray[np.int64], which: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
     """Return for each row the clip itself, 0, or which of its copies, from 1."""
-    inputs = training.clean[rows].astype(np.float32)
+    inputs = np.empty((len(rows), *training.clean.shape[1:]), np.float32)
     copied = which > 0
+    inputs[~copied] = training.clean[rows[~copied]]
     inputs[copied] = training.copies[rows[copied], which[copied] - 1]
     return inputs
 

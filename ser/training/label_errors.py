@@ -10,10 +10,15 @@ has seen a label of the clip it judges.
 
 from __future__ import annotations
 
+import tempfile
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ser.data.features import store_features
 from ser.errors import DataError
 from ser.utils.extras import need
 from ser.utils.parallel import Progress
@@ -62,20 +67,21 @@ def find_label_errors(
 
     judged = clips[clips["emotion"].isin(frequent)]
     report = progress or _silent
-    encoded = encode(
-        Encoder(build_front()),
-        judged["path"].tolist(),
-        copies=0,
-        seed=0,
-        backgrounds="",
-        n_jobs=n_jobs,
-        progress=report,
-    )
+    encoder = Encoder(build_front())
+    compute = partial(encode, encoder=encoder, copies=0, seed=0, backgrounds="", n_jobs=n_jobs)
+    with tempfile.TemporaryDirectory(prefix="ser-") as folder:
+        encoded = store_features(
+            Path(folder),
+            judged["path"].tolist(),
+            compute,
+            encoder.shapes,
+            copies=0,
+            progress=report,
+        )
+        summaries = encoded["summary"].clean[:]
     y_true = judged["emotion"].to_numpy(dtype=np.str_)
     labels = np.unique(y_true)
-    probabilities = out_of_sample_probabilities(
-        encoded["summary"].clean.astype(np.float32), y_true, seed=seed, progress=report
-    )
+    probabilities = out_of_sample_probabilities(summaries, y_true, seed=seed, progress=report)
     given = np.searchsorted(labels, y_true)
     rows = np.arange(len(judged))
     others = probabilities.copy()

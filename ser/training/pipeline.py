@@ -7,16 +7,20 @@ stopped and resumed at any moment, and that the function that trains never sees 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ser.data import corpora, feature_cache, splits
+from ser.data.features import Features, StoredFeatures, store_features
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import Split
 from ser.errors import RunError
@@ -29,7 +33,7 @@ from ser.models.manifest import TrainingClips
 from ser.models.recognizer import Recognizer
 from ser.training import fitting, runs
 from ser.training.config import TrainingConfig
-from ser.training.examples import Examples, joined
+from ser.training.examples import FEATURES, Examples, joined
 from ser.training.fitting import Trained
 from ser.training.runs import Run
 from ser.utils.environment import environment
@@ -66,6 +70,7 @@ def train(run: Run, *, n_jobs: int = -1) -> Report:
         # Not before: until then it is all that a killed process leaves to go on with.
         for file in run.folder.glob("checkpoint*.npz"):
             file.unlink()
+        shutil.rmtree(run.folder / FEATURES, ignore_errors=True)
         return result
 
 
@@ -187,16 +192,29 @@ def _fit(
 
         progress = _progress(run, "preparing")
         return fit_encoder_model(run, config, clips, split, n_jobs=n_jobs, progress=progress)
-    training = _examples(run, config, clips.iloc[split.train], config.copies, n_jobs)
-    copies = config.copies if config.refit else 0
-    held_out = _examples(run, config, clips.iloc[split.validation], copies, n_jobs)
-    sounds = feature_cache.nonspeech_features(
-        round(config.nonspeech * len(split.train)),
-        copies=config.copies,
-        seed=config.seed,
-        n_jobs=n_jobs,
-        progress=_progress(run, "preparing"),
-    )
+
+    def examples(name: str, rows: npt.NDArray[np.int64], copies: int) -> Examples:
+        chosen = clips.iloc[rows]
+        return Examples.of(
+            chosen, stored(name, chosen["path"].tolist(), feature_cache.compute_features, copies)
+        )
+
+    def stored(
+        name: str, items: Sequence[Any], compute: Callable[..., dict[str, Features]], copies: int
+    ) -> dict[str, StoredFeatures]:
+        return store_features(
+            run.folder / FEATURES / name,
+            items,
+            partial(compute, copies=copies, seed=config.seed, n_jobs=n_jobs),
+            config.model.extractor.shapes,
+            copies=copies,
+            progress=_progress(run, "preparing"),
+        )
+
+    training = examples("training", split.train, config.copies)
+    held_out = examples("validation", split.validation, config.copies if config.refit else 0)
+    count = round(config.nonspeech * len(split.train))
+    sounds = stored("sounds", range(count), feature_cache.nonspeech_features, config.copies)
     validation = {name: each.clean for name, each in held_out.features.items()}
     model, epochs = fitting.fit(
         joined(training.features, sounds),
@@ -237,19 +255,6 @@ def _fit(
         embedding = replace(again, threshold=embedding.threshold)
         epochs = epochs + more
     return Trained(model, embedding, temperature, min_confidence, epochs)
-
-
-def _examples(
-    run: Run, config: TrainingConfig, clips: pd.DataFrame, copies: int, n_jobs: int
-) -> Examples:
-    features = feature_cache.compute_features(
-        clips["path"].tolist(),
-        copies=copies,
-        seed=config.seed,
-        n_jobs=n_jobs,
-        progress=_progress(run, "preparing"),
-    )
-    return Examples.of(clips, features)
 
 
 def _save(

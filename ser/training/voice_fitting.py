@@ -7,6 +7,7 @@ of one alone, as a voice will be met; the rest as a voice that is new.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from ser.training.fitting import (
     adamw,
     figures_of,
     networks,
+    read_ahead,
     run_epochs,
     take,
     validation_of,
@@ -347,21 +349,20 @@ def _train_epoch(
     y_true = np.where(targets.max(axis=1) > 0.5, targets.argmax(axis=1), -1)
     count = max(config.batch_size // _CLIPS, 1)
     steps = max(len(targets) // (count * _CLIPS), 1)
+    copies = next(iter(training.values())).copies.shape[1]
+
+    def batches() -> Iterator[tuple[npt.NDArray[np.float32], ...]]:
+        for _ in range(steps):
+            rows = voices.draw(count, rng)
+            weights = known_by(rows, y_true, config.voices, rng)
+            flat = rows.ravel()
+            which = rng.integers(0, copies + 1, flat.size)
+            yield weights, targets[flat], *(take(each, flat, which) for each in training.values())
+
     figures = []
-    for number in range(steps):
-        rows = voices.draw(count, rng)
-        weights = known_by(rows, y_true, config.voices, rng)
-        flat = rows.ravel()
-        copies = next(iter(training.values())).copies.shape[1]
-        which = rng.integers(0, copies + 1, flat.size)
-        inputs = [take(each, flat, which) for each in training.values()]
+    for number, (weights, wanted, *inputs) in enumerate(read_ahead(batches())):
         decay = min(config.ema_decay, (1 + epoch * steps + number) / (10 + epoch * steps + number))
-        result = step(
-            [tf.constant(each, tf.float32) for each in inputs],
-            tf.constant(weights),
-            tf.constant(targets[flat]),
-            tf.constant(decay),
-        )
+        result = step(inputs, weights, wanted, tf.constant(decay))
         figures.append([float(value) for value in result])
     loss, right, spoken = np.sum(figures, axis=0)
     return {"loss": float(loss / max(spoken, 1)), "accuracy": float(right / max(spoken, 1))}

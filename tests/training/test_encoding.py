@@ -97,7 +97,7 @@ def test_clips_are_encoded_once(corpus, monkeypatch):
     encoder = Encoder(build_front())
     steps = []
     first = encode(
-        encoder, clips, backgrounds="", progress=lambda *step: steps.append(step), **settings
+        clips, encoder=encoder, backgrounds="", progress=lambda *step: steps.append(step), **settings
     )
     assert first["frames"].clean.shape == (5, 96, 50, 1)
     assert first["summary"].copies.shape == (5, 1, 2304)
@@ -107,7 +107,7 @@ def test_clips_are_encoded_once(corpus, monkeypatch):
         np.testing.assert_allclose(first[name].clean, made.clean, rtol=1e-3, atol=1e-3)
         np.testing.assert_array_equal(first[name].copies, made.copies)
     monkeypatch.setattr(encoding.Encoder, "__call__", None)
-    again = encode(encoder, clips, backgrounds="", progress=print, **settings)
+    again = encode(clips, encoder=encoder, backgrounds="", progress=print, **settings)
     for name, each in first.items():
         np.testing.assert_array_equal(again[name].clean, each.clean)
         np.testing.assert_array_equal(again[name].copies, each.copies)

@@ -12,7 +12,8 @@ import pytest
 
 from ser.app import history
 from ser.audio.features import SPECTRAL
-from ser.data.feature_cache import Features, compute_features
+from ser.data.feature_cache import compute_features
+from ser.data.features import Features
 from ser.errors import DataError, RunError, Stopped
 from ser.evaluation.report import Report
 from ser.labels import EMOTIONS
@@ -157,7 +158,7 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
         spoken = targets.max(axis=1) == 1
         assert 0 < (~spoken).sum() < len(spoken) / 5
         assert (targets[~spoken] == 1 / 8).all(), "what is no speech must not answer to a label"
-        seen.update(train=inputs["features"].clean[spoken], validation=validation["features"])
+        seen.update(train=inputs["features"].clean[spoken], validation=validation["features"][:])
         return real(inputs, targets, validation, y_validation, **rest)
 
     monkeypatch.setattr(fitting, "fit", watch)
