@@ -386,6 +386,7 @@ def crossval(options: argparse.Namespace) -> None:
         resume=options.resume,
         listen=options.listen,
         n_jobs=options.n_jobs,
+        cluster=options.cluster,
     )
     for fold in report.folds:
         print(f"{report.part} {fold.label}: accuracy {fold.accuracy:.1%}, UAR {fold.uar:.1%}")

@@ -249,6 +249,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here as well")
     _listen(sub)
     _jobs(sub)
+    _cluster(sub, "spread the folds or seeds")
     if "crossval" in arguments:
         from ser.data.splits import FOLDS
 
@@ -309,12 +310,16 @@ def _shards(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"with --out: clips that are done and kept together ({SHARD})",
     )
+    _cluster(parser, "with --out: spread the work")
+
+
+def _cluster(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--cluster",
         default="",
         metavar="ADDRESS",
-        help="with --out: spread the work over the machines of a Dask scheduler, such as "
-        "tcp://host:8786, or over Dask's workers on this one: local",
+        help=f"{what} over the machines of a Dask scheduler, such as tcp://host:8786, or over "
+        "Dask's workers on this one: local",
     )
 
 

@@ -13,7 +13,7 @@ from ser.evaluation.evaluate import evaluate_clips
 from ser.evaluation.figures import Transfer
 from ser.evaluation.report import Report
 from ser.models.recognizer import Recognizer
-from ser.training import pipeline, studies
+from ser.training import cluster_runs, pipeline, studies
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 
@@ -29,6 +29,7 @@ def cross_validate(
     resume: bool = False,
     listen: int = 0,
     n_jobs: int = -1,
+    cluster: str = "",
 ) -> Report:
     """Train and test once per fold, or once per seed.
 
@@ -49,6 +50,8 @@ def cross_validate(
         `ser.evaluation.evaluate.evaluate_clips`.
     n_jobs : int
         See `ser.training.pipeline.train`.
+    cluster : str
+        Spread the runs over the workers of a Dask cluster, see `ser.shards.cluster.opened`.
 
     Returns
     -------
@@ -64,6 +67,8 @@ def cross_validate(
     DataError
         See `ser.training.pipeline.train`; or if there is to be listened and the network has no
         encoder.
+    WorkerError, MissingExtraError
+        See `ser.shards.cluster.opened`.
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
@@ -79,6 +84,9 @@ def cross_validate(
             f"{folder} was started with other settings. Give the same ones, or another folder."
         )
     results = []
+    if cluster:
+        runs = [pipeline.start_or_resume(folder / name, part) for name, part in parts.items()]
+        cluster_runs.train_runs(runs, cluster=cluster, n_jobs=n_jobs)
     for number, (name, part) in enumerate(parts.items(), 1):
         run = pipeline.start_or_resume(folder / name, part)
         which = f"{name.split('-')[0]} {number} of {len(parts)}"

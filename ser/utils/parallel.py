@@ -99,15 +99,15 @@ def map_items(
     return results
 
 
-def bar_of(total: int, description: str, *, done: int = 0) -> tqdm:
-    """Return a bar of clips, of which some may be done already.
+def bar_of(total: int, description: str, *, done: int = 0, unit: str = "clip") -> tqdm:
+    """Return a bar of clips or other things, of which some may be done already.
 
     It is drawn only where someone can see it move: a log file gets none, and of several processes
     only the first one draws.
     """
     worker = multiprocessing.parent_process() is not None
     hidden = True if worker else None
-    return tqdm(total=total, desc=description, unit="clip", initial=done, disable=hidden)
+    return tqdm(total=total, desc=description, unit=unit, initial=done, disable=hidden)
 
 
 def unordered(

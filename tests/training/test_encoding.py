@@ -97,7 +97,11 @@ def test_clips_are_encoded_once(corpus, monkeypatch):
     encoder = Encoder(build_front())
     steps = []
     first = encode(
-        clips, encoder=encoder, backgrounds="", progress=lambda *step: steps.append(step), **settings
+        clips,
+        encoder=encoder,
+        backgrounds="",
+        progress=lambda *step: steps.append(step),
+        **settings,
     )
     assert first["frames"].clean.shape == (5, 96, 50, 1)
     assert first["summary"].copies.shape == (5, 1, 2304)

@@ -1,0 +1,100 @@
+"""Folds of a cross-validation trained over Dask's workers, with real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import pytest
+
+from ser.cli import main
+from ser.evaluation.report import Report
+from ser.training import pipeline
+from ser.training.runs import Run
+from tests.tiny import SAMPLES, tiny_config, tiny_corpus
+
+pytestmark = pytest.mark.skipif(find_spec("distributed") is None, reason="Dask is not installed")
+
+PROJECT = SAMPLES.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """Let the processes that workers start find the project."""
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return tiny_corpus(tmp_path_factory.mktemp("corpus") / "clips")
+
+
+@pytest.fixture(scope="module")
+def config_file(tmp_path_factory, corpus):
+    config = tiny_config(corpus, protocol="unseen-speakers", folds=2, epochs=2, nonspeech=0.0)
+    file = tmp_path_factory.mktemp("config") / "config.json"
+    file.write_text(json.dumps(config.to_json()))
+    return file
+
+
+def command(config_file, out, *more):
+    given = ["crossval", "--config", config_file, "--out", out, "--n-jobs", 2, *more]
+    return [str(each) for each in given]
+
+
+def figures(report):
+    """Everything of a report that must not depend on where it was made."""
+    values = json.loads(report.read_text())
+    values.pop("title")
+    return values
+
+
+@pytest.fixture(scope="module")
+def alone(config_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("alone") / "study"
+    assert main(command(config_file, out)) == 0
+    return figures(out / "report.json")
+
+
+def test_folds_trained_by_workers_are_those_trained_here(config_file, alone, tmp_path, capfd):
+    assert main(command(config_file, tmp_path / "study", "--cluster", "local")) == 0
+    assert figures(tmp_path / "study" / "report.json") == alone
+    assert "Dask's dashboard: " in capfd.readouterr().err
+
+
+def test_a_killed_client_finds_what_its_workers_finished(config_file, alone, tmp_path):
+    out = tmp_path / "study"
+    started = command(config_file, out, "--cluster", "local")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "ser", *started], cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 240
+    while not any((out / f"fold-{fold}" / "split.json").exists() for fold in (1, 2)):
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert main(command(config_file, out, "--cluster", "local", "--resume")) == 0
+    assert figures(out / "report.json") == alone
+
+
+def test_a_training_that_fails_says_why_and_keeps_the_others(config_file, tmp_path, capfd):
+    out = tmp_path / "study"
+    config = pipeline.TrainingConfig.from_json(json.loads(config_file.read_text()))
+    pipeline.start(out, config)
+    assert main(command(config_file, out, "--cluster", "local", "--resume")) == 0
+    (out / "report.json").unlink()
+    broken = out / "fold-2"
+    (broken / "report.json").unlink()
+    Run(broken).write_status("stopped", "as if stopped")
+    split = json.loads((broken / "split.json").read_text())
+    (broken / "split.json").write_text(json.dumps(split | {"corpus": "another"}))
+    before = (out / "fold-1" / "report.json").stat().st_mtime_ns
+    capfd.readouterr()
+    assert main(command(config_file, out, "--cluster", "local", "--resume")) == 2
+    assert "fold-2 cannot be resumed: the corpus has changed" in capfd.readouterr().err
+    assert (out / "fold-1" / "report.json").stat().st_mtime_ns == before
+    assert Report.find(broken / "report.json") is None and os.path.exists(out / "config.json")
