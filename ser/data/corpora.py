@@ -20,10 +20,10 @@ from ser.audio.fingerprint import acoustic_fingerprint
 from ser.audio.prosody import measure_prosody
 from ser.audio.quality import measure_signal
 from ser.data.label_review import reviewed
+from ser.data.manifests import read_rows
 from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
-from ser.utils.extras import need
 from ser.utils.parallel import Progress, map_items
 
 COLUMNS = (
@@ -73,7 +73,8 @@ Location = str | Path
 TABLES = (".csv", ".parquet")
 """Endings of files that list clips."""
 
-_MANIFEST = ("path", "offset", "emotion", "speaker", "corpus")  # what is read of a manifest
+NAMED = ("path", "emotion")
+"""Columns that they must have."""
 
 
 def scan(location: Location | Sequence[Location]) -> Corpus:
@@ -113,7 +114,7 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
     elif os.path.isfile(location) and location.suffix.lower() == ".csv":
         corpus = _scan_csv(location)
     elif os.path.isfile(location) and location.suffix.lower() == ".parquet":
-        corpus = _sorted(described(_read_manifest(location), location))
+        corpus = _sorted(described(read_rows(location, NAMED), location))
     elif os.path.exists(location):
         raise DataError(
             f"{location} is neither a folder nor a .csv or .parquet file. Give a corpus."
@@ -220,7 +221,7 @@ def _scan_csv(file: Path) -> Corpus:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} cannot be read as a CSV table: {reason}.") from error
-    missing = [column for column in ("path", "emotion") if column not in table]
+    missing = [column for column in NAMED if column not in table]
     if missing:
         raise DataError(
             f"{file} has no column {' and no column '.join(missing)}; it has: "
@@ -240,37 +241,6 @@ def _scan_csv(file: Path) -> Corpus:
             fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
             clips.add(path, fields | {"emotion": emotion})
     return _sorted(_corpus(clips, skipped))
-
-
-def _read_manifest(file: Path) -> list[dict[str, str]]:
-    """Return the rows of a manifest, with absolute paths."""
-    need("large", "pyarrow")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(file) as parquet:
-            there = parquet.schema_arrow.names
-            names = [name for name in _MANIFEST if name in there]
-            table = parquet.read(columns=names)
-        kinds = dict.fromkeys(names, pa.string()) | {"offset": pa.float64()}
-        fields = [pa.field(name, kinds[name], nullable=False) for name in names]
-        rows = table.cast(pa.schema(fields)).to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise DataError(f"{file} cannot be read as a manifest: {reason}.") from error
-    if missing := [column for column in ("path", "emotion") if column not in names]:
-        raise DataError(
-            f"{file} has no column {' and no column '.join(missing)}; it has: {', '.join(there)}. "
-            "Name them path and emotion."
-        )
-    if within := [row["path"] for row in rows if row.get("offset", 0) != 0]:
-        raise DataError(
-            f"{file} has {len(within)} clips that begin within a file, such as {within[0]}. Clips "
-            "within files are not read; cut the files."
-        )
-    folder = os.path.abspath(file.parent)
-    return [row | {"path": os.path.join(folder, row["path"])} for row in rows]
 
 
 def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ser.audio import EXTENSIONS
+from ser.data.manifests import first_line, opened_manifest, read_rows, schema
 from ser.errors import DataError, SerError
 from ser.utils.files import atomic_path
-from ser.utils.places import Place, is_url, join, listed, opened, to_place
+from ser.utils.places import is_url, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_BATCH = 500  # clips of somebody else's manifest that are read at once
 
 
 class Clip(NamedTuple):
@@ -113,10 +111,10 @@ def write_manifest(path: str | Path, clips: Iterable[Clip], *, size: int) -> Non
             for clip in some:
                 _check_name(clip.path)
             yield pa.table(
-                {k: [getattr(c, k) for c in some] for k in Clip._fields}, schema=_schema()
+                {k: [getattr(c, k) for c in some] for k in Clip._fields}, schema=schema()
             )
 
-    write_parquet(path, tables(), _schema())
+    write_parquet(path, tables(), schema())
 
 
 def count_shards(path: str | Path) -> tuple[int, int]:
@@ -127,7 +125,7 @@ def count_shards(path: str | Path) -> tuple[int, int]:
     DataError
         If it is no manifest.
     """
-    with _opened(path) as file:
+    with opened_manifest(path) as file:
         return file.metadata.num_rows, file.metadata.num_row_groups
 
 
@@ -141,11 +139,11 @@ def read_shard(path: str | Path, number: int) -> pa.Table:
     """
     import pyarrow as pa
 
-    with _opened(path) as file:
+    with opened_manifest(path) as file:
         try:
             return file.read_row_group(number)
         except (pa.ArrowException, OSError, IndexError) as error:
-            raise DataError(f"{path} is damaged: {_first_line(error)}. Make it again.") from error
+            raise DataError(f"{path} is damaged: {first_line(error)}. Make it again.") from error
 
 
 def find_clips(places: Sequence[str | Path]) -> Iterator[Clip]:
@@ -179,7 +177,7 @@ def find_clips(places: Sequence[str | Path]) -> Iterator[Clip]:
             if not found:
                 raise DataError(f"{place} holds no audio file.")
         elif place.suffix.lower() == ".parquet":
-            yield from _in_manifest(place)
+            yield from (Clip(**row) for row in read_rows(place, Clip._fields))
         elif os.path.isfile(place):
             yield _file(os.path.abspath(place))
         else:
@@ -199,7 +197,7 @@ def _in_folder(folder: Path) -> Iterator[Clip]:
 
 def _in_store(place: str) -> Iterator[Clip]:
     if place.lower().endswith(".parquet"):
-        yield from _in_manifest(place)
+        yield from (Clip(**row) for row in read_rows(place, Clip._fields))
         return
     found = 0
     for found, clip in enumerate(_objects(place), 1):  # noqa: B007
@@ -229,48 +227,6 @@ def _file(path: str) -> Clip:
     return Clip(path, hash=f"{status.st_size}-{status.st_mtime_ns}")
 
 
-def _in_manifest(file: Place) -> Iterator[Clip]:
-    import pyarrow as pa
-
-    folder = str(file).rpartition("/")[0] if is_url(file) else os.path.abspath(Path(file).parent)
-    with _opened(file) as parquet:
-        try:
-            for batch in parquet.iter_batches(_BATCH, columns=list(Clip._fields)):
-                for row in pa.Table.from_batches([batch]).cast(_schema()).to_pylist():
-                    if row["offset"] != 0:
-                        raise DataError(
-                            f"{file} has a clip that begins {row['offset']:g} s into "
-                            f"{row['path']}. Clips within files are not read; cut the file."
-                        )
-                    # Of an address it is checked that it is one and holds no password.
-                    path = to_place(row["path"]) if is_url(row["path"]) else row["path"]
-                    if not is_url(path) and is_url(folder):
-                        path = join(folder, str(path))
-                    yield Clip(**row | {"path": os.path.join("" if is_url(path) else folder, path)})
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{file} is no manifest: {_first_line(error)}.") from error
-
-
-@contextmanager
-def _opened(path: Place) -> Iterator[Any]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with ExitStack() as open_files:
-        try:
-            source = open_files.enter_context(opened(path)) if is_url(path) else path
-            file = open_files.enter_context(pq.ParquetFile(source))
-        except (pa.ArrowException, OSError) as error:
-            reason = _first_line(error)
-            raise DataError(f"{path} cannot be read as a manifest: {reason}.") from error
-        if missing := [name for name in Clip._fields if name not in file.schema_arrow.names]:
-            raise DataError(
-                f"{path} is no manifest: it has no column {missing[0]}. A manifest has the columns "
-                f"{', '.join(Clip._fields)}."
-            )
-        yield file
-
-
 def _check_name(path: str) -> None:
     try:
         path.encode()
@@ -279,14 +235,3 @@ def _check_name(path: str) -> None:
         raise DataError(
             f"{shown}: the name is not UTF-8, so no table can hold it. Rename the file."
         ) from None
-
-
-def _schema() -> pa.Schema:
-    import pyarrow as pa
-
-    kinds = dict.fromkeys(Clip._fields, pa.string()) | {"offset": pa.float64()}
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

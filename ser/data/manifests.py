@@ -1,0 +1,110 @@
+"""Manifests: Parquet files that list clips, see docs/scale.md; only some rows are ever held."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ser.errors import DataError
+from ser.utils.extras import need
+from ser.utils.places import Place, is_url, join, opened, to_place
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ("path", "offset", "emotion", "speaker", "corpus", "hash")
+"""Of a manifest; all but ``offset`` are text."""
+
+_BATCH = 500  # rows that are read at once
+
+
+def schema(names: Sequence[str] = COLUMNS) -> pa.Schema:
+    """Return what columns of a manifest hold, none of them nothing."""
+    import pyarrow as pa
+
+    kinds = dict.fromkeys(COLUMNS, pa.string()) | {"offset": pa.float64()}
+    return pa.schema([pa.field(name, kinds[name], nullable=False) for name in names])
+
+
+def read_rows(file: Place, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Read the rows of a manifest, which anybody may have made.
+
+    Parameters
+    ----------
+    file : str or Path
+        It may be an address in an object store.
+    needed : sequence of str
+        Columns that it must have.
+
+    Yields
+    ------
+    dict
+        What it has of `COLUMNS`, with an absolute ``path`` (or an address).
+
+    Raises
+    ------
+    DataError
+        If it is no manifest, or has a clip that begins within a file.
+    """
+    import pyarrow as pa
+
+    folder = str(file).rpartition("/")[0] if is_url(file) else os.path.abspath(Path(file).parent)
+    with opened_manifest(file, needed) as parquet:
+        there = [name for name in COLUMNS if name in parquet.schema_arrow.names]
+        try:
+            for batch in parquet.iter_batches(_BATCH, columns=there):
+                table = pa.Table.from_batches([batch]).select(there)
+                for row in table.cast(schema(there)).to_pylist():
+                    if row.get("offset", 0) != 0:
+                        raise DataError(
+                            f"{file} has a clip that begins {row['offset']:g} s into "
+                            f"{row['path']}. Clips within files are not read; cut the file."
+                        )
+                    yield row | {"path": _within(folder, row["path"])}
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DataError(f"{file} is no manifest: {first_line(error)}.") from error
+
+
+def _within(folder: str, path: str) -> str:
+    if is_url(path):
+        return str(to_place(path))  # which checks that it is one and holds no password
+    return str(join(folder, path)) if is_url(folder) else os.path.join(folder, path)
+
+
+@contextmanager
+def opened_manifest(file: Place, needed: Sequence[str] = COLUMNS) -> Iterator[Any]:
+    """Open a manifest as a ``pyarrow.parquet.ParquetFile``.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or has not the columns that are needed.
+    MissingExtraError
+        If pyarrow is not installed.
+    """
+    need("large", "pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with ExitStack() as open_files:
+        try:
+            source = open_files.enter_context(opened(file)) if is_url(file) else file
+            parquet = open_files.enter_context(pq.ParquetFile(source))
+        except (pa.ArrowException, OSError) as error:
+            reason = first_line(error)
+            raise DataError(f"{file} cannot be read as a manifest: {reason}.") from error
+        there = parquet.schema_arrow.names
+        if missing := [name for name in needed if name not in there]:
+            raise DataError(
+                f"{file} has no column {' and no column '.join(missing)}; it has: "
+                f"{', '.join(there)}. Name them {', '.join(needed)}."
+            )
+        yield parquet
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of Arrow says in its first line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
