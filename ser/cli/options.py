@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import ser
 from ser.assets import DEFAULT_MODEL
-from ser.cli import commands
+from ser.cli import adaptation, commands
 from ser.data.known_corpora import TITLES
 from ser.utils.places import to_place
 
@@ -221,7 +221,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
     sub = command(
         "adapt",
-        commands.adapt,
+        adaptation.adapt,
         "adapt a model to a voice with a few labelled recordings (few-shot)",
     )
     sub.add_argument("model", type=Path, metavar="BUNDLE", help="the model, which stays as it is")
