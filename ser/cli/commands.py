@@ -96,6 +96,8 @@ def scan(options: argparse.Namespace) -> None:
     from ser.data.inspection import inspect_corpus
     from ser.utils.files import atomic_path
 
+    if options.estimate:
+        return many.estimate(options)
     if options.out:
         return many.scan(options)
     many.without_store(options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import DataError
@@ -65,6 +67,37 @@ def scan(options: argparse.Namespace) -> None:
     if found.duplicates:
         print(f"\n{found.duplicates} clips have the same audio as another (column audio).")
     _refuse(bad, job, skipped)
+
+
+def estimate(options: argparse.Namespace) -> None:
+    """Say how long the commands will take with a corpus, and how much memory."""
+    import joblib
+
+    from ser.assets import DEFAULT_MODEL
+    from ser.shards import labelled
+    from ser.shards.estimate import PER_WORKER, draw, estimates
+    from ser.shards.manifest import find_clips, need_pyarrow
+    from ser.shards.prediction import Prediction
+
+    if options.out or options.csv or options.health or options.doubtful is not None:
+        raise DataError("--estimate tries few clips: leave out --out, --csv, --health, --doubtful.")
+    without_store(options)
+    need_pyarrow()
+    names, model = _names(options, options.corpus), Prediction.by(DEFAULT_MODEL)
+    workers = joblib.effective_n_jobs(options.n_jobs)
+    clips, found = draw(find_clips([options.corpus]), PER_WORKER * workers)
+    works: dict[str, Work] = {
+        "scan": labelled.Scan(names),
+        "features": labelled.FeatureMaking(names),
+        "predict": model,
+        "evaluate": labelled.Evaluation(names, model),
+    }
+    tried = list(estimates(works, clips, workers=workers))
+    print(f"{found} clips, of which {workers} workers tried {len(clips)}; the model is everyday\n")
+    print("command   clips per second  all clips (h:mm:ss)  MB per worker")
+    for each in tried:
+        duration = timedelta(seconds=ceil(each.seconds(found)))
+        print(f"{each.command:9} {each.rate:16.1f} {duration!s:>20} {each.megabytes:14.0f}")
 
 
 def features(options: argparse.Namespace) -> None:

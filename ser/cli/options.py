@@ -143,6 +143,12 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="also name the N clips whose labels are most doubtful, which takes a while (confident "
         "learning); with --csv every clip gets the columns suggested and doubt",
     )
+    sub.add_argument(
+        "--estimate",
+        action="store_true",
+        help="instead say how long scan, features, predict and evaluate will take here with all "
+        "clips, and how much memory, by trying some of them for half a minute",
+    )
     _store(sub, "clips.csv, clips.parquet (a manifest) and skipped.csv")
     _jobs(sub)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, wraps
@@ -138,8 +138,38 @@ def unordered(
         batch_size=1,
         idle_worker_timeout=_IDLE_SECONDS,
     )
-    try:
+    with _lost_worker_told():
         yield from work(joblib.delayed(function)(item) for item in items)
+
+
+def in_new_processes(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Apply `function` to all items at the same time, in a new process for each, which then ends.
+
+    Parameters
+    ----------
+    function, items
+        See `map_items`; of seconds of work each, as to start a process takes one.
+
+    Yields
+    ------
+    Result
+        In the order of the items.
+
+    Raises
+    ------
+    WorkerError
+        If a process ended before its work did.
+    """
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    with _lost_worker_told(), ProcessPoolExecutor(len(items)) as pool:
+        yield from pool.map(function, items)
+
+
+@contextmanager
+def _lost_worker_told() -> Iterator[None]:
+    try:
+        yield
     except BrokenExecutor as error:
         raise WorkerError(
             "A worker process was ended from outside, most likely for want of memory. Try again "
