@@ -127,7 +127,8 @@ def evaluate(options: argparse.Namespace) -> tuple[Report, Any]:
         _names(options, options.data),
         Prediction.by(options.model, tuple(options.emotions or ())),
     )
-    job = _work_through(options, find_clips([options.data]), work, "Listening")
+    clips = work.checked(find_clips([options.data]))
+    job = _work_through(options, clips, work, "Listening")
     predictions, skipped = join(options.out, "predictions.csv"), join(options.out, "skipped.csv")
     _, bad = write_tables(job, predictions, skipped, was_answered, emotion="truth")
     report = work.report(job, protocol=options.protocol, seed=options.seed)

@@ -675,7 +675,7 @@ class Recognizer:
         if unknown := sorted(set(emotions) - set(self.labels)):
             raise DataError(
                 f"The model has no label for: {', '.join(unknown)}. It knows: "
-                f"{', '.join(self.labels)}."
+                f"{', '.join(self.labels)}. Leave such clips out, or take another model."
             )
 
     def _need_listening(self) -> None:

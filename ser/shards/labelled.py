@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ from ser.utils.files import atomic_path, sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_BATCH = 500  # clips whose names are looked at together
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,11 @@ class Names:
             "label review": sha256_of(review) if review.is_file() else "none",
         }
 
-    def read(self, clips: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def read(self, clips: Iterable[Mapping[str, str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the clips of a shard, and what is none and why, see `ser.data.corpora.Corpus`."""
         for file in self.parsers:
             _load_once(file)
-        corpus = corpora.described(clips.to_pylist(), self.location)
+        corpus = corpora.described(clips, self.location)
         return reviewed(corpus.clips, corpus.skipped, self.location)
 
 
@@ -103,7 +106,7 @@ class Scan:
 
     def __call__(self, clips: pa.Table, part: Path) -> None:
         """Open clips and write what is known and measured of them."""
-        known, skipped = self.names.read(clips)
+        known, skipped = self.names.read(clips.to_pylist())
         measured = corpora.measure(known["path"], n_jobs=1)
         _write_known(part, known.join(measured), skipped)
 
@@ -131,7 +134,7 @@ class FeatureMaking:
 
     def __call__(self, clips: pa.Table, part: Path) -> None:
         """Open clips and write their features and what is known of them."""
-        known, skipped = self.names.read(clips)
+        known, skipped = self.names.read(clips.to_pylist())
         inputs, reasons = [], []
         for path in known["path"]:
             try:
@@ -161,25 +164,34 @@ class Evaluation:
         """Return what the answers depend on."""
         return {**self.model.describe(), "command": "evaluate", **self.names.describe()}
 
-    def __call__(self, clips: pa.Table, part: Path) -> None:
-        """Answer clips and write the answers with what is known.
+    def checked(self, clips: Iterable[Clip]) -> Iterator[Clip]:
+        """Give clips on once their names say nothing that would end the work hours later.
 
         Raises
         ------
         DataError
             If a clip has an emotion that the model does not know.
         """
+        clips = iter(clips)
+        while some := list(islice(clips, _BATCH)):
+            known, _ = self.names.read(clip._asdict() for clip in some)
+            load(self.model).check_labels(known["emotion"])
+            yield from some
+
+    def __call__(self, clips: pa.Table, part: Path) -> None:
+        """Answer clips and write the answers with what is known."""
         import pyarrow as pa
 
-        known, skipped = self.names.read(clips)
-        load(self.model).check_labels(known["emotion"])
+        known, skipped = self.names.read(clips.to_pylist())
         answers = self.model.answers(known["path"].tolist())
         used = was_answered(answers)
         sounds = [
             audio.audio_hash(audio.load_audio(path)) if good else ""
             for path, good in zip(known["path"], used, strict=True)
         ]
-        about = what_is_known(known).assign(clip_id=known["clip_id"], audio=sounds)
+        about = what_is_known(known).assign(
+            clip_id=known["clip_id"], audio=pd.Series(sounds, dtype="str")
+        )
         table = answers.join(about)
         skipped = skipped.rename(columns={"path": "file"}).assign(verdict=REFUSED)
         table = pd.concat([table[used], table[~used], skipped], ignore_index=True)

@@ -15,6 +15,7 @@ from ser.assets import RAVDESS_MODEL
 from ser.cli import main
 from ser.data import corpora
 from ser.evaluation.report import Report
+from tests.shards.test_prediction import refused
 from tests.tiny import tiny_corpus
 
 
@@ -115,6 +116,39 @@ def test_a_corpus_that_changed_is_refused_with_both_hashes(clips, scanned, tmp_p
     assert run("scan", other, "--out", store, "--per-shard", 7, "--resume") == 2
     assert "begun with another manifest" in capfd.readouterr().err
     assert contents(store) == before
+
+
+def test_a_shard_without_a_usable_clip_is_one_of_many(clips, tmp_path, capfd):
+    folder, out = tmp_path / "clips", tmp_path / "out"
+    (folder / "within").mkdir(parents=True)
+    for clip in sorted(clips.glob("*.flac"))[:5]:
+        shutil.copy(clip, folder / "within")
+    bad = {"holiday.wav", "more.wav", "03-01-01-01-01-01-99.wav"}
+    for name in bad:  # what lies in the folder itself comes first
+        (folder / name).write_bytes(b"RIFF, and then nothing")
+    given = ["evaluate", RAVDESS_MODEL, "--data", folder, "--out", out, "--protocol", "all"]
+    assert run(*given, "--per-shard", 3, "--n-jobs", 1, "--json", tmp_path / "report.json") == 2
+    refused(capfd, "1 of 8 clips cannot be used")
+    first = pd.read_parquet(out / "parts" / "part-00000.parquet")
+    assert set(first["file"].map(os.path.basename)) == bad and first["emotion"].isna().all()
+    assert Report.load(tmp_path / "report.json").n_test == 5
+    assert len(pd.read_csv(out / "skipped.csv")) == 3
+
+
+def test_a_corpus_without_a_usable_clip_is_one_sentence(tmp_path, capfd):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "03-01-01-01-01-01-99.wav").write_bytes(b"RIFF, and then nothing")
+    given = ["evaluate", RAVDESS_MODEL, "--data", folder, "--out", tmp_path / "out"]
+    assert run(*given, "--n-jobs", 1) == 2
+    refused(capfd, f"{folder} holds no clip that can be used")
+
+
+def test_an_emotion_that_the_model_does_not_know_ends_it_before_it_begins(clips, tmp_path, capfd):
+    given = ["evaluate", RAVDESS_MODEL, "--data", clips, "--out", tmp_path / "out"]
+    assert run(*given, "--emotions", "happy,sad", "--per-shard", 7, "--n-jobs", 1) == 2
+    refused(capfd, "The model has no label for: angry", "Leave such clips out")
+    assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
 @pytest.mark.parametrize(

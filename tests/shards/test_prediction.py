@@ -13,6 +13,7 @@ import pytest
 from coverage import Coverage
 
 from ser.cli import main
+from ser.models.recognizer import Recognizer
 from tests.tiny import SAMPLES, tiny_corpus
 
 PROJECT = SAMPLES.parent.parent
@@ -285,6 +286,16 @@ def test_without_pyarrow_one_sentence_says_what_to_install(clips, tmp_path):
 def test_what_needs_all_clips_at_once_is_refused(clips, tmp_path, capfd, more):
     assert main(command(clips, tmp_path / "out", *more)) == 2
     refused(capfd, more[0])
+
+
+def test_nothing_to_answer_is_an_empty_table_or_one_sentence(tmp_path, capfd):
+    model = Recognizer.load(PROJECT / "models/ravdess")
+    nothing, one = model.predict_files([]), model.predict_files([next(SAMPLES.rglob("*.flac"))])
+    assert nothing.empty and list(nothing) == list(one)
+    (tmp_path / "clips" / "within").mkdir(parents=True)
+    assert main(command(tmp_path / "clips", tmp_path / "out", "--n-jobs", 1)) == 2
+    refused(capfd, f"{tmp_path / 'clips'} holds no audio file")
+    assert not list((tmp_path / "out").rglob("*.*"))
 
 
 def test_resume_without_a_store_is_refused(clips, capfd):
