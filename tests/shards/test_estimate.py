@@ -9,7 +9,7 @@ from ser.cli import main
 from ser.shards.estimate import draw, estimates
 from ser.shards.labelled import Names, Scan
 from ser.shards.manifest import Clip, find_clips, write_manifest
-from tests.shards.test_prediction import refused
+from tests.shards.processes import refused
 from tests.tiny import tiny_corpus
 
 

@@ -15,7 +15,7 @@ from ser.assets import RAVDESS_MODEL
 from ser.cli import main
 from ser.data import corpora
 from ser.evaluation.report import Report
-from tests.shards.test_prediction import refused
+from tests.shards.processes import contents, refused
 from tests.tiny import tiny_corpus
 
 
@@ -29,10 +29,6 @@ def clips(tmp_path_factory):
 
 def run(*arguments):
     return main([str(each) for each in arguments])
-
-
-def contents(store):
-    return {str(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
 
 
 @pytest.fixture(scope="module")

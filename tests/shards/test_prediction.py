@@ -10,14 +10,22 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from coverage import Coverage
 
 from ser.cli import main
 from ser.models.recognizer import Recognizer
+from tests.shards.processes import (
+    PER_SHARD,
+    PROJECT,
+    command,
+    contents,
+    one_line,
+    receipts,
+    refused,
+    start,
+    wait_until,
+)
 from tests.tiny import SAMPLES, tiny_corpus
 
-PROJECT = SAMPLES.parent.parent
-PER_SHARD = 3
 SHARDS = 15  # of 44 clips, two of which are none
 
 
@@ -32,19 +40,6 @@ def clips(tmp_path_factory):
     return folder
 
 
-def command(clips, out, *more):
-    settings = ["--per-shard", PER_SHARD, *more]
-    return ["predict", str(clips), "--out", str(out), *map(str, settings)]
-
-
-def contents(store):
-    return {
-        str(path.relative_to(store)): path.read_bytes()
-        for path in store.rglob("*")
-        if path.is_file()
-    }
-
-
 @pytest.fixture(scope="module")
 def undisturbed(clips, tmp_path_factory):
     store = tmp_path_factory.mktemp("undisturbed") / "out"
@@ -55,39 +50,6 @@ def undisturbed(clips, tmp_path_factory):
 @pytest.fixture
 def store(undisturbed, tmp_path):
     return Path(shutil.copytree(undisturbed, tmp_path / "out"))
-
-
-def start(*arguments):
-    """Start a command in a group of its own, so that it can be killed with its workers."""
-    env = dict(os.environ)
-    if Coverage.current():  # measure what is done there as well
-        env["COVERAGE_PROCESS_START"] = str(PROJECT / "pyproject.toml")
-    return subprocess.Popen(
-        [sys.executable, "-m", "ser", *arguments],
-        cwd=PROJECT,
-        env=env,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_until(condition, process):
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        os.sched_yield()
-
-
-def receipts(store):
-    return len(list((store / "finished").glob("0*.json")))
-
-
-def refused(capfd, *words):
-    errors = capfd.readouterr().err
-    lines = [line for line in errors.splitlines() if line.startswith("ser: ")]
-    assert len(lines) == 1 and "Traceback" not in errors, errors
-    for word in words:
-        assert word in lines[0]
 
 
 def test_every_clip_is_in_exactly_one_table(clips, undisturbed):
@@ -260,23 +222,22 @@ def test_a_worker_without_the_model_is_one_sentence(clips, undisturbed, store, t
     assert contents(store) == contents(undisturbed)
 
 
-def test_without_pyarrow_one_sentence_says_what_to_install(clips, tmp_path):
+@pytest.mark.parametrize(
+    ("missing", "extra", "more"),
+    [("pyarrow", "large", []), ("distributed", "cluster", ["--cluster", "local"])],
+)
+def test_what_is_not_installed_is_named_with_its_extra(clips, tmp_path, missing, extra, more):
+    # Python runs this file first in each process; what is None there cannot be imported.
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys\n"
-            "sys.modules['pyarrow'] = None\n"
-            "from ser.cli import main\n"
-            "sys.exit(main(sys.argv[1:]))\n",
-            *command(clips, tmp_path / "out"),
-        ],
+        [sys.executable, "-m", "ser", *command(clips, tmp_path / "out", *more)],
         capture_output=True,
         text=True,
         cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith('pip install "ser[large]"')
+    one_line(done.stderr, missing, f'pip install "ser[{extra}]"')
     assert not (tmp_path / "out").exists()
 
 
