@@ -27,7 +27,6 @@ from tests.shards.processes import (
     start,
     wait_until,
 )
-from tests.tiny import tiny_corpus
 
 pytestmark = pytest.mark.skipif(find_spec("distributed") is None, reason="Dask is not installed")
 
@@ -40,20 +39,6 @@ def dask(tmp_path_factory):
     here.worker("second")
     yield here
     here.kill()
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    folder = tiny_corpus(tmp_path_factory.mktemp("clips") / "clips")
-    (folder / "broken.wav").write_bytes(b"RIFF, and then nothing")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def alone(clips, tmp_path_factory):
-    out = tmp_path_factory.mktemp("alone") / "out"
-    assert main(command(clips, out, "--n-jobs", 1)) == 2  # one clip cannot be used
-    return contents(out)
 
 
 def test_a_cluster_gives_the_bytes_of_one_machine(dask, clips, alone, tmp_path, capfd):
