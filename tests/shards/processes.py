@@ -104,10 +104,10 @@ class Dask:
             start_new_session=True,
         )
         self.processes[name] = process
-        said = ""
-        while expect not in said:
-            said = process.stderr.readline()
-            assert said, f"{name} has ended"
+        said = [""]
+        while expect not in said[-1]:
+            said.append(process.stderr.readline())
+            assert said[-1], f"{name} has ended: {''.join(said)}"
 
     def scheduler(self, before=(), **environment):
         host, port = self.address.removeprefix("tcp://").split(":")
