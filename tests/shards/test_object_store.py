@@ -1,7 +1,6 @@
 """Recordings and results in an object store: a real S3 server over a local folder."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -13,6 +12,7 @@ import pytest
 from ser.cli import main
 from ser.errors import DataError
 from ser.utils import places
+from tests.shards.processes import free_port, one_line, receipts, start, wait_until
 from tests.tiny import SAMPLES
 
 _BESIDE = Path(sys.executable).with_name("rclone")
@@ -30,38 +30,58 @@ def _answers(address):
     return True
 
 
+class Server:
+    """A folder that is served, whose sub-folders are buckets."""
+
+    def __init__(self, root):
+        self.root = root
+        self.address = f"http://127.0.0.1:{free_port()}"
+
+    def start(self):
+        places = [self.root, "--addr", self.address.removeprefix("http://")]
+        quiet = ["--config", "/dev/null", "--dir-cache-time", "0s", "--log-level", "ERROR"]
+        self.process = subprocess.Popen(
+            [RCLONE, "serve", "s3", *places, "--auth-key", "reader,secret", *quiet],
+            stderr=subprocess.DEVNULL,
+        )
+        while not _answers(self.address):
+            assert self.process.poll() is None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Serve a folder, whose sub-folders are buckets."""
+def server(tmp_path_factory):
     root = tmp_path_factory.mktemp("s3")
     (root / "bucket" / "in" / "more").mkdir(parents=True)
-    clips = sorted(SAMPLES.rglob("*.flac"))[:5]
-    for clip in clips:
+    for clip in sorted(SAMPLES.rglob("*.flac"))[:5]:
         shutil.copy(clip, root / "bucket" / "in" / "more")
     (root / "bucket" / "in" / "empty.wav").write_bytes(b"")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [RCLONE, "serve", "s3", root, "--addr", address[7:], "--auth-key", "reader,secret"]
-    quiet = ["--config", "/dev/null", "--dir-cache-time", "0s", "--log-level", "ERROR"]
-    server = subprocess.Popen([*map(str, command), *quiet], stderr=subprocess.DEVNULL)
+    here = Server(root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", address)
+        patch.setenv("AWS_ENDPOINT_URL", here.address)
         patch.setenv("AWS_ACCESS_KEY_ID", "reader")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         places._store.cache_clear()
-        while not _answers(address):
-            assert server.poll() is None
-        yield root
-    server.terminate()
-    server.wait()
+        here.start()
+        yield here
+    here.kill()
     places._store.cache_clear()
 
 
+@pytest.fixture
+def root(server):
+    return server.root
+
+
+def given(source, out, *more):
+    return ["predict", str(source), "--out", str(out), "--per-shard", "2", "--n-jobs", "1", *more]
+
+
 def command(source, out, *more):
-    given = ["predict", str(source), "--out", str(out), "--per-shard", "2", "--n-jobs", "1", *more]
-    return main(given)
+    return main(given(source, out, *more))
 
 
 def contents(folder):
@@ -93,6 +113,24 @@ def test_a_store_gets_what_a_folder_gets_and_is_resumed(root, tmp_path, capfd):
     assert "--resume" in capfd.readouterr().err
     assert command(source, "s3://bucket/out", "--resume") == 2
     assert objects("s3://bucket/out") == expected
+
+
+def test_a_store_that_is_lost_in_the_middle_costs_nothing(server, tmp_path):
+    source, out = "s3://bucket/in", "s3://bucket/lost"
+    there = server.root / "bucket" / "lost"
+    running = start(*given(source, out))
+    wait_until(lambda: receipts(there) >= 1, running)
+    server.kill()
+    _, errors = running.communicate(timeout=120)
+    assert running.returncode == 2
+    one_line(errors, "s3://bucket/lost", "--resume")
+    server.start()
+    kept = {file: file.stat().st_mtime_ns for file in (there / "finished").iterdir()}
+    assert 1 <= len(kept) < 3
+    assert command(source, out, "--resume") == 2  # one of them is empty
+    assert all(file.stat().st_mtime_ns == changed for file, changed in kept.items())
+    assert command(source, tmp_path / "local") == 2
+    assert objects(out) == contents(tmp_path / "local")
 
 
 @pytest.mark.parametrize(
