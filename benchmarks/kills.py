@@ -162,7 +162,7 @@ def crossval(folder: Path) -> None:
     from ser.training.cross_validation import cross_validate
     from tests.tiny import SAMPLES, tiny_config
 
-    config = tiny_config(SAMPLES, protocol="speakers", folds=2)
+    config = tiny_config(SAMPLES, protocol="unseen-speakers", folds=2)
     there = (folder / "study" / "config.json").exists()
     cross_validate(folder / "study", config, resume=there, n_jobs=1)
 
