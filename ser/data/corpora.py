@@ -20,7 +20,7 @@ from ser.audio.fingerprint import acoustic_fingerprint
 from ser.audio.prosody import measure_prosody
 from ser.audio.quality import measure_signal
 from ser.data.label_review import reviewed
-from ser.data.manifests import read_rows
+from ser.data.manifests import MOST_CLIPS, read_rows
 from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
@@ -114,7 +114,7 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
     elif os.path.isfile(location) and location.suffix.lower() == ".csv":
         corpus = _scan_csv(location)
     elif os.path.isfile(location) and location.suffix.lower() == ".parquet":
-        corpus = _sorted(described(read_rows(location, NAMED), location))
+        corpus = _sorted(described(read_rows(location, NAMED, most=MOST_CLIPS), location))
     elif os.path.exists(location):
         raise DataError(
             f"{location} is neither a folder nor a .csv or .parquet file. Give a corpus."

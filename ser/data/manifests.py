@@ -1,4 +1,8 @@
-"""Manifests: Parquet files that list clips, see docs/scale.md; only some rows are ever held."""
+"""Manifests: Parquet files that list clips, see docs/scale.md; only some rows are ever held.
+
+They may come from anyone, and a few bytes of Parquet can stand for much text.  So equal texts are
+read once, and too long ones refused before they are written out.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,10 @@ if TYPE_CHECKING:
 
 COLUMNS = ("path", "offset", "emotion", "speaker", "corpus", "hash")
 """Of a manifest; all but ``offset`` are text."""
+MOST_CLIPS = 1_000_000
+"""Rows of a manifest that is read whole."""
+MOST_BYTES = 4096
+"""Longest text of a row; no path of a file is longer on Linux."""
 
 _BATCH = 500  # rows that are read at once
 
@@ -29,7 +37,9 @@ def schema(names: Sequence[str] = COLUMNS) -> pa.Schema:
     return pa.schema([pa.field(name, kinds[name], nullable=False) for name in names])
 
 
-def read_rows(file: Place, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
+def read_rows(
+    file: Place, needed: Sequence[str], *, most: int | None = None
+) -> Iterator[dict[str, Any]]:
     """Read the rows of a manifest, which anybody may have made.
 
     Parameters
@@ -38,6 +48,8 @@ def read_rows(file: Place, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
         It may be an address in an object store.
     needed : sequence of str
         Columns that it must have.
+    most : int, optional
+        Refuse more rows than that before any is read.
 
     Yields
     ------
@@ -47,15 +59,24 @@ def read_rows(file: Place, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
     Raises
     ------
     DataError
-        If it is no manifest, or has a clip that begins within a file.
+        If it is no manifest, has too many rows or a text of more than `MOST_BYTES`, or a clip that
+        begins within a file.
     """
     import pyarrow as pa
 
     folder = str(file).rpartition("/")[0] if is_url(file) else os.path.abspath(Path(file).parent)
     with opened_manifest(file, needed) as parquet:
+        groups = map(parquet.metadata.row_group, range(parquet.num_row_groups))
+        count = sum(group.num_rows for group in groups)
+        if most is not None and count > most:
+            raise DataError(
+                f"{file} holds {count} clips, more than the {most} that are read at once. Cut it "
+                "into parts, or work on it by shards (--out)."
+            )
         there = [name for name in COLUMNS if name in parquet.schema_arrow.names]
         try:
             for batch in parquet.iter_batches(_BATCH, columns=there):
+                _refuse_long_texts(file, batch)
                 table = pa.Table.from_batches([batch]).select(there)
                 for row in table.cast(schema(there)).to_pylist():
                     if row.get("offset", 0) != 0:
@@ -66,6 +87,17 @@ def read_rows(file: Place, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
                     yield row | {"path": _within(folder, row["path"])}
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{file} is no manifest: {first_line(error)}.") from error
+
+
+def _refuse_long_texts(file: Place, batch: pa.RecordBatch) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+            if longest > MOST_BYTES:
+                raise DataError(f"{file} holds a text of {longest} bytes; no name is that long.")
 
 
 def _within(folder: str, path: str) -> str:
@@ -92,11 +124,16 @@ def opened_manifest(file: Place, needed: Sequence[str] = COLUMNS) -> Iterator[An
     with ExitStack() as open_files:
         try:
             source = open_files.enter_context(opened(file)) if is_url(file) else file
-            parquet = open_files.enter_context(pq.ParquetFile(source))
-        except (pa.ArrowException, OSError) as error:
+            metadata = pq.read_metadata(source)
+            columns = {metadata.schema.column(i).path for i in range(metadata.num_columns)}
+            texts = [name for name in COLUMNS if name in columns and name != "offset"]
+            parquet = open_files.enter_context(
+                pq.ParquetFile(source, metadata=metadata, read_dictionary=texts)
+            )
+            there = parquet.schema_arrow.names
+        except (pa.ArrowException, OSError, ValueError) as error:  # names may be no UTF-8
             reason = first_line(error)
             raise DataError(f"{file} cannot be read as a manifest: {reason}.") from error
-        there = parquet.schema_arrow.names
         if missing := [name for name in needed if name not in there]:
             raise DataError(
                 f"{file} has no column {' and no column '.join(missing)}; it has: "

@@ -141,7 +141,7 @@ def read_shard(path: str | Path, number: int) -> pa.Table:
 
     with opened_manifest(path) as file:
         try:
-            return file.read_row_group(number)
+            return file.read_row_group(number).cast(schema())
         except (pa.ArrowException, OSError, IndexError) as error:
             raise DataError(f"{path} is damaged: {first_line(error)}. Make it again.") from error
 

@@ -1,9 +1,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ser.data.corpora import scan
+from ser.data.manifests import MOST_CLIPS
 from ser.errors import DataError
 from ser.shards.manifest import Clip, count_shards, find_clips, read_shard, write_manifest
 from ser.utils.files import sha256_of
@@ -72,6 +77,32 @@ def test_what_is_no_manifest_is_refused(tmp_path):
     (tmp_path / "wrong.parquet").write_bytes(b"PAR1, and then nothing")
     with pytest.raises(DataError, match="cannot be read as a manifest"):
         list(find_clips([tmp_path / "wrong.parquet"]))
+
+
+def test_a_small_manifest_that_stands_for_much_text_is_refused(tmp_path):
+    write_manifest(tmp_path / "m.parquet", [Clip("x" * 5000 + ".wav", emotion="sad")] * 9, size=9)
+    with pytest.raises(DataError, match="a text of 5004 bytes"):
+        list(find_clips([tmp_path / "m.parquet"]))
+    with pytest.raises(DataError, match="a text of 5004 bytes"):
+        scan(tmp_path / "m.parquet")
+
+
+def test_a_small_manifest_of_too_many_clips_is_refused_before_they_are_read(tmp_path):
+    paths = pa.array(["a.wav"]).take(pa.array(np.zeros(MOST_CLIPS + 1, np.int8)))
+    pq.write_table(pa.table({"path": paths, "emotion": paths}), tmp_path / "m.parquet")
+    assert (tmp_path / "m.parquet").stat().st_size < 100_000
+    with pytest.raises(DataError, match=f"more than the {MOST_CLIPS}.*--out"):
+        scan(tmp_path / "m.parquet")
+
+
+def test_a_manifest_whose_columns_have_no_names_of_utf8_is_refused(tmp_path):
+    write_manifest(tmp_path / "m.parquet", [Clip("a.wav", emotion="sad")], size=1)
+    content = (tmp_path / "m.parquet").read_bytes()
+    (tmp_path / "m.parquet").write_bytes(content.replace(b"speaker", b"\xffpeaker"))
+    with pytest.raises(DataError, match="cannot be read as a manifest"):
+        list(find_clips([tmp_path / "m.parquet"]))
+    with pytest.raises(DataError, match="cannot be read as a manifest"):
+        scan(tmp_path / "m.parquet")
 
 
 def test_places_without_clips_are_refused(tmp_path):
