@@ -466,6 +466,8 @@ def _check_layers(file: Path) -> dict[str, Any]:
             if sum(sizes.values()) > _MAX_MODEL_BYTES or sizes["config.json"] > _MAX_CONFIG_BYTES:
                 raise BundleError(f"{file} unpacks to more than a model of this kind can have.")
             config = json.loads(archive.read("config.json"))
+            if not isinstance(config, dict):
+                raise ValueError("its configuration is no table")
             largest = _largest_number(config)
     except BundleError:
         raise
@@ -483,7 +485,7 @@ def _check_layers(file: Path) -> dict[str, Any]:
                 f"{file} contains {module}.{name}, which no model of this project has. It is not "
                 "loaded, since loading could run foreign code."
             )
-    return dict(config)
+    return config
 
 
 def _check_weights(file: Path) -> int:

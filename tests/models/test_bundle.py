@@ -170,6 +170,13 @@ def test_a_corrupt_model_with_a_matching_checksum_is_refused(copied):
         load_bundle(copied)
 
 
+@pytest.mark.parametrize("config", ["9", "null", "[[]]"])
+def test_a_model_whose_configuration_is_no_table_is_refused(copied, config):
+    replace_config(copied, lambda _: config)
+    with pytest.raises(BundleError, match="no Keras model file"):
+        load_bundle(copied)
+
+
 def test_a_model_with_a_lambda_is_refused(copied):
     replace_config(copied, lambda text: text.replace('"Flatten"', '"Lambda"'))
     with pytest.raises(BundleError, match=r"keras\.layers\.Lambda.*foreign code"):
