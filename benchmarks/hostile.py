@@ -35,9 +35,9 @@ from ser.utils.files import write_json
 _EXTREME = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
-def seeds() -> list[bytes]:
-    """Return a sample in every format that is read."""
-    samples = audio.load_audio(next(SAMPLES.rglob("*.flac")))
+def seeds(length: int | None = None) -> list[bytes]:
+    """Return a sample, or so many samples of sound of it, in every format that is read."""
+    samples = audio.load_audio(next(SAMPLES.rglob("*.flac")))[:length]
     made = []
     for format, subtype in (
         *(("WAV", kind) for kind in ("PCM_16", "FLOAT", "ULAW", "IMA_ADPCM", "GSM610")),
