@@ -15,6 +15,7 @@ from ser.app import access, workspace
 from ser.app.glossary import TERMS
 from ser.app.tasks import Task
 from ser.app.widgets import (
+    address,
     answer,
     clip,
     corpus,
@@ -30,6 +31,7 @@ from ser.data import corpora, projections
 from ser.data.health import check_health
 from ser.data.inspection import Inspection
 
+VIEWS = ("Overview", "Health", "Clips", "Averages", "Map")
 GROUPS = {"Channel": "channel", "Gender": "gender", "Intensity": "intensity"}
 FILTERS = {
     "Emotion": "emotion",
@@ -219,14 +221,19 @@ def filtered(clips: pd.DataFrame) -> tuple[pd.DataFrame, str]:
             placeholder="part of a file name",
             width=160,
             icon=":material/search:",
-            key="search",
-            bind="query-params",
+            key=address.kept("search", ""),
+            persist_state="session",
         )
         for label, column in FILTERS.items():
             there = [value for value in clips[column].cat.categories if value]
             if len(there) > 1:
                 asked[column] = st.multiselect(
-                    label, there, placeholder="all", width=160, key=column, bind="query-params"
+                    label,
+                    there,
+                    placeholder="all",
+                    width=160,
+                    key=address.kept(column, [], there),
+                    persist_state="session",
                 )
     keep = np.ones(len(clips), bool)
     for column, wanted in asked.items():
@@ -527,12 +534,11 @@ def show() -> None:
             st.metric("Emotions", index.clips["emotion"].nunique(), border=True)
         view = st.segmented_control(
             "View",
-            ["Overview", "Health", "Clips", "Averages", "Map"],
-            default="Overview",
+            VIEWS,
             required=True,
-            key="view",
-            bind="query-params",
             label_visibility="collapsed",
+            key=address.kept("view", VIEWS[0], VIEWS),
+            persist_state="session",
         )
         if view == "Overview":
             overview(index)

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from ser.app import access, catalogue
-from ser.app.widgets import evaluations, frame, layout, report
+from ser.app.widgets import address, evaluations, frame, layout, report
 
 
 def show() -> None:
@@ -46,7 +46,9 @@ def show() -> None:
             }
             # Only the part that is open is drawn.
             for tab, show_part in zip(
-                st.tabs(list(parts), key="part", on_change="rerun", bind="query-params"),
+                st.tabs(
+                    list(parts), key=address.kept("part", "Emotions", parts), on_change="rerun"
+                ),
                 parts.values(),
                 strict=True,
             ):

@@ -15,7 +15,7 @@ from ser import plots
 from ser.app import access, catalogue
 from ser.app.catalogue import Entry
 from ser.app.glossary import TERMS
-from ser.app.widgets import layout
+from ser.app.widgets import address, layout
 from ser.errors import ReportError
 from ser.evaluation import comparison, metrics, rendering
 from ser.evaluation.figures import as_table
@@ -48,22 +48,22 @@ def choose(entries: list[Entry]) -> Entry:
         "project.",
     )
     # Leaving the page forgets the box, not what was chosen in it.
-    st.session_state["report asked"] = st.query_params["report"] = key
+    st.session_state["report asked"] = key
+    if st.query_params.get("report") != key:
+        st.query_params["report"] = key
     return by_key[key]
 
 
 def _report_asked_for(default: str) -> str:
     """Return the key of the report that address or page ask for now, or that was chosen last."""
     state = st.session_state
-    # The browser may still send the address of before the last choice.
-    address = st.query_params.get("report")
-    if address not in (None, state.get("address"), state.get("report asked")):
-        state["open report"] = address
-    state["address"] = address
+    opened = f"report {state.get('times asked')}" not in state
+    if (opened or address.moved()) and "report" in st.query_params:
+        state["open report"] = st.query_params["report"]
     if "open report" in state or "report asked" not in state:
         state["report asked"] = state.pop("open report", default)
         state["times asked"] = state.get("times asked", 0) + 1
-    return state["report asked"]
+    return str(state["report asked"])
 
 
 def unfinished(entry: Entry) -> None:
@@ -513,8 +513,8 @@ def compare(chosen: Entry, report: Report, entries: list[Entry]) -> None:
         index=None,
         format_func=lambda key: others[key].label,
         placeholder="Choose another report",
-        key="compared with",
-        bind="query-params",
+        key=address.kept("compared with", None, others),
+        persist_state="session",
         help="Where both tested the same clips, they are compared clip by clip.",
     )
     if key is None:

@@ -34,6 +34,11 @@ def drawn(tab, count):
     expect(charts(tab).locator("canvas, svg.marks")).to_have_count(count)
 
 
+def back(tab, view):
+    tab.go_back()
+    expect(tab.get_by_role("radio", name=view, exact=True)).to_be_checked()
+
+
 def test_a_corpus_is_seen_at_a_glance(tab, keep):
     open_view(tab, "Overview")
     drawn(tab, 4)
@@ -71,6 +76,8 @@ def test_a_point_on_the_map_plays_its_clip_and_opens_it(tab, keep):
     expect(tab.get_by_text("Sounds most like")).to_be_visible()
     tab.get_by_role("button", name="Open this clip").click()
     expect(tab.get_by_role("button", name="Play", exact=True)).to_have_count(1)
+    back(tab, "Map")
+    drawn(tab, 1)
 
 
 def test_a_part_of_a_clip_is_selected_played_and_enlarged(tab, keep):
@@ -136,6 +143,33 @@ def test_view_and_filters_stand_in_the_address(tab):
     expect(tab.get_by_text("2 of 120 clips")).to_be_visible()
     tab.reload()
     expect(tab.get_by_text("2 of 120 clips")).to_be_visible()
+
+
+@wide
+def test_back_and_forward_show_the_view_and_the_filters_of_before(tab):
+    open_view(tab, "Health")
+    expect(tab.get_by_text("Before you train")).to_be_visible()
+    tab.get_by_role("radio", name="Clips", exact=True).click()
+    expect(tab.get_by_text("120 of 120 clips")).to_be_visible()
+    tab.get_by_role("combobox", name="Emotion").fill("angry")
+    tab.get_by_role("option", name="angry").click()
+    tab.keyboard.press("Escape")
+    expect(tab.get_by_text("16 of 120 clips")).to_be_visible()
+    tab.get_by_role("radio", name="Health", exact=True).click()
+    expect(tab.get_by_text("Before you train")).to_be_visible()
+    back(tab, "Clips")
+    expect(tab.get_by_text("16 of 120 clips")).to_be_visible()
+    back(tab, "Clips")
+    expect(tab.get_by_text("120 of 120 clips")).to_be_visible()
+    back(tab, "Health")
+    expect(tab.get_by_text("Before you train")).to_be_visible()
+    back(tab, "Overview")
+    expect(tab.get_by_text("Clips per speaker and emotion")).to_be_visible()
+    tab.go_forward()
+    expect(tab.get_by_text("Before you train")).to_be_visible()
+    tab.go_forward()
+    tab.go_forward()
+    expect(tab.get_by_text("16 of 120 clips")).to_be_visible()
 
 
 @wide

@@ -51,10 +51,35 @@ def test_report_and_part_stand_in_the_address(tab):
     tab.goto("/Evaluation?report=published/samples&part=Groups")
     expect(tab.get_by_role("tab", name="Groups", selected=True)).to_be_visible()
     part(tab, "Confusions")
-    expect(tab).to_have_url(re.compile(r"\?part=Confusions&report=published%2Fsamples$"))
+    expect(tab).to_have_url(re.compile(r"\?report=published%2Fsamples&part=Confusions$"))
     tab.reload()
     expect(tab.get_by_role("tab", name="Confusions", selected=True)).to_be_visible()
     expect(tab.get_by_text("120 clips").first).to_be_visible()
+
+
+@light
+def test_back_and_forward_show_the_report_and_the_part_of_before(tab):
+    def shown(report, name):
+        expect(tab.get_by_role("combobox", name="Report")).to_have_value(report)
+        expect(tab.get_by_role("tab", name=name, selected=True)).to_be_visible()
+
+    first, second = "Shipped model: everyday", "Shipped model: ravdess"
+    tab.goto("/Evaluation")
+    part(tab, "Groups")
+    expect(tab.get_by_text("By gender")).to_be_visible()
+    tab.get_by_role("combobox", name="Report").click()
+    tab.get_by_role("option", name=second).click()
+    shown(second, "Groups")
+    wait_until_drawn(tab)
+    part(tab, "Training")
+    expect(tab.get_by_text("epochs in").first).to_be_visible()
+    for report, name in ((second, "Groups"), (first, "Groups"), (first, "Emotions")):
+        tab.go_back()
+        shown(report, name)
+    for report, name in ((first, "Groups"), (second, "Groups"), (second, "Training")):
+        tab.go_forward()
+        shown(report, name)
+    expect(tab.get_by_text("epochs in").first).to_be_visible()
 
 
 @light

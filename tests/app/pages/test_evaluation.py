@@ -143,8 +143,6 @@ def test_another_page_can_ask_for_a_report(open_report):
     assert metrics(well(app)) == shown(json.loads((PROJECT / "reports" / "emodb.json").read_text()))
     app.query_params["report"] = "published/quick"  # the address of before, sent too late
     assert find(well(app.run()).selectbox, "Report").value == "published/emodb"
-    app.query_params["report"] = "published/samples"
-    assert find(well(app.run()).selectbox, "Report").value == "published/samples"
     app.session_state["open report"] = "model/ravdess"
     assert find(well(app.run()).selectbox, "Report").value == "model/ravdess"
 
