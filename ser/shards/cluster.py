@@ -35,6 +35,7 @@ Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 _ANSWER_SECONDS = 10  # in which a scheduler answers, and has a worker
 _AHEAD = 5000  # tasks that the scheduler knows of at once; a billion clips are two million
+_MEMORY = 1_000_000_000  # of which a worker takes half, see benchmarks/memory.json
 _RETRIES = 2  # a disk that is reached by a network hiccups
 _SCHEDULER = ("dask", "distributed")
 _SAME = ("ser", "Python", *_SCHEDULER, "numpy", "onnxruntime", "pandas", "pyarrow")
@@ -159,7 +160,9 @@ def _on_worker(
 
     worker = get_worker()
     try:
-        _check_worker(worker.address, worker.state.nthreads, _versions(tuple(expected)), expected)
+        memory = worker.memory_manager.memory_limit or 0
+        versions = _versions(tuple(expected))
+        _check_worker(worker.address, worker.state.nthreads, memory, versions, expected)
         return function(item)
     except SerError as error:
         raise type(error)(f"{error} (Worker {worker.address}.)") from error
@@ -205,18 +208,23 @@ def _check_cluster(client: Client, address: str, expected: Mapping[str, str]) ->
         ) from None
     its = client.get_versions()["scheduler"]["packages"]
     _check_versions(f"The Dask scheduler at {address}", its, {n: expected[n] for n in _SCHEDULER})
-    threads = client.nthreads()
+    workers = client.scheduler_info(n_workers=-1)["workers"]
     for worker, its in client.run(_versions, tuple(expected), on_error="return").items():
         if isinstance(its, Exception):  # there is no ser, or an old one
             raise WorkerError(
                 f"The worker {worker} cannot do this work: {its}. Install ser {ser.__version__} "
                 "with its extra cluster there, and start the worker again."
             )
-        _check_worker(worker, threads.get(worker, 1), its, expected)
+        about = workers.get(worker, {"nthreads": 1, "memory_limit": 0})  # one that has just come
+        _check_worker(worker, about["nthreads"], about["memory_limit"] or 0, its, expected)
 
 
 def _check_worker(
-    address: str, threads: int, found: Mapping[str, str], expected: Mapping[str, str]
+    address: str,
+    threads: int,
+    memory: int,
+    found: Mapping[str, str],
+    expected: Mapping[str, str],
 ) -> None:
     _check_versions(f"The worker {address}", found, expected)
     if threads != 1:
@@ -224,6 +232,12 @@ def _check_worker(
         raise WorkerError(
             f"The worker {address} has {threads} threads, which would disturb each other. Start it "
             "with --nthreads 1, and --nworkers for more at a time."
+        )
+    if 0 < memory < _MEMORY:
+        # It would be ended by Dask, or made to wait for ever, in the middle of the work.
+        raise WorkerError(
+            f"The worker {address} may use {memory / 1e6:.0f} MB, and needs {_MEMORY / 1e6:.0f}. "
+            "Start fewer of them on each machine, or with another --memory-limit."
         )
 
 

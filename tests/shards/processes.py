@@ -22,10 +22,14 @@ def command(clips, out, *more):
 
 
 def contents(store):
+    """Return all files of a store by their places.
+
+    When a job over a cluster ends, another worker may still write a shard a second time.
+    """
     return {
         str(path.relative_to(store)): path.read_bytes()
         for path in store.rglob("*")
-        if path.is_file()
+        if not path.name.startswith(".writing-") and path.is_file()
     }
 
 

@@ -135,7 +135,7 @@ def test_a_lost_scheduler_is_one_sentence_and_costs_nothing(clips, alone, tmp_pa
         here.kill()
 
 
-def test_other_versions_and_several_threads_are_refused(clips, tmp_path, capfd):
+def test_other_versions_several_threads_and_little_memory_are_refused(clips, tmp_path, capfd):
     here, out = Dask(tmp_path), tmp_path / "out"
     other = tmp_path / "other"
     shutil.copytree(PROJECT / "ser", other / "ser", ignore=shutil.ignore_patterns("__pycache__"))
@@ -152,6 +152,10 @@ def test_other_versions_and_several_threads_are_refused(clips, tmp_path, capfd):
         here.worker("many", "--nthreads", "3", "--no-nanny")
         assert main(command(clips, out, "--cluster", here.address)) == 2
         refused(capfd, "has 3 threads", "--nthreads 1")
+        here.kill("many")
+        here.worker("small", "--nthreads", "1", "--no-nanny", "--memory-limit", "500MB")
+        assert main(command(clips, out, "--cluster", here.address)) == 2
+        refused(capfd, "may use 500 MB", "--memory-limit")
     finally:
         here.kill()
     assert not out.exists()

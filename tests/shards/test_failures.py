@@ -74,11 +74,12 @@ def test_a_worker_whose_disk_is_full_is_named(clips, alone, tmp_path, capfd):
 
 @needs_dask
 def test_workers_without_memory_are_one_sentence_and_cost_nothing(clips, alone, tmp_path):
-    """Their nanny ends them when the model is loaded."""
+    """Their nanny is told to end them at 300 MB, which is when the model is loaded."""
     here, out = Dask(tmp_path), tmp_path / "out"
     here.scheduler(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="1")
     try:
-        here.worker("small", "--nthreads", "1", "--memory-limit", "300MB")
+        early = {"DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "0.15"}
+        here.worker("small", "--nthreads", "1", "--memory-limit", "2GB", **early)
         running = start(*command(clips, out, "--cluster", here.address))
         _, errors = running.communicate()
         assert running.returncode == 2

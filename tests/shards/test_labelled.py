@@ -15,7 +15,7 @@ from ser.assets import RAVDESS_MODEL
 from ser.cli import main
 from ser.data import corpora
 from ser.evaluation.report import Report
-from tests.shards.processes import contents, refused
+from tests.shards.processes import contents, refused, whole
 from tests.tiny import tiny_corpus
 
 
@@ -101,6 +101,7 @@ def test_a_scan_killed_at_any_moment_ends_with_the_same_bytes(clips, scanned, tm
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
     assert run(*given, "--resume") == 2
+    whole(store)
     assert contents(store) == contents(scanned)
 
 
