@@ -41,7 +41,8 @@ class Hosts:
         ip(f"-n {switch} link set switch up")
         for name in self.others:
             host = self.names[name]
-            ip(f"link add {name} netns {switch} type veth peer name cable netns {host}")
+            pair = f"link add {name} netns {switch} type veth peer name cable netns {host}"
+            root_can("ip", *pair.split())
             ip(f"-n {switch} link set {name} master switch up")
             ip(f"-n {host} addr add {self.address(name)}/24 dev cable")
             ip(f"-n {host} link set cable up")
