@@ -46,16 +46,20 @@ _PUBLIC = (
 
 
 def _notice() -> None:
-    """Tell a visitor what this is, at first use and in the sidebar (EU AI Act, Article 50(3))."""
-    with st.sidebar:
-        st.caption(_NOTICE + (_PUBLIC if access.is_public() else ""))
-    if not st.session_state.get("informed"):
-        with st.container(border=True, key="notice"):
-            said, done = st.columns([4, 1], vertical_alignment="center")
-            said.write(f":material/info: {_NOTICE}")
-            if done.button("Understood"):
-                st.session_state["informed"] = True
-                st.rerun()
+    """Tell a visitor what this is, at first use and then in the sidebar.
+
+    The EU AI Act asks for it, Article 50(3).
+    """
+    words = _NOTICE + (_PUBLIC if access.is_public() else "")
+    if st.session_state.get("informed"):
+        st.sidebar.caption(words)
+        return
+    with st.container(border=True, key="notice"):
+        said, done = st.columns([4, 1], vertical_alignment="center")
+        said.write(f":material/info: {words}")
+        if done.button("Understood"):
+            st.session_state["informed"] = True
+            st.rerun()
 
 
 # What these two say goes when it is no longer so. They do not draw the page anew for it: that would

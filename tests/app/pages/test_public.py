@@ -39,7 +39,7 @@ def test_no_page_offers_what_is_the_servers(page, public, name):
     assert not labels(app) & FORBIDDEN
     assert not {label for label in labels(app) if "older" in label}, "no folder can be typed"
     assert not public.exists(), "nothing is kept where others could find it"
-    assert any("deleted when you leave" in text.value for text in app.caption)
+    assert "deleted when you leave" in app.main.markdown[0].value
 
 
 def test_training_says_where_it_can_be_done(page, public):
