@@ -417,7 +417,8 @@ class Report(Figures, Origin):
             members = self.by.get(name, {})
             if len(members) > 1:
                 table = as_table(list(members.values())).rename(columns={"n": "clips"})
-                table.insert(0, "group", list(members))
+                called = self._speaker_names() if name == "speaker" else {}
+                table.insert(0, "group", [called.get(member, member) for member in members])
                 tables[name] = table
         return tables
 
@@ -437,7 +438,19 @@ class Report(Figures, Origin):
         right = known.assign(right=known["emotion"] == known["truth"])
         cells = right.groupby(["speaker", "truth"])["right"].agg(["size", "mean"]).reset_index()
         cells.columns = pd.Index(["speaker", "emotion", "clips", "value"])
-        return cells
+        return cells.assign(speaker=cells["speaker"].replace(self._speaker_names()))
+
+    def _speaker_names(self) -> dict[str, str]:
+        """Say of which corpus a speaker is, where there are several and the name does not."""
+        if len(self.corpora) < 2:
+            return {}
+        pairs = self.predictions[["speaker", "corpus"]].dropna().drop_duplicates()
+        one = pairs.drop_duplicates("speaker", keep=False)  # who is called so in one corpus alone
+        return {
+            speaker: f"{corpus} {speaker}"
+            for speaker, corpus in zip(one["speaker"], one["corpus"], strict=True)
+            if speaker and not speaker.startswith(corpus)
+        }
 
     def conditions(self) -> pd.DataFrame:
         """Return the robustness table; empty if it was not measured.

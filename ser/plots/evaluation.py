@@ -159,7 +159,7 @@ def speakers_by_emotion(table: pd.DataFrame, *, shares: bool) -> Chart:
         y=alt.Y(
             "speaker:N",
             title=None,
-            axis=alt.Axis(labelOverlap=False),
+            axis=alt.Axis(labelOverlap=False, labelLimit=180),
             scale=alt.Scale(padding=0.04),
         ),
         tooltip=[
@@ -346,7 +346,8 @@ def intervals(
             "accuracy:Q",
             title="Accuracy",
             scale=alt.Scale(zero=False),
-            axis=alt.Axis(format=".0%", tickCount=6),
+            # On a phone the labels would touch: nearer than this, every second one goes.
+            axis=alt.Axis(format=".0%", tickCount=6, labelSeparation=12),
         )
     )
     layers = [base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"), dots]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import classification_report
 
-from ser.assets import RAVDESS_MODEL, REPORTS
+from ser.assets import DEFAULT_MODEL, RAVDESS_MODEL, REPORTS
 from ser.errors import ReportError
 from ser.evaluation.figures import Figures
 from ser.evaluation.rendering import to_html
@@ -205,6 +205,16 @@ def test_groups_are_recomputed_from_the_predictions(report, predictions):
         assert table.set_index("group")["accuracy"].to_dict() == pytest.approx(right.to_dict())
         assert (table["low"] < table["accuracy"]).all()
         assert (table["accuracy"] <= table["high"] + 1e-9).all()
+
+
+def test_a_speaker_is_called_by_the_corpus_where_there_are_several():
+    everyday = Report.load(DEFAULT_MODEL / "report.json")
+    table = everyday.predictions
+    corpora = table[table["speaker"].fillna("") != ""].groupby("speaker")["corpus"].first()
+    names = everyday.groups()["speaker"]["group"]
+    for name, corpus in zip(names, corpora[list(everyday.by["speaker"])], strict=True):
+        assert name.startswith(f"{corpus} "), name
+    assert set(everyday.by_speaker_and_emotion()["speaker"]) == set(names)
 
 
 def test_a_group_of_one_kind_is_no_comparison(report):
