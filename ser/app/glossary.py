@@ -9,7 +9,7 @@ SECTIONS = {
         "prosody": "Prosody: how something is said. Pitch is the median of the voice's fundamental "
         "frequency, rate is syllables a second, counted by the peaks of the level. Both are "
         "estimates: good for comparing groups, less so for single clips.",
-        "level": "RMS level: how loud a clip is on average. Every clip is brought to -23 dBFS, so "
+        "level": "RMS level: how loud a clip is on average. Every clip is brought to −23 dBFS, so "
         "that a louder microphone does not sound angrier.",
         "clip": "Clip: what the model reads of a recording, exactly 3 s of mono sound at 16 kHz: "
         "silence at both ends is cut off; longer speech is cut to the 3 s of most energy.",

@@ -99,6 +99,18 @@ def near_duplicates(clips: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("bits", kind="stable", ignore_index=True)
 
 
+def _between(low: float, high: float, unit: str = "") -> str:
+    """Say what numbers lie between, as people do.
+
+    Examples
+    --------
+    >>> _between(30, 30), _between(28, 30, " Hz")
+    ('30 each', '28 to 30 Hz')
+    """
+    first, last = (f"{each:.0f}".replace("-", "\N{MINUS SIGN}") for each in (low, high))
+    return f"{first}{unit} each" if first == last else f"{first} to {last}{unit}"
+
+
 def _balance(clips: pd.DataFrame) -> Iterator[Finding]:
     counts = clips["emotion"].astype(str).value_counts()
     most, least = counts.index[0], counts.index[-1]
@@ -130,7 +142,7 @@ def _speakers(clips: pd.DataFrame) -> Iterator[Finding]:
     rare = counts[counts < FEW_CLIPS]
     yield Finding(
         "Clips per speaker",
-        f"{counts.min()} to {counts.max()}"
+        _between(counts.min(), counts.max())
         + (
             f"; {len(rare)} of {len(counts)} speakers have less than {FEW_CLIPS}."
             if len(rare)
@@ -200,7 +212,7 @@ def _recordings(clips: pd.DataFrame) -> Iterator[Finding]:
         far = (levels - levels.median()).abs().idxmax()
         yield Finding(
             "Level per speaker",
-            f"Medians from {levels.min():.0f} to {levels.max():.0f} dBFS"
+            f"Medians: {_between(levels.min(), levels.max(), ' dBFS')}"
             + (f"; {far} is furthest off." if len(apart) else "."),
             bool(len(apart)),
         )
@@ -229,7 +241,7 @@ def _giveaway(clips: pd.DataFrame) -> Iterator[Finding]:
     yield Finding(
         "Without listening",
         f"Level, noise, bandwidth, duration and file format alone name {uar:.0%} of the emotions "
-        f"(average recall; chance: {chance:.0%}). "
+        f"(average recall; chance: {chance:.1%}). "
         + (
             "A model can be right for such reasons: test it on another corpus."
             if uar > 2 * chance

@@ -51,7 +51,7 @@ def clips_per_emotion(clips: pd.DataFrame, *, by: str | None = None) -> tuple[Ch
         alt.Chart(long)
         .mark_bar()
         .encode(
-            x=alt.X("count:Q", title="Clips", axis=alt.Axis(tickMinStep=1)),
+            x=alt.X("count:Q", title="Clips", axis=alt.Axis(tickCount=5, tickMinStep=1)),
             y=alt.Y(
                 "emotion:N",
                 sort=list(EMOTIONS),

@@ -177,7 +177,7 @@ def show_health(index: Inspection) -> None:
     problems = sum(finding.problem for finding in found)
     st.subheader("Before you train", anchor=False)
     st.write(
-        f"{layout.count(problems, 'thing')} may need a look."
+        f"{problems} of {len(found)} checks found something to look at."
         if problems
         else "Nothing here needs a look."
     )
