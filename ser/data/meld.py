@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -43,14 +44,15 @@ def parse_meld(path: PurePath) -> ClipFields | None:
     match = _NAME.fullmatch(path.stem)
     if match is None or emotion_of(path.parent.name):
         return None
-    if Path(path.with_name(f"final_videos_test{path.name}")).exists():
+    # os.path, since pathlib raises where a name is too long.
+    if os.path.exists(path.with_name(f"final_videos_test{path.name}")):
         raise ValueError("MELD cut this clip anew, see the final_videos_test file beside it")
     part = re.search(r"(?<![a-z])(train|dev|test)(?![a-z])", path.parent.name.lower())
     if part is None:
         raise ValueError("MELD clips need a folder whose name says train, dev or test")
     name = f"{part[0]}_sent_emo.csv"
     tables = [Path(folder / name) for folder in path.parents[:3]]
-    table = next((file for file in tables if file.is_file()), None)
+    table = next((file for file in tables if os.path.isfile(file)), None)
     if table is None:
         raise ValueError(f"MELD names say no emotion: put {name} into the folder above this one")
     labels = _meld_labels(table, table.stat().st_mtime_ns)

@@ -169,6 +169,12 @@ def test_meld_is_looked_up_in_its_tables(tmp_path):
     assert "does not list this clip" in reasons[str(test / "dia0_utt1.wav")]
 
 
+def test_a_clip_of_meld_in_a_place_that_no_file_can_have_is_left_out(tmp_path):
+    """A manifest may name it."""
+    with pytest.raises(ValueError, match="train, dev or test"):
+        parsers.parse_name(tmp_path / ("x" * 300) / "dia0_utt0.wav")
+
+
 def test_a_meld_table_that_is_put_right_is_read_again(tmp_path):
     clip, table = tmp_path / "dev" / "dia7_utt3.wav", tmp_path / "dev_sent_emo.csv"
     clip.parent.mkdir()
