@@ -41,11 +41,12 @@ _CSV = (
     b'path;emotion\n"a.wav";sad\n',
     b"\xef\xbb\xbfemotion,path,corpus,clip_id\nneutral,./a.wav,emodb,03a01Wa\n",
 )
+_MELD = b"Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID\nHi,Monica,joy,0,0\n,Joey,anger,0,1\n"
 _NAMES = (
     *("03-01-05-02-01-01-12.wav", "03a01Wa.wav", "1001_DFA_ANG_XX.wav", "OAF_back_angry.wav"),
     *("JK/su07.wav", "dis-f1-b1.wav", "a5-01-01-01-03.wav", "EB0_anger_1.wav", "SM1_F10_A010.wav"),
     *("fear/f18 (5)b.wav", "0001/Angry/0001_000351.wav", "female1_angry_10a_1.wav"),
-    *("dia0_utt0.mp4", "angry/x.flac"),
+    *("train_splits/dia0_utt0.wav", f"{'dev' * 100}/dia1_utt1.mp4", "angry/x.flac"),
 )
 
 
@@ -88,6 +89,13 @@ def _name(folder: Path) -> Work:
 def _table(folder: Path) -> Work:
     (folder / "a.wav").touch()
     return _written(folder / "table.csv", corpora.scan)
+
+
+def _meld(folder: Path) -> Work:
+    def read(_: Path) -> None:
+        parse_name(folder / "train_splits/dia0_utt0.wav")
+
+    return _written(folder / "train_sent_emo.csv", read)
 
 
 def _review(folder: Path) -> Work:
@@ -223,6 +231,7 @@ TARGETS = {
     "file name": Target(_name, lambda _: [name.encode() for name in _NAMES], (ValueError,)),
     "csv table": Target(_table, lambda _: [*_CSV]),
     "label review": Target(_review, _reviewed),
+    "MELD table": Target(_meld, lambda _: [_MELD], (ValueError,)),
     "parquet": Target(_parquet, _parquet_seeds),
     "archive": Target(_archive, _archives),
     "voice archive": Target(_voice, _archives),
