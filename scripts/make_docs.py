@@ -7,6 +7,7 @@ added to ``reports``, or a benchmark was run again.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -81,6 +82,10 @@ With two workers on clips of RAVDESS, listed again and again; `predict` and `eva
 | Command | Clips | Command | Largest worker |
 |---|---|---|---|
 """  # noqa: E501
+_ATTACKS_HEAD = """\
+| Attack | Times | Ended otherwise | Longest | Most memory | Figures |
+|---|---|---|---|---|---|
+"""
 _STRANGERS_HEAD = """\
 | Left out | Clips | Eight answers | After ten unlabelled clips of the voice | Its own emotions possible | Sure | Sure answers right | Calibration error |
 |---|---|---|---|---|---|---|---|
@@ -131,6 +136,7 @@ def results() -> str:
     tables = {
         "reports": _TABLE_HEAD + "".join(_row(path, report) for path, report in ordered),
         "strangers": strangers(),
+        "attacks": attacks(),
     }
     page = RESULTS.read_text(encoding="utf-8")
     for name, table in tables.items():
@@ -142,10 +148,7 @@ def results() -> str:
 
 def performance() -> str:
     """Return the page of how fast and how large things are, from the files in ``benchmarks``."""
-    speed, runtime, export, memory = (
-        read_json(PROJECT / "benchmarks" / f"{name}.json")
-        for name in ("speed", "runtime", "export", "memory")
-    )
+    speed, runtime, export, memory = map(measured, ("speed", "runtime", "export", "memory"))
     page = _PERFORMANCE_HEAD
     for step, found in speed.items():
         if not isinstance(found, dict) or "ms" not in found:
@@ -184,6 +187,58 @@ def performance() -> str:
                 f"{row['largest worker (MB)']} MB |\n"
             )
     return page
+
+
+def measured(name: str) -> dict[str, Any]:
+    """Return what a script in ``benchmarks`` has found."""
+    return read_json(PROJECT / "benchmarks" / f"{name}.json")
+
+
+def attacks() -> str:
+    """Return the table of what damaged files, fuzzing and kills came to."""
+    hostile, models, fuzz, kills = map(measured, ("hostile", "hostile_models", "fuzz", "kills"))
+    sound, archives = hostile["recordings"], hostile["archives"]
+    kinds, readers, work = [*models.values()], [*fuzz.values()], [*kills.values()]
+    findings = sum(len(reader["findings"]) for reader in readers)
+    minutes = readers[0]["seconds"] // 60
+    page = _ATTACKS_HEAD
+    page += f"| damaged recordings | {sound['files']} | {_otherwise([sound])} | "
+    page += f"{sound['longest_s']:g} s | {sound['peak_mb']:.0f} MB | {_link('hostile')} |\n"
+    page += f"| damaged zip files of recordings | {archives['files']} | {_otherwise([archives])} | "
+    page += f"{archives['longest_s']:g} s | – | {_link('hostile')} |\n"
+    page += f"| damaged files of {len(kinds)} other kinds | {_sum(kinds, 'files')} | "
+    page += f"{_otherwise(kinds)} | {max(kind['longest_cpu_s'] for kind in kinds):g} s of a core | "
+    page += f"{max(k['most_mb_over_base'] for k in kinds):.0f} MB | {_link('hostile_models')} |\n"
+    page += f"| {len(readers)} readers fuzzed for {minutes} minutes each | "
+    page += f"{_sum(readers, 'executions')}, at least {min(r['executions'] for r in readers)} each "
+    page += f"| {findings} | – | – | {_link('fuzz')} |\n"
+    page += f"| kills of {len(work)} kinds of work | {_sum(work, 'kills')} | "
+    page += f"{sum(map(_other_files, work))} | – | – | {_link('kills')} |\n"
+    return page
+
+
+def _link(name: str) -> str:
+    return f"[{name}](../benchmarks/{name}.json)"
+
+
+def _sum(found: list[dict[str, Any]], figure: str) -> int:
+    return sum(each[figure] for each in found)
+
+
+def _otherwise(found: list[dict[str, Any]]) -> int:
+    """Return how many inputs ended in anything but an answer or a refusal with a sentence."""
+    return sum(
+        count
+        for each in found
+        for how, count in each["outcomes"].items()
+        if how.startswith(("ERROR", "CRASH")) or how == "audio-decoder"
+    )
+
+
+def _other_files(work: dict[str, Any]) -> int:
+    """Return how often killed work left half a file, or ended with others than undisturbed work."""
+    ended = work["came to its end"] - work["of these same as undisturbed"]
+    return int(work["half-written or other files"] + ended)
 
 
 def strangers() -> str:
