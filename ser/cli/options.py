@@ -341,7 +341,7 @@ def _listen(parser: argparse.ArgumentParser) -> None:
 
 
 def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
-    settings: dict[str, Any] = {"type": Path, "metavar": "DIR"}
+    settings: dict[str, Any] = {"type": to_place, "metavar": "DIR"}
     if name.startswith("-"):
         settings["required"] = True
     parser.add_argument(

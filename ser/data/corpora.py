@@ -25,6 +25,7 @@ from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
 from ser.utils.parallel import Progress, map_items
+from ser.utils.places import is_url
 
 COLUMNS = (
     "path",
@@ -107,6 +108,11 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
     """
     if not isinstance(location, str | Path):
         return joined([scan(each) for each in location])
+    if is_url(location):
+        raise DataError(
+            f"{location} lies in an object store, where only work by shards reads: ser scan, "
+            "features, predict and evaluate with --out. Copy the recordings for anything else."
+        )
     location = Path(location)
     # os.path, since pathlib raises where a name is too long or a parent may not be searched.
     if os.path.isdir(location):
@@ -249,8 +255,8 @@ def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:
     Parameters
     ----------
     rows : iterable of mapping
-        With an absolute ``path``, and as far as they are known ``emotion``, ``speaker`` and
-        ``corpus``.
+        With an absolute ``path`` (or an address), and as far as they are known ``emotion``,
+        ``speaker`` and ``corpus``.
     location : str or Path
         The folder or manifest that they are of.  A clip of no known corpus that has an emotion
         belongs to one that is called like the manifest.
@@ -275,9 +281,11 @@ def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:
         elif fields is not None:
             fields = {**fields, **given}  # type: ignore[assignment]
         if fields is None:
-            skipped.append({"path": _shown(path), "reason": reason})
+            skipped.append({"path": _shown(row["path"]), "reason": reason})
         else:
             clips.add(path, fields)
+            if is_url(row["path"]):  # of which a Path makes something else
+                clips["path"][-1] = row["path"]
     return _corpus(clips, skipped)
 
 
@@ -419,7 +427,8 @@ def places(paths: Iterable[str], location: Location | Sequence[Location]) -> lis
 
 
 def _base(location: Location) -> Path:
-    return Path(location) if os.path.isdir(location) else Path(location).parent
+    is_table = Path(location).suffix.lower() in TABLES and not os.path.isdir(location)
+    return Path(location).parent if is_table else Path(location)
 
 
 def fingerprint(clips: pd.DataFrame, location: Location | Sequence[Location]) -> str:

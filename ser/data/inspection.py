@@ -23,6 +23,7 @@ from ser.data.corpora import Corpus, Location
 from ser.errors import OutputError
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
+from ser.utils.places import is_url
 
 PENDING = "not opened yet: the scan was stopped"
 """Why a clip is left out while nobody has opened it."""
@@ -113,7 +114,8 @@ def update_inspection(
     OutputError
         If the table cannot be written.
     """
-    location = os.path.abspath(location)  # what is kept must hold wherever it is read
+    if not is_url(location):  # which `scan` refuses
+        location = os.path.abspath(location)  # what is kept must hold wherever it is read
     corpus = corpora.scan(location)
     table = _remembered(corpus.clips, inspection_file(location))
     left = np.random.default_rng(0).permutation(np.flatnonzero(table["reason"] == PENDING))

@@ -32,6 +32,7 @@ from ser.shards.prediction import Prediction, load, was_answered
 from ser.shards.store import Job
 from ser.shards.tables import read_parts, write_part
 from ser.utils.files import atomic_path, sha256_of
+from ser.utils.places import Place, is_url
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,7 @@ class Names:
     Parameters
     ----------
     location : str
-        The corpus, a folder or a manifest; absolute.
+        The corpus, a folder or a manifest; absolute, or an address in an object store.
     parsers : tuple of str
         Python files that register parsers of file names, see `ser.data.parsers`.
     """
@@ -55,7 +56,7 @@ class Names:
     parsers: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, location: Path, parsers: list[Path]) -> Names:
+    def of(cls, location: Place, parsers: list[Path]) -> Names:
         """Return those of a corpus.
 
         Raises
@@ -63,12 +64,15 @@ class Names:
         DataError
             If it cannot be cut into shards.
         """
-        if not os.path.isdir(location) and location.suffix.lower() != ".parquet":
+        parsers_here = tuple(map(os.path.abspath, parsers))
+        if is_url(location):
+            return cls(str(location), parsers_here)
+        if not os.path.isdir(location) and Path(location).suffix.lower() != ".parquet":
             raise DataError(
                 f"{location} is neither a folder nor a manifest (.parquet), which is what can be "
                 "cut into shards. Give one, see docs/scale.md."
             )
-        return cls(os.path.abspath(location), tuple(map(os.path.abspath, parsers)))
+        return cls(os.path.abspath(location), parsers_here)
 
     def describe(self) -> dict[str, str]:
         """Return what decides about them, but for the manifest."""

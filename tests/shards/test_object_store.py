@@ -7,12 +7,15 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from ser.assets import RAVDESS_MODEL
 from ser.cli import main
 from ser.errors import DataError
+from ser.evaluation.report import Report
 from ser.utils import places
-from tests.shards.processes import free_port, one_line, receipts, start, wait_until
+from tests.shards.processes import free_port, one_line, receipts, refused, start, wait_until
 from tests.tiny import SAMPLES
 
 _BESIDE = Path(sys.executable).with_name("rclone")
@@ -113,6 +116,28 @@ def test_a_store_gets_what_a_folder_gets_and_is_resumed(root, tmp_path, capfd):
     assert "--resume" in capfd.readouterr().err
     assert command(source, "s3://bucket/out", "--resume") == 2
     assert objects("s3://bucket/out") == expected
+
+
+def test_a_corpus_in_a_store_is_scanned_and_tested_like_a_folder(server, tmp_path, capfd):
+    there, here = "s3://bucket/in", server.root / "bucket" / "in"
+    for place, store in ((there, "s3://bucket/scan"), (here, str(tmp_path / "scan"))):
+        assert main(["scan", str(place), "--out", store, "--n-jobs", "1"]) == 0
+    assert "5 clips" in capfd.readouterr().out
+    names = ["path", "name", "emotion", "speaker", "seconds", "audio"]
+    scanned = pd.read_parquet(server.root / "bucket/scan/parts")[names]
+    expected = pd.read_parquet(tmp_path / "scan" / "parts")[names]
+    expected["path"] = expected["path"].str.replace(f"{here}", there)
+    pd.testing.assert_frame_equal(scanned, expected)
+    figures = []
+    for place, name in (("s3://bucket/scan/clips.parquet", "there"), (here, "here")):
+        report = tmp_path / f"{name}.json"
+        given = ["evaluate", str(RAVDESS_MODEL), "--data", str(place), "--protocol", "all"]
+        given += ["--out", str(tmp_path / name), "--n-jobs", "1", "--json", str(report)]
+        assert main(given) == 0
+        figures.append(Report.load(report).predictions.drop(columns="file"))
+    pd.testing.assert_frame_equal(*figures)
+    assert main(["scan", there]) == 2
+    refused(capfd, "s3://bucket/in lies in an object store", "--out")
 
 
 def test_a_store_that_is_lost_in_the_middle_costs_nothing(server, tmp_path):
