@@ -93,7 +93,8 @@ def estimate(options: argparse.Namespace) -> None:
         "evaluate": labelled.Evaluation(names, model),
     }
     tried = list(estimates(works, clips, workers=workers))
-    print(f"{found} clips, of which {workers} workers tried {len(clips)}; the model is everyday\n")
+    by = f"{workers} worker{'s' * (workers > 1)}"
+    print(f"{found} clips, of which {by} tried {len(clips)}; the model is everyday\n")
     print("command   clips per second  all clips (h:mm:ss)  MB per worker")
     for each in tried:
         duration = timedelta(seconds=ceil(each.seconds(found)))

@@ -32,7 +32,7 @@ def test_every_command_is_tried_and_more_clips_take_longer(clips, tmp_path, capf
     write_manifest(tmp_path / "many.parquet", few * 10_000, size=500)
     assert main(["scan", str(tmp_path / "many.parquet"), "--estimate", "--n-jobs", "1"]) == 0
     printed = capfd.readouterr().out
-    assert f"{len(few) * 10_000} clips, of which 1 workers tried 76" in printed
+    assert f"{len(few) * 10_000} clips, of which 1 worker tried 76" in printed
     found = rows(printed)
     assert list(found) == ["scan", "features", "predict", "evaluate"]
     for rate, seconds, megabytes in found.values():

@@ -31,7 +31,7 @@ class Hosts:
         self.names = {name: f"ser-{name}-{os.getpid()}" for name in names}
         self.first, *self.others = names
 
-    def __enter__(self):
+    def make(self):
         for name in self.names.values():
             root_can("ip", "netns", "add", name)
             ip(f"-n {name} link set lo up")
@@ -46,9 +46,8 @@ class Hosts:
             ip(f"-n {switch} link set {name} master switch up")
             ip(f"-n {host} addr add {self.address(name)}/24 dev cable")
             ip(f"-n {host} link set cable up")
-        return self
 
-    def __exit__(self, *_):
+    def delete(self):
         for name in self.names.values():
             subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
 
@@ -64,8 +63,12 @@ class Hosts:
 
 @pytest.fixture(scope="module")
 def hosts():
-    with Hosts("scheduler", "one", "other", "client") as there:
+    there = Hosts("scheduler", "one", "other", "client")
+    try:
+        there.make()
         yield there
+    finally:
+        there.delete()
 
 
 @pytest.fixture
