@@ -82,6 +82,9 @@ With two workers on clips of RAVDESS, listed again and again; `predict` and `eva
 | Command | Clips | Command | Largest worker |
 |---|---|---|---|
 """  # noqa: E501
+_TRAINING = """
+`train` is one network with the copies of the preset `full`, for one epoch, its features in files ([training_memory](../benchmarks/training_memory.json)). With {clips} clips an epoch takes {ratio:g} times as long as with features in memory, and ends with {same} weights.
+"""  # noqa: E501
 _ATTACKS_HEAD = """\
 | Attack | Times | Ended otherwise | Longest | Most memory | Figures |
 |---|---|---|---|---|---|
@@ -186,6 +189,12 @@ def performance() -> str:
                 f"| {command} | {row['clips']} | {row['command (MB)']} MB | "
                 f"{row['largest worker (MB)']} MB |\n"
             )
+    training = measured("training_memory")
+    for row in training["memory"]:
+        page += f"| train | {row['clips']} | {row['most memory (MB)']} MB | – |\n"
+    beside = training["side by side"]
+    same = "the same" if beside["same weights"] else "other"
+    page += _TRAINING.format(**beside, same=same)
     return page
 
 
