@@ -329,7 +329,8 @@ def intervals(
             "speakers:N",
             title=None,
             scale=alt.Scale(domain=used, range=[_SPEAKERS[by.index(kind)] for kind in used]),
-            legend=alt.Legend(orient="bottom", columns=1, labelLimit=250),
+            # Close together, so that on a phone the longest word is not cut off.
+            legend=alt.Legend(orient="bottom", columns=1, labelLimit=250, labelOffset=1, padding=0),
         )
         if by
         else alt.value(TRAINING),

@@ -403,7 +403,8 @@ def confidence(report: Report) -> None:
         layout.show(plots.coverage(points), table=points)
         share = report.surer_half.accuracy
         st.caption(f"On the surer half of the clips {share:.0%} of its answers are right.")
-    st.write(f"{report.sure_answers()}. The others are uncertain; in all figures they count.")
+    sure = str(report.sure_answers()).replace(" %", "%")  # as everywhere in the app
+    st.write(f"{sure}. The others are uncertain; in all figures they count.")
 
 
 def conditions(report: Report) -> None:
@@ -501,7 +502,11 @@ def training(entry: Entry, report: Report) -> None:
 
 
 def _chance_of(report: Report) -> str:
-    return f"chance, {1 / len(report.labels):.1%} of {len(report.labels)} answers"
+    return f"chance, {1 / len(report.labels):.1%} among {len(report.labels)} answers"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def compare(chosen: Entry, report: Report, entries: list[Entry]) -> None:
@@ -529,8 +534,8 @@ def compare(chosen: Entry, report: Report, entries: list[Entry]) -> None:
             st.metric(layout.plain(name), f"{share:.1%}", border=True)
         st.metric(
             "Difference",
-            f"{100 * found.difference:+.1f} points",
-            f"{100 * low:+.1f} to {100 * high:+.1f}",
+            f"{_points(found.difference)} points",
+            f"{_points(low)} to {_points(high)}",
             delta_color="off",
             delta_arrow="off",
             border=True,
