@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from coverage import Coverage
@@ -51,7 +52,7 @@ def start(*arguments, before=()):
 def wait_until(condition, process):
     while not condition():
         assert process.poll() is None, process.stderr.read()
-        os.sched_yield()
+        time.sleep(0.01)  # leaves the processor to the process
 
 
 def receipts(store):

@@ -3,9 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -15,7 +12,7 @@ from ser.assets import RAVDESS_MODEL
 from ser.cli import main
 from ser.data import corpora
 from ser.evaluation.report import Report
-from tests.shards.processes import contents, refused, whole
+from tests.shards.processes import contents, receipts, refused, start, wait_until, whole
 from tests.tiny import tiny_corpus
 
 
@@ -89,17 +86,10 @@ def test_a_scan_killed_at_any_moment_ends_with_the_same_bytes(clips, scanned, tm
     store = tmp_path / "out"
     given = ["scan", clips, "--out", store, "--per-shard", 7, "--n-jobs", 1]
     for shard in (0, 3):
-        running = subprocess.Popen(
-            [sys.executable, "-m", "ser", *map(str, given), *(["--resume"] if shard else [])],
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        while not (store / "finished" / f"{shard:05}.json").exists():
-            assert running.poll() is None
-            time.sleep(0.01)
+        running = start(*map(str, given), *(["--resume"] if shard else []))
+        wait_until(lambda: receipts(store) > shard, running)  # noqa: B023
         os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+        running.communicate()
     assert run(*given, "--resume") == 2
     whole(store)
     assert contents(store) == contents(scanned)
