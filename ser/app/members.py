@@ -15,6 +15,7 @@ import pandas as pd
 from ser.app import access, audit, sharing, workspace
 from ser.app.access import Visitor
 from ser.errors import OutputError, RunError
+from ser.training.examples import FEATURES
 from ser.training.runs import BUSY_STATES, Run, find_runs
 from ser.utils.files import delete_folder, read_json, write_json
 
@@ -53,6 +54,8 @@ def size(folder: Path) -> int:
 def export(who: Visitor) -> bytes:
     """Return everything that a member keeps as a zip file, with their lines of the log.
 
+    Features of unfinished trainings are left out, and made again where such a training goes on.
+
     Raises
     ------
     OutputError
@@ -63,6 +66,8 @@ def export(who: Visitor) -> bytes:
         with tempfile.TemporaryFile() as packed:
             with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
                 for file in _files(who.folder):
+                    if _is_recomputed(file):
+                        continue
                     archive.write(file, str(file.relative_to(who.folder)))
                 log = audit.entries(who.name)
                 archive.writestr("audit-log.csv", str(log.to_csv(index=False)))
@@ -141,6 +146,12 @@ def _runs_in(folder: Path) -> list[Run]:
 
 def _files(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.is_symlink()]
+
+
+def _is_recomputed(file: Path) -> bool:
+    """Whether it holds features of an unfinished training, which is much and made again if lost."""
+    run = file.parents[2]
+    return file.parents[1].name == FEATURES and (run / "config.json").exists()
 
 
 def _stop_all(runs: Iterable[Run]) -> None:

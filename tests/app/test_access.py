@@ -28,6 +28,7 @@ from ser.app import (
 from ser.app.access import Role
 from ser.errors import DataError, OutputError, RunError
 from ser.training import queue
+from ser.training.examples import FEATURES
 from ser.training.runs import Run
 from tests.tiny import SAMPLES
 
@@ -219,11 +220,19 @@ def test_everything_can_be_taken_along_and_erased(team):
     model_in(who.folder / "mine")
     sharing.share(who.folder / "mine")
     (who.folder / "elsewhere").symlink_to("/etc/passwd")
+    unfinished, corpus = who.folder / "begun", who.folder / "corpora" / "features"
+    Run(unfinished).create({"data": ["x"]})
+    for part in (unfinished / FEATURES / "training", corpus / "Actor_01"):
+        part.mkdir(parents=True)
+        (part / "features-clean.npy").write_bytes(b"much")
     with zipfile.ZipFile(BytesIO(members.export(who))) as archive:
         names = set(archive.namelist())
         log = archive.read("audit-log.csv").decode()
     assert {"member.json", "mine/model.keras", "audit-log.csv"} <= names
     assert "elsewhere" not in names
+    assert {name for name in names if name.endswith(".npy")} == {
+        "corpora/features/Actor_01/features-clean.npy"
+    }, "what is made again is left out, and no corpus is taken for it"
     assert log.count("cy@example.org") == 3
     members.greet()
     assert len(audit.entries()) == 3, "a page that is opened again is no login"
