@@ -43,10 +43,10 @@ class StoredRows:
     >>> file = Path(folder.name) / "squares.npy"
     >>> np.save(file, np.arange(6.0) ** 2)
     >>> stored = StoredRows.of(file).joined(StoredRows.of(file))
-    >>> stored[np.array([7, 2])]
-    array([1., 4.])
-    >>> stored.select(np.array([3, 4, 5]))[:2]
-    array([ 9., 16.])
+    >>> stored[np.array([7, 2])].tolist()
+    [1.0, 4.0]
+    >>> stored.select(np.array([3, 4, 5]))[:2].tolist()
+    [9.0, 16.0]
     >>> folder.cleanup()
     """
 

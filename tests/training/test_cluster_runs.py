@@ -12,6 +12,7 @@ import pytest
 
 from ser.cli import main
 from ser.evaluation.report import Report
+from ser.models.networks import ModelConfig
 from ser.training.runs import Run
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus
 
@@ -35,7 +36,10 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory, corpus):
-    config = tiny_config(corpus, protocol="unseen-speakers", folds=2, epochs=2, nonspeech=0.0)
+    # As many members as cores, see conftest.py: another process must end with the same bits.
+    model = ModelConfig(members=2, filters=(8, 8, 8, 8), lstm=4)
+    settings = {"protocol": "unseen-speakers", "folds": 2, "epochs": 2, "nonspeech": 0.0}
+    config = tiny_config(corpus, model=model, **settings)
     file = tmp_path_factory.mktemp("config") / "config.json"
     file.write_text(json.dumps(config.to_json()))
     return file
