@@ -8,7 +8,6 @@ single corpus has only the validation clips to tell.)
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.data import feature_cache
-from ser.data.features import Features, StoredFeatures, store_features
 from ser.data.splits import Split, draw_others
 from ser.errors import DataError
 from ser.evaluation import metrics
@@ -31,7 +29,7 @@ from ser.models.networks import with_activations, with_front
 from ser.models.voice import ENOUGH, without_chosen
 from ser.training.config import TrainingConfig
 from ser.training.encoding import Encoder, encode, encode_nonspeech
-from ser.training.examples import FEATURES, Examples, Stored, joined
+from ser.training.examples import Examples, Stored, joined, stored
 from ser.training.fitting import Arrays, Inputs, Trained, fit_model_embedding
 from ser.training.runs import Run
 from ser.training.voice_fitting import Voices, fine_tune, fit_head
@@ -70,38 +68,23 @@ def fit_encoder_model(
     front = build_front()
     encoder = Encoder(front)
 
+    keep = partial(stored, run, config=config, n_jobs=n_jobs, progress=progress)
+
     def examples(name: str, rows: npt.NDArray[np.int64], copies: int) -> Examples:
         chosen = clips.iloc[rows]
+        paths = chosen["path"].tolist()
         compute = partial(encode, encoder=encoder, backgrounds=config.backgrounds)
-        return Examples.of(
-            chosen, stored(name, chosen["path"].tolist(), compute, encoder.shapes, copies)
-        )
-
-    def stored(
-        name: str,
-        items: Sequence[Any],
-        compute: Callable[..., dict[str, Features]],
-        shapes: Mapping[str, tuple[int, ...]],
-        copies: int,
-    ) -> dict[str, StoredFeatures]:
-        return store_features(
-            run.folder / FEATURES / name,
-            items,
-            partial(compute, copies=copies, seed=config.seed, n_jobs=n_jobs),
-            shapes,
-            copies=copies,
-            progress=progress,
-        )
+        return Examples.of(chosen, keep(name, paths, compute, encoder.shapes, copies=copies))
 
     training = examples("training", split.train, config.copies)
     held_out = examples("validation", split.validation, 0)
     count = round(config.nonspeech * len(split.train))
-    noise = stored(
+    noise = keep(
         "sounds",
         range(count),
         partial(encode_nonspeech, encoder=encoder),
         encoder.shapes,
-        config.copies,
+        copies=config.copies,
     )
     calibration = _calibrate_on_corpora(run, config, training, held_out, noise)
 
@@ -118,18 +101,18 @@ def fit_encoder_model(
             feature_cache.compute_features, extractor=extractor, backgrounds=config.backgrounds
         )
         log_mels, held_out_log_mels = (
-            stored(f"{name}-log-mels", each["path"].tolist(), read, extractor.shapes, copies)
+            keep(f"{name}-log-mels", each["path"].tolist(), read, extractor.shapes, copies=copies)
             for name, each, copies in (
                 ("training", training.clips, config.copies),
                 ("validation", held_out.clips, 0),
             )
         )
-        sounds = stored(
+        sounds = keep(
             "sounds-log-mels",
             range(count),
             partial(feature_cache.nonspeech_features, extractor=extractor),
             extractor.shapes,
-            config.copies,
+            copies=config.copies,
         )
         epochs = epochs + fine_tune(
             front,

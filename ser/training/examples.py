@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.data.features import StoredFeatures
+from ser.data.features import Features, StoredFeatures, store_features
 from ser.labels import EMOTIONS
+from ser.training.config import TrainingConfig
+from ser.training.runs import Run
+from ser.utils.parallel import Progress
 
 Stored = Mapping[str, StoredFeatures]
 
@@ -66,6 +70,44 @@ class Examples:
         count = len(next(iter(sounds.values())).clean)
         nothing = np.full((count, labels), 1 / labels, np.float32)
         return np.concatenate([np.eye(labels, dtype=np.float32)[self.y_true], nothing])
+
+
+def stored(
+    run: Run,
+    name: str,
+    items: Sequence[Any],
+    compute: Callable[..., Mapping[str, Features]],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    config: TrainingConfig,
+    copies: int,
+    n_jobs: int,
+    progress: Progress,
+) -> dict[str, StoredFeatures]:
+    """Keep features in the folder of a run, see `ser.data.features.store_features`.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        Of what they are, such as ``training``.
+    items, shapes, copies, progress
+        See `ser.data.features.store_features`.
+    compute : callable
+        Such as `ser.data.feature_cache.compute_features`.
+    config : TrainingConfig
+        Has the seed of the augmentation.
+    n_jobs : int
+        Parallel workers; -1 is one per core.
+    """
+    return store_features(
+        run.folder / FEATURES / name,
+        items,
+        partial(compute, copies=copies, seed=config.seed, n_jobs=n_jobs),
+        shapes,
+        copies=copies,
+        progress=progress,
+    )
 
 
 def joined(first: Stored, second: Stored) -> dict[str, StoredFeatures]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.data import corpora, feature_cache, splits
-from ser.data.features import Features, StoredFeatures, store_features
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import Split
 from ser.errors import RunError
@@ -33,7 +32,7 @@ from ser.models.manifest import TrainingClips
 from ser.models.recognizer import Recognizer
 from ser.training import fitting, runs
 from ser.training.config import TrainingConfig
-from ser.training.examples import FEATURES, Examples, joined
+from ser.training.examples import FEATURES, Examples, joined, stored
 from ser.training.fitting import Trained
 from ser.training.runs import Run
 from ser.utils.environment import environment
@@ -193,28 +192,25 @@ def _fit(
         progress = _progress(run, "preparing")
         return fit_encoder_model(run, config, clips, split, n_jobs=n_jobs, progress=progress)
 
+    keep = partial(
+        stored,
+        run,
+        shapes=config.model.extractor.shapes,
+        config=config,
+        n_jobs=n_jobs,
+        progress=_progress(run, "preparing"),
+    )
+
     def examples(name: str, rows: npt.NDArray[np.int64], copies: int) -> Examples:
         chosen = clips.iloc[rows]
-        return Examples.of(
-            chosen, stored(name, chosen["path"].tolist(), feature_cache.compute_features, copies)
-        )
-
-    def stored(
-        name: str, items: Sequence[Any], compute: Callable[..., dict[str, Features]], copies: int
-    ) -> dict[str, StoredFeatures]:
-        return store_features(
-            run.folder / FEATURES / name,
-            items,
-            partial(compute, copies=copies, seed=config.seed, n_jobs=n_jobs),
-            config.model.extractor.shapes,
-            copies=copies,
-            progress=_progress(run, "preparing"),
-        )
+        paths = chosen["path"].tolist()
+        compute = feature_cache.compute_features
+        return Examples.of(chosen, keep(name, paths, compute, copies=copies))
 
     training = examples("training", split.train, config.copies)
     held_out = examples("validation", split.validation, config.copies if config.refit else 0)
     count = round(config.nonspeech * len(split.train))
-    sounds = stored("sounds", range(count), feature_cache.nonspeech_features, config.copies)
+    sounds = keep("sounds", range(count), feature_cache.nonspeech_features, copies=config.copies)
     validation = {name: each.clean for name, each in held_out.features.items()}
     model, epochs = fitting.fit(
         joined(training.features, sounds),
