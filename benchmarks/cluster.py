@@ -1,6 +1,7 @@
 """How well work spreads over Dask's workers.
 
-    python -m benchmarks.cluster [FOLDER] [--clips 2000] [--simulated 64] [--json FILE]
+    python -m benchmarks.cluster [FOLDER] [--clips 2000] [--simulated 64] [--shards 2000 6000]
+        [--json FILE]
 
 With FOLDER, which holds recordings, ``ser predict --out --cluster`` answers so many clips (the
 recordings are listed again and again) with one worker, then with two, of a scheduler here.
@@ -8,7 +9,7 @@ recordings are listed again and again) with one worker, then with two, of a sche
 Then a larger cluster is simulated, on Dask's own scheduler and through the code that spreads
 shards, but a shard only sleeps.  Some shards take three times as long, some fail once, some workers
 are slow and some are lost.  The efficiency is the time that the shards need on workers that are all
-well, over the time that it took.
+well, over the time that it took.  The longer the job, the less its last shards weigh.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ser.shards.cluster import opened
 from ser.shards.manifest import Clip, write_manifest
 from ser.utils.files import read_json, write_json
 
-SHARDS, SECONDS = 2000, 10.0  # a million clips; a shard has ten seconds of work or more
+SECONDS = 10.0  # a shard has ten seconds of work or more
 STRAGGLERS, FAILURES = 0.02, 0.01  # shards that take three times as long, or fail at first
 SLOW, LOST = 2, 2  # workers that take four times as long, or vanish in the middle
 
@@ -86,14 +87,16 @@ def shard(number: int) -> int:
     return number
 
 
-def simulated(workers: int) -> dict[str, Any]:
-    """Let so many workers sleep for shards, some of them badly."""
-    seconds = [seconds_of(number) for number in range(SHARDS)]
+def simulated(workers: int, shards: int) -> dict[str, Any]:
+    """Let so many workers sleep for so many shards, some of them badly."""
+    _failed.clear()
+    seconds = [seconds_of(number) for number in range(shards)]
     done = []
     with (
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
+            memory_limit=0,  # sleeping takes none
             processes=False,
             protocol="tcp",
             dashboard_address="127.0.0.1:0",
@@ -101,18 +104,18 @@ def simulated(workers: int) -> dict[str, Any]:
         opened(cluster.scheduler_address) as spread,
     ):
         begun = time.perf_counter()
-        for number in tqdm(spread(shard, range(SHARDS)), "Sleeping", SHARDS, mininterval=10):
+        for number in tqdm(spread(shard, range(shards)), "Sleeping", shards, mininterval=10):
             done.append(number)
-            if len(done) == SHARDS // 2:
+            if len(done) == shards // 2:
                 for name in range(SLOW, SLOW + LOST):
                     lost = cluster.workers[name].address
                     cluster.sync(cluster.scheduler.remove_worker, lost, stimulus_id="lost")
         took = time.perf_counter() - begun
-    assert sorted(done) == list(range(SHARDS)), "a shard is missing, or came twice"
+    assert sorted(done) == list(range(shards)), "a shard is missing, or came twice"
     ideal = sum(seconds) / workers
     return {
         "workers": workers,
-        "shards": SHARDS,
+        "shards": shards,
         "seconds of a shard": SECONDS,
         "shards that take three times as long": sum(each > 1.5 * SECONDS for each in seconds),
         "shards that failed once": len(_failed),
@@ -129,6 +132,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--simulated", type=int, default=64, metavar="WORKERS", help="0 for none")
+    parser.add_argument("--shards", type=int, nargs="+", default=[2000, 6000])  # of 500 clips
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result: dict[str, Any] = {}
@@ -140,7 +144,7 @@ def main() -> None:
         )
         result["measured"] = [measured(files, options.clips, workers) for workers in (1, 2)]
     if options.simulated:
-        result["simulated"] = simulated(options.simulated)
+        result["simulated"] = [simulated(options.simulated, count) for count in options.shards]
     print(json.dumps(result, indent=2))
     if options.json:
         write_json(options.json, result)

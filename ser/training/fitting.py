@@ -25,6 +25,7 @@ from ser.models.networks import build_cnn_lstm, members_of, with_activations
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import atomic_path
+from ser.utils.interruption import postponed
 
 log = logging.getLogger(__name__)
 
@@ -343,13 +344,20 @@ def _train_epoch(
 
 
 def read_ahead(batches: Iterator[tuple[npt.NDArray[np.float32], ...]]) -> Iterator[Any]:
-    """Yield batches as tuples of tensors; the next is read while a step learns from one."""
+    """Yield batches as tuples of tensors; the next is read while a step learns from one.
+
+    Ctrl-C and SIGTERM are obeyed between two steps.
+    """
     import tensorflow as tf
 
     first = next(batches)
     like = tuple(tf.TensorSpec(each.shape, each.dtype) for each in first)
-    every = tf.data.Dataset.from_generator(lambda: chain([first], batches), output_signature=like)
-    yield from every.prefetch(1)
+    with postponed() as obey:  # until what is made here is gone again
+        for batch in tf.data.Dataset.from_generator(
+            lambda: chain([first], batches), output_signature=like
+        ).prefetch(1):
+            yield batch
+            obey()
 
 
 def _validate(

@@ -256,6 +256,23 @@ def test_a_signal_within_compiled_code_stops_it_as_well(tmp_path, corpus):
     assert run.read_status().state == "stopped"
 
 
+def test_a_signal_within_a_destructor_is_obeyed_after_the_step():
+    """Python swallows what is raised there, and TensorFlow has many destructors."""
+
+    class Released:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+            assert True  # where the handler is called
+
+    steps = 0
+    with pytest.raises(KeyboardInterrupt):
+        for _ in fitting.read_ahead(iter([(np.zeros(2),), (np.ones(2),)])):
+            steps += 1
+            Released()
+    assert steps == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_finished_run_is_not_trained_again(finished_run):
     before = (finished_run.folder / "model.keras").read_bytes()
     with pytest.raises(RunError, match="is finished"):
