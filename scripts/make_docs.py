@@ -51,12 +51,12 @@ functionals, which are other features ([speed](../benchmarks/speed.json)).
 |---|---|---|---|---|
 """  # noqa: E501
 _PATH_HEAD = """
-## From {count} files to a CSV table, on {cores} cores
+## From files to a CSV table, on {cores} cores
 
 Loading the model and starting the workers are included ([speed](../benchmarks/speed.json)).
 
-| Way | Clips per second |
-|---|---|
+| Way | Files | Clips per second |
+|---|---|---|
 """
 _PROCESS_HEAD = """
 ## Whole processes, and ONNX Runtime beside Keras
@@ -84,6 +84,14 @@ With two workers on clips of RAVDESS, listed again and again; `predict` and `eva
 """  # noqa: E501
 _TRAINING = """
 `train` is one network with the copies of the preset `full`, for one epoch, its features in files ([training_memory](../benchmarks/training_memory.json)). With {clips} clips an epoch takes {ratio:g} times as long as with features in memory, and ends with {same} weights.
+"""  # noqa: E501
+_CLUSTER_HEAD = """
+## Over a cluster
+
+Dask's workers on this machine; and 64 that only sleep, of which two are four times as slow and two are lost in the middle, while one shard in fifty takes three times as long and one in a hundred fails at first. Ideal is the time of the shards on workers that are all well ([cluster](../benchmarks/cluster.json)).
+
+| Workers | Came to |
+|---|---|
 """  # noqa: E501
 _ATTACKS_HEAD = """\
 | Attack | Times | Ended otherwise | Longest | Most memory | Figures |
@@ -161,10 +169,9 @@ def performance() -> str:
             times = f"{each['ms']:g} ms | {each['ratio']:g}" if each else "– | –"
             page += f"| {step} | {found['ms']:g} ms | {name} | {times} |\n"
     table = dict(speed["files to a table"])
-    count, cores = table.pop("files"), table.pop("cores")
-    page += _PATH_HEAD.format(count=count, cores=cores)
+    page += _PATH_HEAD.format(cores=table.pop("cores"))
     for name, each in table.items():
-        page += f"| {name} | {each['clips per second']:g} |\n"
+        page += f"| {name} | {each['files']} | {each['clips per second']:g} |\n"
     page += _PROCESS_HEAD
     for name, found in runtime.items():
         one, many = found["ser predict, one clip"], found["ser predict, all"]
@@ -195,6 +202,18 @@ def performance() -> str:
     beside = training["side by side"]
     same = "the same" if beside["same weights"] else "other"
     page += _TRAINING.format(**beside, same=same)
+    cluster = measured("cluster")
+    page += _CLUSTER_HEAD
+    for each in cluster["measured"]:
+        page += (
+            f"| {each['workers']}, answering {each['clips']} clips by `everyday` | "
+            f"{each['clips per second']:g} clips/s |\n"
+        )
+    for each in cluster["simulated"]:
+        page += (
+            f"| {each['workers']}, simulated, {each['shards']} shards of "
+            f"{each['seconds of a shard']:g} s | {each['efficiency']:.1%} of the ideal |\n"
+        )
     return page
 
 
