@@ -21,6 +21,7 @@ from ser.cli.output import (
 )
 from ser.errors import DataError
 from ser.labels import EMOTIONS
+from ser.utils.places import is_url
 
 if TYPE_CHECKING:
     from ser.training.runs import Run
@@ -167,7 +168,7 @@ def features(options: argparse.Namespace) -> None:
     from ser.data import feature_cache
     from ser.data.inspection import inspect_corpus
 
-    if options.out.suffix.lower() != ".npz":
+    if is_url(options.out) or options.out.suffix.lower() != ".npz":
         return many.features(options)
     many.without_store(options)
     corpus = inspect_corpus(options.corpus, n_jobs=options.n_jobs)

@@ -173,10 +173,10 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     _corpus(sub, "corpus")
     sub.add_argument(
         "--out",
-        type=Path,
+        type=to_place,
         required=True,
         metavar="FILE_OR_DIR",
-        help="a .npz file; or, for more clips than memory holds, a new folder",
+        help="a .npz file; or, for more clips than memory holds, a new folder (or s3:// address)",
     )
     _shards(sub)
     _jobs(sub)

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -128,6 +129,13 @@ def test_a_corpus_in_a_store_is_scanned_and_tested_like_a_folder(server, tmp_pat
     expected = pd.read_parquet(tmp_path / "scan" / "parts")[names]
     expected["path"] = expected["path"].str.replace(f"{here}", there)
     pd.testing.assert_frame_equal(scanned, expected)
+    for place, store in ((there, "s3://bucket/features"), (here, str(tmp_path / "features"))):
+        assert main(["features", str(place), "--out", store, "--n-jobs", "1"]) == 0
+    made = [
+        np.load(store / "parts" / "part-00000.features.npy")
+        for store in (server.root / "bucket" / "features", tmp_path / "features")
+    ]
+    np.testing.assert_array_equal(*made)
     figures = []
     for place, name in (("s3://bucket/scan/clips.parquet", "there"), (here, "here")):
         report = tmp_path / f"{name}.json"
