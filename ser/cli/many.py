@@ -28,18 +28,22 @@ def without_store(options: argparse.Namespace) -> None:
 
 def predict(options: argparse.Namespace) -> None:
     """Name the emotion in files, folders and manifests."""
-    from ser.shards.manifest import find_clips
-    from ser.shards.prediction import Prediction, was_answered
-    from ser.shards.tables import write_tables
+    from ser.shards.prediction import LEFT_OUT, PREDICTIONS, predict_into
 
     if options.timeline or options.same_voice or options.format != "table":
         raise DataError("--out answers clip by clip: leave out --timeline, --same-voice, --format.")
-    work = Prediction.by(options.model, tuple(options.emotions or ()))
-    job = _work_through(options, find_clips(options.paths), work, "Listening")
-    predictions, refused = join(options.out, "predictions.csv"), join(options.out, "refused.csv")
-    good, bad = write_tables(job, predictions, refused, was_answered)
-    print(f"{good} clips: {predictions}")
-    _refuse(bad, job, refused)
+    good, bad = predict_into(
+        options.out,
+        options.paths,
+        model=options.model,
+        emotions=options.emotions or (),
+        resume=options.resume,
+        size=options.per_shard,
+        n_jobs=options.n_jobs,
+        cluster=options.cluster,
+    )
+    print(f"{good} clips: {join(options.out, PREDICTIONS)}")
+    _refuse(bad, good + bad, join(options.out, LEFT_OUT))
 
 
 def scan(options: argparse.Namespace) -> None:
@@ -66,7 +70,7 @@ def scan(options: argparse.Namespace) -> None:
             print(f"{emotion:10} {found.clips[emotion]:5} {found.minutes[emotion]:8.1f}")
     if found.duplicates:
         print(f"\n{found.duplicates} clips have the same audio as another (column audio).")
-    _refuse(bad, job, skipped)
+    _refuse(bad, job.clips, skipped)
 
 
 def estimate(options: argparse.Namespace) -> None:
@@ -112,7 +116,7 @@ def features(options: argparse.Namespace) -> None:
     clips, skipped = join(options.out, "clips.csv"), join(options.out, "skipped.csv")
     good, bad = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
     print(f"{good} clips: {clips}; their features are in {join(options.out, 'parts')}")
-    _refuse(bad, job, skipped)
+    _refuse(bad, job.clips, skipped)
 
 
 def evaluate(options: argparse.Namespace) -> tuple[Report, Any]:
@@ -133,7 +137,7 @@ def evaluate(options: argparse.Namespace) -> tuple[Report, Any]:
     predictions, skipped = join(options.out, "predictions.csv"), join(options.out, "skipped.csv")
     _, bad = write_tables(job, predictions, skipped, was_answered, emotion="truth")
     report = work.report(job, protocol=options.protocol, seed=options.seed)
-    return report, lambda: _refuse(bad, job, skipped)
+    return report, lambda: _refuse(bad, job.clips, skipped)
 
 
 def _names(options: argparse.Namespace, location: Any) -> Names:
@@ -159,6 +163,6 @@ def _work_through(
     )
 
 
-def _refuse(bad: int, job: Job, table: Any) -> None:
+def _refuse(bad: int, clips: int, table: Any) -> None:
     if bad:
-        raise DataError(f"{bad} of {job.clips} clips cannot be used; {table} says why.")
+        raise DataError(f"{bad} of {clips} clips cannot be used; {table} says why.")

@@ -6,6 +6,7 @@ everywhere; a clip that cannot be used has its row too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +17,18 @@ import pandas as pd
 from ser.errors import BundleError
 from ser.models.manifest import MANIFEST_FILE
 from ser.models.recognizer import REFUSED, Recognizer
-from ser.shards.tables import write_part
+from ser.shards.manifest import find_clips
+from ser.shards.tables import write_part, write_tables
+from ser.shards.work import GO_ON, work_through
 from ser.utils.files import sha256_of
+from ser.utils.parallel import Progress
+from ser.utils.places import Place, join
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+PREDICTIONS, LEFT_OUT = "predictions.csv", "refused.csv"
+"""The tables in a finished store: the answers, and the clips that cannot be used."""
 
 _CHUNK = 25  # clips held at once; a shard of 500 is a whole number of them
 
@@ -93,6 +101,56 @@ class Prediction:
             **dict.fromkeys(["emotion", "verdict", "reason"], pa.string()),
             **dict.fromkeys(["distance", *load(self).labels], pa.float32()),
         }
+
+
+def predict_into(
+    folder: Place,
+    places: Sequence[str | Path],
+    *,
+    model: str | Path,
+    emotions: Sequence[str] = (),
+    resume: bool,
+    size: int,
+    n_jobs: int = -1,
+    cluster: str = "",
+    progress: Progress | None = None,
+    go_on: str = GO_ON,
+) -> tuple[int, int]:
+    """Ask a model about all clips in some places, and write the tables of its answers.
+
+    Parameters
+    ----------
+    folder, resume, size, n_jobs, cluster, progress, go_on
+        See `ser.shards.work.work_through`.
+    places : sequence of str or Path
+        See `ser.shards.manifest.find_clips`.
+    model, emotions
+        See `Prediction.by`.
+
+    Returns
+    -------
+    tuple of int
+        How many clips were answered, and how many cannot be used.
+
+    Raises
+    ------
+    SerError, Stopped
+        See `ser.shards.work.work_through`, `find_clips` and `Prediction.by`.
+    """
+    job = work_through(
+        folder,
+        find_clips(places),
+        Prediction.by(model, tuple(emotions)),
+        "Listening",
+        resume=resume,
+        size=size,
+        n_jobs=n_jobs,
+        cluster=cluster,
+        progress=progress,
+        go_on=go_on,
+    )
+    tables = join(folder, PREDICTIONS), join(folder, LEFT_OUT)
+    return write_tables(job, *tables, was_answered, progress=progress)
 
 
 def was_answered(table: pd.DataFrame) -> pd.Series:

@@ -170,6 +170,19 @@ def begin(folder: Place, clips: Iterable[Clip], work: Work, *, resume: bool, siz
     return Job(folder, _key(description), count, shards)
 
 
+def count_kept(folder: Path, *, size: int) -> tuple[int, int]:
+    """Return how many clips of a local store have receipts, and how many it has; 0, 0 if unknown.
+
+    What the receipts say is only believed where the work goes on, see `Job.finished`.
+    """
+    try:
+        clips = int(read_json(folder / JOB)["clips"])
+        names = [int(file.stem) for file in (folder / FINISHED).glob("[0-9]*.json")]
+    except (OSError, ValueError, KeyError):
+        return 0, 0
+    return sum(min(size, clips - size * number) for number in names), clips
+
+
 def run_shard(number: int, *, job: Job, work: Work) -> Receipt:
     """Work on one shard: a pure function of manifest, number and work, in any process.
 

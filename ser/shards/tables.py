@@ -11,7 +11,7 @@ import pandas as pd
 from ser.shards.manifest import write_parquet
 from ser.shards.store import Job
 from ser.utils.files import atomic_path
-from ser.utils.parallel import bar_of
+from ser.utils.parallel import Progress, counting
 from ser.utils.places import Place, opened
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ def write_part(part: Path, table: pd.DataFrame, kinds: Mapping[str, pa.DataType]
     write_parquet(f"{part}.parquet", [pa.table(columns, schema=schema)], schema)
 
 
-def read_parts(job: Job) -> Iterator[pd.DataFrame]:
-    """Read the tables of a finished job, one part at a time."""
+def read_parts(job: Job, *, progress: Progress | None = None) -> Iterator[pd.DataFrame]:
+    """Read the tables of a finished job, one part at a time; `progress` is called after each."""
     import pyarrow.parquet as pq
 
-    with bar_of(job.clips, "Reading parts") as bar:
+    with counting(job.clips, "Reading parts", progress=progress) as count:
         for number in range(job.shards):
             with opened(job.part(number, ".parquet")) as file:
                 table = pq.read_table(file).to_pandas()
             yield table
-            bar.update(len(table))
+            count(len(table))
 
 
 def write_tables(
@@ -52,6 +52,7 @@ def write_tables(
     is_used: Callable[[pd.DataFrame], pd.Series],
     *,
     emotion: str | None = None,
+    progress: Progress | None = None,
 ) -> tuple[int, int]:
     """Write all parts of a finished job as two CSV tables, holding one part at a time.
 
@@ -67,6 +68,8 @@ def write_tables(
         Says which rows of a part could be used.
     emotion : str, optional
         Column of what is known of a clip: without that, a file that is left out is none.
+    progress : callable, optional
+        Called after every part.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def write_tables(
     """
     counts = [0, 0]
     with atomic_path(used) as good, atomic_path(left_out) as bad:
-        for number, table in enumerate(read_parts(job)):
+        for number, table in enumerate(read_parts(job, progress=progress)):
             which = is_used(table)
             others = table.loc[~which, [table.columns[0], "reason"]]
             for file, rows in ((good, table[which]), (bad, others)):

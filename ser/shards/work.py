@@ -11,10 +11,11 @@ from ser.errors import SerError, Stopped
 from ser.shards.cluster import Spread, opened
 from ser.shards.manifest import Clip, need_pyarrow
 from ser.shards.store import Job, Work, begin, run_shard
-from ser.utils.parallel import bar_of, unordered
+from ser.utils.parallel import Progress, counting, unordered
 from ser.utils.places import Place, is_url
 
-_GO_ON = "Go on with the same command and --resume."
+GO_ON = "Go on with the same command and --resume."
+"""How to go on with what was stopped, on the command line."""
 
 
 def work_through(
@@ -27,6 +28,8 @@ def work_through(
     size: int,
     n_jobs: int = -1,
     cluster: str = "",
+    progress: Progress | None = None,
+    go_on: str = GO_ON,
 ) -> Job:
     """Do what is not done yet, over all workers, and show how far it is.
 
@@ -42,6 +45,10 @@ def work_through(
         Parallel workers; -1 is one per core.
     cluster : str
         See `ser.shards.cluster.opened`; without it processes of this machine do the work.
+    progress : callable, optional
+        Called after every shard.  A bar is drawn as well where a terminal can show one.
+    go_on : str
+        Says how, where the work is stopped or fails.
 
     Returns
     -------
@@ -62,7 +69,9 @@ def work_through(
     if cluster:
         workers = opened(cluster, n_jobs=n_jobs)
     with workers as spread:
-        return _work_through(folder, clips, work, description, spread, resume, size)
+        return _work_through(
+            folder, clips, work, description, spread, resume, size, progress, go_on
+        )
 
 
 def _work_through(
@@ -73,16 +82,18 @@ def _work_through(
     spread: Spread,
     resume: bool,
     size: int,
+    progress: Progress | None,
+    go_on: str,
 ) -> Job:
     try:
         store = folder if is_url(folder) else Path(folder).absolute()
         job = begin(store, clips, work, resume=resume, size=size)
     except KeyboardInterrupt:
-        raise Stopped(f"Stopped before anything was done. {_GO_ON}") from None
+        raise Stopped(f"Stopped before anything was done. {go_on}") from None
     one = partial(run_shard, job=job, work=work)
     done = 0
     try:
-        with bar_of(job.clips, "Looking at what is done") as bar:
+        with counting(job.clips, "Looking at what is done", progress=progress) as count:
             left = []
             for number in range(job.shards):
                 receipt = job.finished(number, work.suffixes)
@@ -90,16 +101,16 @@ def _work_through(
                     left.append(number)
                 else:
                     done += receipt.clips
-                    bar.update(receipt.clips)
-        with bar_of(job.clips, description, done=done) as bar:
+                    count(receipt.clips)
+        with counting(job.clips, description, done=done, progress=progress) as count:
             for receipt in spread(one, left):
                 done += receipt.clips
-                bar.update(receipt.clips)
+                count(receipt.clips)
     except KeyboardInterrupt:
         raise Stopped(
-            f"Stopped. Of {job.clips} clips {done} are done and kept in {folder}. {_GO_ON}"
+            f"Stopped. Of {job.clips} clips {done} are done and kept in {folder}. {go_on}"
         ) from None
     except SerError as error:
-        raise type(error)(f"{error} What is done is kept in {folder}. {_GO_ON}") from error
+        raise type(error)(f"{error} What is done is kept in {folder}. {go_on}") from error
     job.tidy()
     return job

@@ -110,6 +110,32 @@ def bar_of(total: int, description: str, *, done: int = 0, unit: str = "clip") -
     return tqdm(total=total, desc=description, unit=unit, initial=done, disable=hidden)
 
 
+@contextmanager
+def counting(
+    total: int, description: str, *, done: int = 0, progress: Progress | None = None
+) -> Iterator[Callable[[int], None]]:
+    """Give what is called with how many more clips are done: a bar shows it, and `progress` hears.
+
+    Parameters
+    ----------
+    total, description, done
+        See `bar_of`.
+    progress : callable, optional
+        Called at once, and each time.
+    """
+    with bar_of(total, description, done=done) as bar:
+
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+            bar.update(more)
+            if progress is not None:
+                progress(description, done, total)
+
+        count(0)
+        yield count
+
+
 def unordered(
     function: Callable[[Item], Result], items: Iterable[Item], *, n_jobs: int = -1
 ) -> Iterator[Result]:
