@@ -9,20 +9,17 @@ as a training is (`ser.app.processes`).  At the end it holds ``report.json``, se
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ser.app import audit, processes, workspace
-from ser.errors import RunError, SerError, Stopped
+from ser.errors import RunError
 from ser.evaluation.report import Report
 from ser.models import bundle
 from ser.training import queue
 from ser.training.config import TrainingConfig
-from ser.training.runs import BUSY_STATES, Run, find_runs, working_on
-from ser.utils.files import free_path, locked
+from ser.training.runs import Run, find_runs, working_on
 from ser.utils.parallel import Progress
 
 _KEYS = {"model": str, "data": str, "protocol": str, "seed": int, "robustness": bool}
@@ -65,14 +62,8 @@ def start(
     model, data = Path(model).absolute(), Path(data).absolute()
     bundle.read_manifest(model)
     workspace.scan([data])
-    # Patience for as long as a process may take to begin: until then nobody sees that it is busy.
-    with locked(workspace.evaluations(), timeout=60):
-        for other in find_evaluations():
-            if other.read_status().state in BUSY_STATES:
-                raise RunError(
-                    f"The evaluation {other.folder.name} is still going on. Wait for it or stop it."
-                )
-        evaluation = Run(_free(f"{model.name} on {data.stem} {protocol}"))
+    with processes.alone_in(workspace.evaluations()):
+        evaluation = _new(f"{model.name} on {data.stem} {protocol}")
         evaluation.create(
             {
                 "model": str(model),
@@ -116,7 +107,7 @@ def report_together(runs: Sequence[Run]) -> Run:
     reports = [Report.load(run.folder / "report.json") for run in runs]
     names = [run.folder.name for run in runs]
     stem = re.sub(r"-(seed|fold)-[0-9]+$", "", names[0])
-    evaluation = Run(_free(f"{stem} {len(runs)} {part}s"))
+    evaluation = _new(f"{stem} {len(runs)} {part}s")
     report = summarise(evaluation.folder.name, configs, reports)
     evaluation.create({"data": configs[0].data[0], "runs": names})
     report.save(evaluation.folder / "report.json")
@@ -124,10 +115,8 @@ def report_together(runs: Sequence[Run]) -> Run:
     return evaluation
 
 
-def _free(words: str) -> Path:
-    """Return a folder that does not exist yet, with a name made of words."""
-    base = re.sub(r"[^A-Za-z0-9._]+", "-", words).strip("-.")
-    return free_path(workspace.evaluations(), base)
+def _new(words: str) -> Run:
+    return processes.named(workspace.evaluations(), words)
 
 
 def launch(evaluation: Run) -> None:
@@ -190,17 +179,5 @@ def _progress(evaluation: Run, *, stages: int) -> Progress:
     return tell
 
 
-def main() -> int:
-    """Run the evaluation in the folder that is the only argument; returns the exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    queue.log_steps()
-    try:
-        run(Run(sys.argv[1]))
-    except (SerError, Stopped) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(processes.do(run))

@@ -1,17 +1,22 @@
 """Work as processes of its own: started by the app, and alive without it.
 
-What is said here of trainings holds for evaluations (`ser.app.evaluations`) too.  Nothing about
-them is kept in memory.  A run is running while a process holds its lock, it is stopped by a file
-that the process finds, and it waits for its turn by looking at the runs beside it.  So the app may
-end, start again, or be opened twice, and no process number is ever trusted.
+What is said here of trainings holds for evaluations (`ser.app.evaluations`) and answers about
+folders (`ser.app.answers`) too.  Nothing about them is kept in memory.  A run is running while a
+process holds its lock, it is stopped by a file that the process finds, and it waits for its turn by
+looking at the runs beside it.  So the app may end, start again, or be opened twice, and no process
+number is ever trusted.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -19,11 +24,11 @@ from ser import assets
 from ser.app import access, audit, workspace
 from ser.data import splits
 from ser.data.corpora import Corpus
-from ser.errors import OutputError, RunError
-from ser.training import pipeline
+from ser.errors import OutputError, RunError, SerError, Stopped
+from ser.training import pipeline, queue
 from ser.training.config import TrainingConfig
 from ser.training.runs import BUSY_STATES, Run, find_runs
-from ser.utils.files import free_path
+from ser.utils.files import free_path, locked
 
 LOG_FILE = "log.txt"
 _LOG_BYTES = 20_000
@@ -212,6 +217,42 @@ def begin(run: Run, *module: str) -> None:
         raise RunError(f"{run.folder.name} did not start: {reason.removeprefix('ser: ')}")
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Let a run begin in a folder whose runs would only slow each other down.
+
+    Raises
+    ------
+    RunError
+        If another one is still going on.
+    OutputError
+        If the folder cannot be written.
+    """
+    # Patience for as long as a process may take to begin: until then nobody sees that it is busy.
+    with locked(folder, timeout=60):
+        for other in find_runs(folder):
+            if other.read_status().state in BUSY_STATES:
+                raise RunError(f"{other.folder.name} is still going on. Wait for it or stop it.")
+        yield
+
+
+def named(folder: Path, words: str) -> Run:
+    """Return a run in a folder that does not exist yet, with a name made of words."""
+    return Run(free_path(folder, re.sub(r"[^A-Za-z0-9._]+", "-", words).strip("-.") or "run"))
+
+
+def do(work: Callable[[Run], None]) -> int:
+    """Do the work of a process on the run that is its only argument; returns the exit code."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    queue.log_steps()
+    try:
+        work(Run(sys.argv[1]))
+    except (SerError, Stopped) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
 def working_folder() -> Path:
     """Return the folder that processes of the app work in, made if it is missing.
 
@@ -257,7 +298,7 @@ def rename(run: Run, name: str) -> Run:
 
 
 def delete(run: Run) -> None:
-    """Delete a training or an evaluation of the app with everything in its folder.
+    """Delete a training or other work of the app with everything in its folder.
 
     Raises
     ------
@@ -267,7 +308,7 @@ def delete(run: Run) -> None:
         If a file cannot be deleted.
     """
     folder = run.folder.absolute()
-    own = (workspace.folder(), workspace.evaluations())
+    own = (workspace.folder(), workspace.evaluations(), workspace.answers())
     other = folder.parent == workspace.folder() and folder.name in workspace.TAKEN
     if folder.parent not in own or other or folder.is_symlink() or not folder.is_dir():
         raise RunError(f"{folder} is no folder in {workspace.folder()}, so it is not deleted.")
