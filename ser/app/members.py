@@ -141,7 +141,7 @@ def _busy_in(folder: Path) -> list[Run]:
 
 
 def _runs_in(folder: Path) -> list[Run]:
-    return [*find_runs(folder), *find_runs(folder / "evaluations")]
+    return [run for part in ("", "evaluations", "answers") for run in find_runs(folder / part)]
 
 
 def _files(folder: Path) -> list[Path]:

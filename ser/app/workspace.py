@@ -5,6 +5,7 @@ a checkout, else the user's data folder.  On the command line every folder is an
 ``ser info`` lists what lies here.
 
     <name>/         a training run or a bundle made from one
+    answers/        models asked about folders from the app, see `ser.app.answers`
     evaluations/    models tested on corpora from the app, see `ser.app.evaluations`
     classes/<name>/ examples of classes of one's own
     voices/<name>/  recordings of one person, see `ser.data.recordings`
@@ -35,7 +36,7 @@ from ser.utils.files import locked, read_json, write_json
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 """What a folder that somebody names here may be called."""
 
-TAKEN = ("classes", "data", "evaluations", "voices")
+TAKEN = ("answers", "classes", "data", "evaluations", "voices")
 """Names that no run or model may have: what else lies in the folder of the app, or will."""
 
 _RECENT = 8
@@ -66,6 +67,11 @@ def shared() -> Path:
 def evaluations() -> Path:
     """Return the folder of the evaluations that the app started."""
     return folder() / "evaluations"
+
+
+def answers() -> Path:
+    """Return the folder of the answers about folders that the app started."""
+    return folder() / "answers"
 
 
 def voices() -> Path:

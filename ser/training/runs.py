@@ -1,6 +1,6 @@
 """Run directories: what a process works on, leaves behind, and lets others see while it works.
 
-Those of a training; an evaluation of the app (`ser.app.evaluations`) has fewer files:
+Those of a training; other work of the app (`ser.app.evaluations`, `ser.app.answers`) has fewer:
 
     config.json       what was asked for
     environment.json  versions of everything that has a say
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 MOST_NOTES = 4000
 """Characters that notes about a run may have."""
 
-BUSY_STATES = ("queued", "preparing", "training", "evaluating")
+BUSY_STATES = ("queued", "preparing", "training", "evaluating", "answering")
 """States of a run that a process is working on, or keeps in the queue."""
 STATES = (*BUSY_STATES, "finished", "stopped", "failed", "interrupted")
 """``interrupted`` is never written: it is a busy state whose process is gone."""
@@ -464,6 +464,15 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"The memory is full. Close other programs, or use fewer copies. {first}".strip()
     return f"Unexpected {type(error).__name__}: {first}"
+
+
+def speed(status: Status) -> float | None:
+    """Return how many steps of its stage a run did per second until its status was written."""
+    done = status.done - status.begun_with
+    if not (status.since and status.updated) or done <= 0:
+        return None
+    elapsed = datetime.fromisoformat(status.updated) - datetime.fromisoformat(status.since)
+    return done / max(elapsed.total_seconds(), 0.001)
 
 
 def seconds_left(status: Status) -> float | None:

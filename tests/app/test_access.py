@@ -15,6 +15,7 @@ import pytest
 from ser import assets
 from ser.app import (
     access,
+    answers,
     audit,
     catalogue,
     evaluations,
@@ -27,6 +28,7 @@ from ser.app import (
 )
 from ser.app.access import Role
 from ser.errors import DataError, OutputError, RunError
+from ser.shards.manifest import Clip, write_manifest
 from ser.training import queue
 from ser.training.examples import FEATURES
 from ser.training.runs import Run
@@ -161,6 +163,50 @@ def test_a_corpus_that_names_what_lies_elsewhere_is_refused(team, tmp_path):
         workspace.scan(["/etc"])
     pd.DataFrame({"path": clips, "emotion": "angry"}).to_csv(table, index=False)
     assert len(workspace.scan([table]).clips) == 2
+
+
+def test_members_have_folders_answered_whose_recordings_they_may_read(team, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "begin", lambda run, *module: None)
+    team(CY)
+    folder = tmp_path / "corpora" / "calls"
+    folder.mkdir()
+    shutil.copy(CLIP, folder)
+    model = assets.DEFAULT_MODEL
+    with pytest.raises(DataError, match="scheduler empty"):
+        answers.start(model, folder, cluster="tcp://192.0.2.1:8786")
+    outside = tmp_path / "elsewhere.flac"
+    shutil.copy(CLIP, outside)
+    (folder / "link.flac").symlink_to(outside)
+    with pytest.raises(DataError, match=r"link\.flac is not open to you"):
+        answers.start(model, folder)
+    (folder / "link.flac").unlink()
+    manifest = tmp_path / "corpora" / "list.parquet"
+    write_manifest(manifest, [Clip(str(CLIP)), Clip(str(outside))], size=2)
+    with pytest.raises(DataError, match="not open to you"):
+        answers.start(model, manifest)
+    assert answers.find_all() == []
+    run = answers.start(model, folder)
+    (folder / "link.flac").symlink_to(outside)
+    with pytest.raises(DataError, match=r"link\.flac is not open to you"):
+        answers.resume(run)
+    (folder / "link.flac").unlink()
+    with run.locked():
+        run.write_status("answering", "Listening")
+        assert [busy.folder for busy in members.busy()] == [run.folder]
+        processes.stop(run)
+    processes.delete(run)
+    log = audit.entries()[["what", "which"]].to_numpy().tolist()
+    name = "calls-by-everyday"
+    assert log == [["delete", name], ["stop", name], ["start answers", name]]
+
+
+@pytest.mark.parametrize("mode", ["team", "public"])
+def test_viewers_and_strangers_have_no_folder_answered(team, monkeypatch, mode):
+    monkeypatch.setenv("SER_MODE", mode)
+    team(BOB)
+    with pytest.raises(DataError, match="Only members"):
+        answers.start(assets.DEFAULT_MODEL, SAMPLES)
+    assert answers.find_all() == []
 
 
 def test_what_is_done_is_logged_and_what_cannot_be_logged_is_not_done(team):

@@ -1,4 +1,4 @@
-"""Ask a model about a sample, files, a recording, or the microphone as it speaks."""
+"""Ask a model about a sample, files, a recording, the microphone as it speaks, or a folder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ser import audio
-from ser.app import workspace
-from ser.app.widgets import answer, frame, layout, live, microphone, resources, visitor, voice
+from ser.app import access, workspace
+from ser.app.widgets import (
+    answer,
+    folder_answers,
+    frame,
+    layout,
+    live,
+    microphone,
+    resources,
+    visitor,
+    voice,
+)
 from ser.models import bundle
 
 if TYPE_CHECKING:
@@ -20,7 +30,7 @@ def show() -> None:
     frame.page("Prediction", wide=False)
     source = st.segmented_control(
         "Where from?",
-        ["Sample", "Upload", "Record", "Live"],
+        ["Sample", "Upload", "Record", "Live", *(["Folder"] if access.may_change() else [])],
         default="Upload",
         required=True,
         key="source",
@@ -113,6 +123,8 @@ def show() -> None:
                 asked = voice.used_to(model(), data)
                 answer.show_answer(data, "recording", asked, folder=folder)
                 voice.show_known()
+        elif source == "Folder":
+            folder_answers.show(folder, possible)
         else:
             live.show_live(model())
 

@@ -23,6 +23,11 @@ from ser.errors import OutputError, SerError
 from ser.utils.files import free_path
 from ser.utils.zips import unpack
 
+_CORPORA = (
+    f"a folder with the file names of a known corpus ({TITLES}), a folder per emotion, or a CSV "
+    "file with the columns path and emotion"
+)
+
 
 def choose() -> Path:
     """Let the user choose a corpus; returns its folder or CSV file, which may not exist."""
@@ -56,29 +61,34 @@ def choose() -> Path:
     return Path(st.session_state["corpus"])
 
 
-def pick(help: str) -> str:
+def pick(help: str, *, labelled: bool = True) -> str:
     """Let the user pick a corpus at hand or type where one lies, for work that is not on show.
 
     Parameters
     ----------
     help : str
         What the corpus is for.
+    labelled : bool
+        Whether its emotions must be known; if not, any recordings will do.
 
     Returns
     -------
     str
-        Its folder or CSV file, which may not exist; empty if nothing is chosen.
+        Its folder, CSV file or manifest, which may not exist; empty if nothing is chosen.
     """
-    known = [str(path) for path in (assets.SAMPLES, *workspace.corpora()) if path.exists()]
+    known = [path for path in (assets.SAMPLES, *workspace.corpora()) if path.exists()]
+    if labelled:
+        title, kinds = "Corpus", _CORPORA
+    else:
+        title, kinds = "Folder", "any folder of recordings, or a manifest (.parquet)"
+        known = [path for path in known if path.suffix.lower() != ".csv"]
     chosen = st.selectbox(
-        "Corpus",
-        known,
+        title,
+        [str(path) for path in known],
         format_func=label,
         accept_new_options=True,
         placeholder="Type the name of a folder",
-        help=f"{help} Choose one, or type the path of another: a folder with the file names "
-        f"of a known corpus ({TITLES}), a folder per emotion, or a CSV file with the columns path "
-        "and emotion.",
+        help=f"{help} Choose one, or type the path of another: {kinds}.",
     )
     typed = str(chosen or "").strip()
     location = os.path.abspath(os.path.expanduser(typed)) if typed else ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from ser.app import catalogue, evaluations, processes, workspace
@@ -38,7 +41,7 @@ def show() -> None:
             _watch(busy[0])
             return
         for evaluation, status in unfinished:
-            _unfinished(evaluation, status)
+            show_unfinished(evaluation, status, "Start again", partial(_again, evaluation))
         _form()
 
 
@@ -93,20 +96,40 @@ def _watch(evaluation: Run) -> None:
     runs.show_progress(evaluation, status, step, words)
 
 
-def _unfinished(evaluation: Run, status: Status) -> None:
-    name = evaluation.folder.name
+def _again(evaluation: Run) -> None:
+    evaluations.launch(evaluation)
+    st.session_state["my evaluation"] = evaluation.folder.name
+
+
+def show_unfinished(
+    run: Run, status: Status, again: str, start: Callable[[], None], *, kept: str = ""
+) -> None:
+    """Show work that no process is doing and that is not done.
+
+    Parameters
+    ----------
+    run, status : Run, Status
+        See `ser.training.runs.Run.read_status`.
+    again : str
+        Words for the button that calls `start`.
+    start : callable
+        Has a process do it.
+    kept : str
+        What is kept of it if its process was killed.
+    """
+    name = run.folder.name
     with st.container(border=True), layout.errors_for_people():
-        killed = status.state == "interrupted"
-        words = "Its process ended before it was done." if killed else status.message
+        words = status.message
+        if status.state == "interrupted":
+            words = f"Its process ended before it was done. {kept}".strip()
         st.write(f"**{layout.plain(name)}** ({status.state}): {layout.plain(words)}")
         with st.container(horizontal=True):
-            if st.button("Start again", key=f"again {name}", icon=":material/replay:"):
+            if st.button(again, key=f"again {name}", icon=":material/replay:"):
                 with st.spinner("Starting …"):
-                    evaluations.launch(evaluation)
-                st.session_state["my evaluation"] = name
+                    start()
                 st.rerun()
             if st.button("Remove", key=f"remove {name}", icon=":material/delete:"):
-                processes.delete(evaluation)
+                processes.delete(run)
                 st.rerun()
 
 

@@ -88,7 +88,7 @@ def plain(text: str) -> str:
     return re.sub(_ADDRESS, rf"\g<0>{_JOINER}", escaped)
 
 
-def csv(table: pd.DataFrame) -> str:
+def csv(table: pd.DataFrame, *, header: bool = True) -> str:
     """Return a table to be downloaded, in which no text is a formula to a spreadsheet.
 
     Examples
@@ -104,7 +104,7 @@ def csv(table: pd.DataFrame) -> str:
         return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
     safe = table.map(harmless)
-    return str(safe.to_csv(index=False, float_format="%.5f"))
+    return str(safe.to_csv(index=False, header=header, float_format="%.5f"))
 
 
 def display_path(path: Path) -> str:

@@ -1,14 +1,18 @@
 import io
+import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from ser import assets
-from ser.app import workspace
+from ser.app import answers, workspace
+from ser.app.widgets import folder_answers
 from ser.data.recordings import Voice
 from ser.models.recognizer import Recognizer
-from tests.tiny import SAMPLES
+from ser.training.runs import Run
+from tests.tiny import SAMPLES, tiny_corpus
 
 CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 
@@ -238,3 +242,102 @@ def test_a_correction_becomes_a_recording_once_its_speaker_agrees(page, tmp_path
     assert "Kept as angry" in prediction.success[0].value
     prediction.run()
     assert len(kept.recordings()) == 1
+
+
+def folder_page(page):
+    prediction = page("pages/4_Prediction.py")
+    return well(prediction.segmented_control[0].set_value("Folder").run())
+
+
+def well(prediction):
+    assert not prediction.exception and not prediction.error
+    return prediction
+
+
+def press(prediction, label):
+    return next(button for button in prediction.button if button.label == label).click().run()
+
+
+def choose_and_start(prediction, folder):
+    next(box for box in prediction.selectbox if box.label == "Folder").set_value(str(folder))
+    return press(prediction, "Start")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
+
+
+def test_a_folder_is_answered_in_the_background(page, home, tmp_path):
+    folder = tiny_corpus(tmp_path / "calls", ("05",))
+    (folder / "=cmd.wav").write_bytes(b"no audio")
+    workspace.remember_corpus(folder)
+    prediction = folder_page(page)
+    well(choose_and_start(prediction, folder))
+    (run,) = answers.find_all()
+    while run.is_held():
+        assert prediction.run().main.get("progress")[-1].proto.text
+    prediction = folder_page(page)
+    (done,) = [part for part in prediction.expander if "calls-by-everyday" in part.label]
+    assert "16 answers, 1 clips cannot be used" in done.label
+    prediction.session_state[f"answers {run.folder.name}"] = True
+    counts, first, refused = [frame.value for frame in well(prediction.run()).dataframe]
+    table = pd.read_csv(answers.store(run) / "predictions.csv")
+    assert counts["Clips"].to_dict() == table["emotion"].value_counts().to_dict()
+    assert counts["Sure"].sum() == (table["verdict"] == "sure").sum()
+    assert first["file"].tolist() == table["file"].tolist()
+    assert refused["file"].tolist() == [str(folder / "=cmd.wav")]
+    well(press(prediction, "Remove them"))
+    assert answers.find_all() == []
+
+
+def test_a_folder_that_is_being_answered_is_shown_and_stopped(page, home):
+    run = Run(workspace.answers() / "calls")
+    run.create({})
+    with run.locked():
+        run.write_status("answering", "Listening", 1000, 4000)
+        run.write_status("answering", "Listening", 4000, 4000)
+        prediction = folder_page(page)
+        text = prediction.main.get("progress")[-1].proto.text
+        assert "Listening: 4\u202f000 of 4\u202f000 clips" in text and "per second" in text
+        prediction.button(key="stop-calls").click().run()
+        assert run.is_stopping
+        assert "Start" not in [button.label for button in well(prediction).button], "one at a time"
+
+
+def test_an_interrupted_folder_goes_on_or_is_removed(page, home, tmp_path):
+    folder = tiny_corpus(tmp_path / "calls", ("05",))
+    run = Run(workspace.answers() / "calls")
+    config = {"model": str(assets.DEFAULT_MODEL), "emotions": [], "cluster": ""}
+    run.create({**config, "data": str(tmp_path / "gone")})
+    run.write_status("answering", "Listening", 1, 4)
+    prediction = folder_page(page)
+    said = next(words.value for words in prediction.markdown if "(interrupted)" in words.value)
+    assert "ended before it was done. Nothing is done yet." in said
+    press(prediction, "Go on")
+    assert "does not exist" in prediction.error[0].value
+    (run.folder / "config.json").write_text(json.dumps({**config, "data": str(folder)}))
+    well(press(prediction, "Go on"))
+    while run.is_held():
+        prediction.run()
+    assert run.read_status().state == "finished", run.read_status()
+
+    other = Run(workspace.answers() / "other")
+    other.create({})
+    prediction = folder_page(page)
+    well(press(prediction, "Remove"))
+    assert [each.folder.name for each in answers.find_all()] == ["calls"]
+
+
+def test_a_folder_that_holds_no_recording_is_refused(page, home, tmp_path):
+    workspace.remember_corpus(tmp_path)
+    prediction = choose_and_start(folder_page(page), tmp_path)
+    assert "holds no audio file" in prediction.error[0].value
+    assert answers.find_all() == []
+
+
+def test_a_table_to_take_along_is_as_it_was_written_but_for_formulas(tmp_path):
+    file = tmp_path / "refused.csv"
+    file.write_text("file,distance\n/a b.wav,0.25000\n=1+1,-1.50000\n=2+2,\n")
+    expected = "file,distance\n/a b.wav,0.25000\n'=1+1,-1.50000\n'=2+2,\n"
+    assert folder_answers._harmless(file) == expected

@@ -47,6 +47,16 @@ def test_training_says_where_it_can_be_done(page, public):
     assert "Nobody can train on this server" in app.info[0].value
 
 
+def test_no_folder_of_the_server_is_answered(page, public):
+    app = page("pages/4_Prediction.py")
+    assert "Folder" not in app.segmented_control[0].options
+    app = page("pages/4_Prediction.py")
+    app.query_params["source"] = "Folder"
+    app.run()
+    assert not app.exception
+    assert app.segmented_control[0].value == "Upload"
+
+
 def test_corpora_of_the_server_are_not_shown(page, public, monkeypatch):
     monkeypatch.setattr(workspace, "data", lambda: SAMPLES.parent)
     app = page("pages/1_Dataset.py")
