@@ -31,6 +31,17 @@ def find_all() -> list[Run]:
     return find_runs(workspace.answers())
 
 
+def place(run: Run) -> Path:
+    """Return the folder or manifest whose clips are answered.
+
+    Raises
+    ------
+    RunError
+        If that cannot be read.
+    """
+    return Path(_settings(run)["data"])
+
+
 def store(run: Run) -> Path:
     """Return where the answers are kept, see docs/scale.md."""
     return run.folder / "store"
@@ -98,7 +109,7 @@ def resume(run: Run) -> None:
     SerError
         See `start`.
     """
-    _check(Path(_settings(run)["data"]))
+    _check(place(run))
     with processes.alone_in(workspace.answers()):
         audit.record("resume answers", run.folder.name)
         _launch(run)
@@ -171,8 +182,10 @@ def answer(run: Run) -> None:
         except Stopped:
             run.write_status("stopped", kept_in_words(run))
             raise
-        left_out = f", {bad} clips cannot be used" if bad else ""
-        run.write_status("finished", f"{good} answers{left_out}")
+        words = f"{good} answer{'s' * (good != 1)}"
+        if bad:
+            words += f", {bad} clip{'s' * (bad != 1)} cannot be used"
+        run.write_status("finished", words)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def test_a_folder_gets_the_answers_of_the_command_line(folder, tmp_path, capfd):
     possible = ["--emotions", "angry,sad"]
     assert main(["predict", str(folder), "--out", str(tmp_path / "out"), *possible]) == 2
     assert found == (tmp_path / "out" / "predictions.csv").read_bytes()
-    assert run.read_status().message == "16 answers, 1 clips cannot be used"
+    assert run.read_status().message == "16 answers, 1 clip cannot be used"
     left_out = pd.read_csv(answers.store(run) / "refused.csv")
     assert [Path(file).name for file in left_out["file"]] == ["broken.wav"]
     processes.delete(run)

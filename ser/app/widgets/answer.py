@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -157,18 +157,7 @@ def show_files(
         key="files",
         on_select="rerun",
         selection_mode="single-cell",
-        column_config={
-            "file": "File",
-            "emotion": "Emotion",
-            "verdict": "Verdict",
-            "reason": st.column_config.TextColumn("Reason", width="medium"),
-            "start": st.column_config.NumberColumn("From (s)", format="%.1f"),
-            "end": st.column_config.NumberColumn("To (s)", format="%.1f"),
-            **{
-                label: st.column_config.ProgressColumn(label, format="percent", max_value=1.0)
-                for label in model.labels
-            },
-        },
+        column_config=columns(model.labels),
     )
     st.download_button(
         "Table as CSV",
@@ -183,6 +172,23 @@ def show_files(
         load_audio(data)  # a player for what is no audio would be an empty box
         st.audio(data)
         show_answer(data, name, asked(number), folder=folder)
+
+
+def columns(labels: Iterable[str]) -> dict[str, Any]:
+    """Return how a table of predictions is shown: words for its columns, bars of probabilities."""
+    return {
+        "file": "File",
+        "emotion": "Emotion",
+        "verdict": "Verdict",
+        "reason": st.column_config.TextColumn("Reason", width="medium"),
+        "start": st.column_config.NumberColumn("From (s)", format="%.1f"),
+        "end": st.column_config.NumberColumn("To (s)", format="%.1f"),
+        "distance": st.column_config.NumberColumn("Distance", format="%.2f"),
+        **{
+            label: st.column_config.ProgressColumn(label, format="percent", max_value=1.0)
+            for label in labels
+        },
+    }
 
 
 def _voices(files: list[tuple[str, bytes]], model: Recognizer) -> dict[int, Voice]:

@@ -10,12 +10,15 @@ import pandas as pd
 import streamlit as st
 
 from ser.app import access, answers, processes
-from ser.app.widgets import evaluations, layout, runs
+from ser.app.widgets import answer, evaluations, layout, runs
 from ser.app.widgets.corpus import pick
+from ser.data import corpora
 from ser.models.recognizer import SURE, UNCERTAIN
 from ser.shards.prediction import LEFT_OUT, PREDICTIONS
 from ser.training.runs import BUSY_STATES, Run, Status, seconds_left, speed
 
+_TABLES = {"Answers": PREDICTIONS, "Left out": LEFT_OUT}
+_BEFORE_LABELS = 7  # columns of predictions that are no emotion
 _SHOWN = 1000  # rows on the page
 _ROWS = 10_000  # held at once while a table is counted or made harmless
 
@@ -99,27 +102,24 @@ def _finished(run: Run, status: Status) -> None:
     if not part.open:
         return
     with part, layout.errors_for_people():
-        table, left_out = (answers.store(run) / each for each in (PREDICTIONS, LEFT_OUT))
-        try:
-            changed = table.stat().st_mtime_ns
-            counts, first = _counts(table, changed), _first(table, changed)
-            refused = _first(left_out, left_out.stat().st_mtime_ns)
-        except OSError as error:
-            st.error(f"The answers cannot be read: {error.strerror}.", icon=":material/error:")
-            counts = first = refused = pd.DataFrame()
-        if len(first):
-            st.dataframe(counts, column_config={"_index": "Emotion"})
-            st.dataframe(first, hide_index=True)
-        if len(first) == _SHOWN:
-            st.caption(f"The first {_SHOWN} rows; the download has all of them.")
-        if len(refused):
-            st.write("Left out, and why:")
-            st.dataframe(refused, hide_index=True)
+        files = {title: answers.store(run) / name for title, name in _TABLES.items()}
+        tables = {title: _first(file, _changed(file)) for title, file in files.items()}
+        tables = {title: rows for title, rows in tables.items() if len(rows)}
+        for title, rows in tables.items():
+            st.write(f"**{title}**")
+            if title == "Answers":
+                counts = _counts(files[title], _changed(files[title]))
+                st.dataframe(counts, column_config={"_index": "Emotion"})
+            st.dataframe(
+                rows.assign(file=corpora.places(rows["file"], answers.place(run))),
+                hide_index=True,
+                column_config=answer.columns(map(str, rows.columns[_BEFORE_LABELS:])),
+            )
+            if len(rows) == _SHOWN:
+                st.caption(f"The first {_SHOWN} rows; the download has all of them.")
         with st.container(horizontal=True):
-            if len(first):
-                _download("Answers as CSV", table, name)
-            if len(refused):
-                _download("Left out as CSV", left_out, name)
+            for title in tables:
+                _download(f"{title} as CSV", files[title], name)
             with st.popover("Remove", icon=":material/delete:"):
                 st.write("These answers are deleted for good; the recordings stay.")
                 if st.button("Remove them", key=f"remove {name}"):
@@ -144,6 +144,10 @@ def _harmless(file: Path) -> str:
     return "".join(layout.csv(part, header=i == 0) for i, part in enumerate(parts))
 
 
+def _changed(file: Path) -> int:
+    return file.stat().st_mtime_ns if file.is_file() else 0
+
+
 @st.cache_data(show_spinner="Counting …", max_entries=20)
 def _counts(file: Path, changed: int) -> pd.DataFrame:
     """Return how many clips have which answer, and how many of these are sure."""
@@ -158,4 +162,5 @@ def _counts(file: Path, changed: int) -> pd.DataFrame:
 
 @st.cache_data(show_spinner=False, max_entries=20)
 def _first(file: Path, changed: int) -> pd.DataFrame:
-    return pd.read_csv(file, nrows=_SHOWN)
+    """Return the rows that are shown; none if somebody took the file away."""
+    return pd.read_csv(file, nrows=_SHOWN) if changed else pd.DataFrame()

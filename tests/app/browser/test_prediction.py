@@ -9,7 +9,7 @@ from ser.assets import DEFAULT_MODEL
 from ser.labels import EMOTIONS
 from ser.models.recognizer import Recognizer
 from tests.app.browser.app import PATIENCE, answer, record, start_listening, wait_until_drawn
-from tests.tiny import SAMPLES
+from tests.tiny import SAMPLES, tiny_corpus
 
 CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 
@@ -71,6 +71,28 @@ def test_several_files_become_a_table(tab, keep, tmp_path):
     lines = (tmp_path / "table.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["file", *(clip.name for clip in clips)]
     keep(tab, "prediction-files")
+
+
+@pytest.mark.parametrize("tab", ["light 1280"], indirect=True)
+def test_a_folder_is_answered_while_the_page_is_closed(tab, keep, tmp_path):
+    folder = tiny_corpus(tmp_path / "calls", ("05",))
+    tab.goto("/Prediction?source=Folder")
+    place = tab.get_by_role("combobox", name=re.compile("Folder"))
+    place.fill(str(folder))
+    place.press("Enter")
+    tab.get_by_role("button", name="Start", exact=True).click()
+    expect(tab.get_by_text("You can leave this page.")).to_be_visible()
+    tab.goto("about:blank")
+    tab.goto("/Prediction?source=Folder")
+    tab.get_by_text("16 answers").click()
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Answers as CSV").click()
+    download.value.save_as(tmp_path / "table.csv")
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 17
+    keep(tab, "prediction-folder")
+    tab.get_by_role("button", name="Remove", exact=True).click()
+    tab.get_by_role("button", name="Remove them").click()
+    expect(tab.get_by_text("16 answers")).to_have_count(0)
 
 
 @pytest.fixture
