@@ -14,6 +14,7 @@ from ser.cli import main
 from ser.errors import DataError, RunError, SerError
 from ser.shards.manifest import Clip, write_manifest
 from ser.training.runs import BUSY_STATES, Run
+from tests.shards.processes import Dask
 from tests.tiny import SAMPLES, tiny_corpus
 
 CLIPS = sorted(SAMPLES.rglob("*.flac"))
@@ -148,6 +149,23 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence_in_the_status(folder):
     assert status.state == "failed"
     assert status.message.startswith("No Dask scheduler answers at tcp://127.0.0.1:1")
     assert "Traceback" not in processes.read_log(run)
+
+
+def test_the_workers_of_a_cluster_do_it_and_it_stops_there_too(many, expected, tmp_path):
+    dask = Dask(tmp_path)
+    try:
+        dask.scheduler()
+        dask.worker("worker")
+        run = answers.start(DEFAULT_MODEL, many, cluster=dask.address)
+        wait(run, partly_done)
+        processes.stop(run)
+        wait(run, lambda status: status.state not in BUSY_STATES)
+        assert run.read_status().state == "stopped", processes.read_log(run)
+        assert "Dask's dashboard: http" in processes.read_log(run)
+        answers.resume(run)
+        assert finished(run) == expected
+    finally:
+        dask.kill()
 
 
 def test_answers_of_clips_that_changed_meanwhile_are_not_mixed(tmp_path):
