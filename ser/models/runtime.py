@@ -16,14 +16,17 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from joblib import cpu_count
 
 from ser.errors import BundleError
-from ser.models.inference import BATCH, ENCODED_BATCH, CutNetwork
+from ser.models.inference import CutNetwork
 from ser.models.networks import cut, with_activations
 from ser.models.onnx_check import MAX_BYTES, check, parsed
 
@@ -42,6 +45,8 @@ Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 _TYPICAL = "typical"  # in the metadata: mean of what the network reads, by name, as JSON
 _MOST_AT_ONCE = 150_000_000
 """Numbers that a network may make of the clips that it is asked about at a time: 600 MB."""
+_FEWEST, _PART = 3, 16
+"""Clips that one core is given at a time: more leave its cache, and each start costs."""
 _LAYER = ("adaptation_kernel", "adaptation_bias")  # and a number; weights of a layer added later
 
 
@@ -77,10 +82,10 @@ class Runtime(CutNetwork):
     def __init__(
         self, network: bytes, encoder: bytes | None = None, *, trusted: Collection[str] = ()
     ) -> None:
-        answer, encode = _Function(network, NETWORK, BATCH, trusted), None
+        answer, encode = _Function(network, NETWORK, trusted, clip_per_core=True), None
         metadata = answer.metadata
         if encoder is not None:
-            encode = _Function(encoder, ENCODER, ENCODED_BATCH, trusted)
+            encode = _Function(encoder, ENCODER, trusted, clip_per_core=False)
         super().__init__(answer, encode)
         self.input_shapes = (encode or answer).inputs
         if [len(shape) for shape in answer.outputs] != [1, 1]:
@@ -97,13 +102,20 @@ class Runtime(CutNetwork):
 
 
 class _Function:
-    """A file as a function of arrays, asked about so many clips at a time, or fewer if large."""
+    """A file as a function of arrays, asked about a few clips at a time.
 
-    def __init__(self, content: bytes, name: str, most: int, trusted: Collection[str]) -> None:
-        self._batch = most
-        if name not in trusted:
-            self._batch = min(most, max(_MOST_AT_ONCE // max(check(content, name), 1), 1))
-        session, self.metadata = _session(content, name)
+    Either each core works on clips of its own, or all cores on the same clip, which is slower but
+    has one clip answered sooner where it takes long.
+    """
+
+    def __init__(
+        self, content: bytes, name: str, trusted: Collection[str], *, clip_per_core: bool
+    ) -> None:
+        values = 1 if name in trusted else max(check(content, name), 1)
+        cores = 1 if multiprocessing.parent_process() is not None else cpu_count()
+        self._cores = cores if clip_per_core and cores * values <= _MOST_AT_ONCE else 1
+        self._most = max(min(_PART, _MOST_AT_ONCE // (self._cores * values)), 1)
+        session, self.metadata = _session(content, name, threads=1 if clip_per_core else cores)
         self._session, self._name = session, name
         self._names = [each.name for each in session.get_inputs()]
         self.inputs = tuple(tuple(each.shape[1:]) for each in session.get_inputs())
@@ -111,17 +123,26 @@ class _Function:
 
     def __call__(self, inputs: Inputs) -> list[npt.NDArray[np.float32]]:
         values = [np.ascontiguousarray(each, np.float32) for each in inputs.values()]
-        found = []
-        for i in range(0, len(values[0]), self._batch):
-            some = [each[i : i + self._batch] for each in values]
-            try:
-                found.append(self._session.run(None, dict(zip(self._names, some, strict=True))))
-            except Exception as error:  # of no common class; a damaged file may cause any
-                raise BundleError(f"{self._name} cannot be run: {_first_line(error)}") from error
+        count = len(values[0])
+        size = min(max(-(-count // self._cores), _FEWEST), self._most)
+        parts = [[each[i : i + size] for each in values] for i in range(0, count, size)]
+        on_all = self._cores > 1 and len(parts) > 1
+        try:
+            found = [*(_pool().map if on_all else map)(self._run, parts)]
+        except Exception as error:  # of no common class; a damaged file may cause any
+            raise BundleError(f"{self._name} cannot be run: {_first_line(error)}") from error
         return [
             np.concatenate([np.zeros((0, *shape), np.float32), *(each[k] for each in found)])
             for k, shape in enumerate(self.outputs)
         ]
+
+    def _run(self, some: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+        return self._session.run(None, dict(zip(self._names, some, strict=True)))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cpu_count(), "network")
 
 
 def convert(model: keras.Model) -> dict[str, bytes]:
@@ -223,15 +244,16 @@ def layers_of(network: bytes) -> list[Layer]:
     return found
 
 
-def _session(content: bytes, name: str) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
+def _session(
+    content: bytes, name: str, *, threads: int
+) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is said below
     # Threads that wait by spinning would take the processor from other visitors.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if multiprocessing.parent_process() is not None:
-        options.intra_op_num_threads = 1  # the other cores have workers of their own
+    options.intra_op_num_threads = threads
     try:
         session = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"], enable_fallback=0

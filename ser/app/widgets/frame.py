@@ -57,9 +57,13 @@ def _notice() -> None:
     with st.container(border=True, key="notice"):
         said, done = st.columns([4, 1], vertical_alignment="center")
         said.write(f":material/info: {words}")
-        if done.button("Understood"):
-            st.session_state["informed"] = True
-            st.rerun()
+        # A callback: what draws the page anew meanwhile, as the microphone does when it is found,
+        # would leave no time to look at what the button returns.
+        done.button("Understood", on_click=_inform)
+
+
+def _inform() -> None:
+    st.session_state["informed"] = True
 
 
 # What these two say goes when it is no longer so. They do not draw the page anew for it: that would
