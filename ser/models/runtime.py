@@ -17,7 +17,7 @@ import json
 import multiprocessing
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 _TYPICAL = "typical"  # in the metadata: mean of what the network reads, by name, as JSON
 _MOST_AT_ONCE = 150_000_000
 """Numbers that a network may make of the clips that it is asked about at a time: 600 MB."""
-_FEWEST, _PART = 3, 16
+_FEWEST, _PART = 3, 8
 """Clips that one core is given at a time: more leave its cache, and each start costs."""
 _LAYER = ("adaptation_kernel", "adaptation_bias")  # and a number; weights of a layer added later
 
@@ -82,10 +82,10 @@ class Runtime(CutNetwork):
     def __init__(
         self, network: bytes, encoder: bytes | None = None, *, trusted: Collection[str] = ()
     ) -> None:
-        answer, encode = _Function(network, NETWORK, trusted, clip_per_core=True), None
+        answer, encode = _Function(network, NETWORK, trusted, long=False), None
         metadata = answer.metadata
         if encoder is not None:
-            encode = _Function(encoder, ENCODER, trusted, clip_per_core=False)
+            encode = _Function(encoder, ENCODER, trusted, long=True)
         super().__init__(answer, encode)
         self.input_shapes = (encode or answer).inputs
         if [len(shape) for shape in answer.outputs] != [1, 1]:
@@ -102,33 +102,32 @@ class Runtime(CutNetwork):
 
 
 class _Function:
-    """A file as a function of arrays, asked about a few clips at a time.
+    """A file as a function of arrays, asked about a few clips at a time by each core.
 
-    Either each core works on clips of its own, or all cores on the same clip, which is slower but
-    has one clip answered sooner where it takes long.
+    All cores may work on a clip that is alone, which has it answered sooner where it takes long.
     """
 
-    def __init__(
-        self, content: bytes, name: str, trusted: Collection[str], *, clip_per_core: bool
-    ) -> None:
+    def __init__(self, content: bytes, name: str, trusted: Collection[str], *, long: bool) -> None:
         values = 1 if name in trusted else max(check(content, name), 1)
         cores = 1 if multiprocessing.parent_process() is not None else cpu_count()
-        self._cores = cores if clip_per_core and cores * values <= _MOST_AT_ONCE else 1
+        self._cores = cores if cores * values <= _MOST_AT_ONCE else 1
         self._most = max(min(_PART, _MOST_AT_ONCE // (self._cores * values)), 1)
-        session, self.metadata = _session(content, name, threads=1 if clip_per_core else cores)
-        self._session, self._name = session, name
-        self._names = [each.name for each in session.get_inputs()]
-        self.inputs = tuple(tuple(each.shape[1:]) for each in session.get_inputs())
-        self.outputs = tuple(tuple(each.shape[1:]) for each in session.get_outputs())
+        self._name = name
+        self._session, self.metadata = _session(content, name, threads=cores if long else 1)
+        self._content = content if long and self._cores > 1 else b""
+        self._names = [each.name for each in self._session.get_inputs()]
+        self.inputs = tuple(tuple(each.shape[1:]) for each in self._session.get_inputs())
+        self.outputs = tuple(tuple(each.shape[1:]) for each in self._session.get_outputs())
 
     def __call__(self, inputs: Inputs) -> list[npt.NDArray[np.float32]]:
         values = [np.ascontiguousarray(each, np.float32) for each in inputs.values()]
         count = len(values[0])
         size = min(max(-(-count // self._cores), _FEWEST), self._most)
         parts = [[each[i : i + size] for each in values] for i in range(0, count, size)]
-        on_all = self._cores > 1 and len(parts) > 1
+        several = len(parts) > 1 and self._cores > 1
+        run = partial(self._run, self._of_one_core if several else self._session)
         try:
-            found = [*(_pool().map if on_all else map)(self._run, parts)]
+            found = [*(_pool().map if several else map)(run, parts)]
         except Exception as error:  # of no common class; a damaged file may cause any
             raise BundleError(f"{self._name} cannot be run: {_first_line(error)}") from error
         return [
@@ -136,8 +135,16 @@ class _Function:
             for k, shape in enumerate(self.outputs)
         ]
 
-    def _run(self, some: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-        return self._session.run(None, dict(zip(self._names, some, strict=True)))
+    def _run(
+        self, session: onnxruntime.InferenceSession, some: list[npt.NDArray[np.float32]]
+    ) -> list[npt.NDArray[np.float32]]:
+        return session.run(None, dict(zip(self._names, some, strict=True)))
+
+    @cached_property
+    def _of_one_core(self) -> onnxruntime.InferenceSession:
+        if not self._content:
+            return self._session
+        return _session(self._content, self._name, threads=1)[0]
 
 
 @cache
