@@ -32,7 +32,7 @@ from ser.data.features import Features, StoredFeatures, store_features
 from ser.labels import EMOTIONS
 from ser.training import fitting, pipeline
 from ser.training.config import configure
-from ser.utils.files import write_json
+from ser.utils.files import read_json, write_json
 
 TURNS = 3
 EPOCHS = 3
@@ -107,7 +107,9 @@ def side_by_side(files: list[Path]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--clips", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument(
+        "--clips", type=int, nargs="*", default=[1000, 10_000], help="none: as known"
+    )
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)  # in a process of its own
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -116,6 +118,8 @@ def main() -> None:
         print(json.dumps(most_memory(files, options.only)))
         return
     result: dict[str, Any] = {"recordings": len(files), "memory": []}
+    if not options.clips and options.json:
+        result["memory"] = read_json(options.json)["memory"]
     for count in options.clips:
         again = ["-m", "benchmarks.training_memory", str(options.folder), "--only", str(count)]
         done = subprocess.run([sys.executable, *again], stdout=subprocess.PIPE, check=True)

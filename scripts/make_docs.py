@@ -39,7 +39,7 @@ _PERFORMANCE_HEAD = """\
 # Performance
 
 Every figure is from a file in `benchmarks`, made by the script of the same name; `scripts/make_docs.py` writes this page. Times are of two idle
-cores of a shared server (AVX2); they differ between machines, and on that one from day to day by a factor of two. What stands side by side was
+cores of a shared server (AVX-512); they differ between machines, and on that one from day to day by a factor of two. What stands side by side was
 measured in one run.
 
 ## One clip
