@@ -31,7 +31,7 @@ from ser.plots.evaluation import (
 )
 from ser.plots.heatmaps import heatmap, heatmap_table
 from ser.plots.prediction import clock, probabilities, timeline, why_rows, why_time
-from ser.plots.training import comparison, curve, curves
+from ser.plots.training import comparison, curve, curves, recall_comparison
 
 __all__ = [
     "UNKNOWN",
@@ -56,6 +56,7 @@ __all__ = [
     "intervals",
     "learning_curve",
     "probabilities",
+    "recall_comparison",
     "recall_pairs",
     "recalls",
     "recordings_per_emotion",

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from ser.labels import EMOTIONS
 from ser.plots.base import TRAINING, VALIDATION, WIDTH, Chart
 
 TITLES = {
@@ -120,14 +121,7 @@ def comparison(runs: Mapping[str, pd.DataFrame], figure: str) -> Chart:
                 axis=alt.Axis(format=number),
                 scale=alt.Scale(zero=False),
             ),
-            color=alt.Color(
-                "run:N",
-                title=None,
-                scale=alt.Scale(
-                    domain=list(runs), range=[RUNS[i % len(RUNS)] for i in range(len(runs))]
-                ),
-                legend=alt.Legend(orient="top", columns=2, labelLimit=160),
-            ),
+            color=_colours(runs),
             tooltip=[
                 alt.Tooltip("run:N", title="Run"),
                 alt.Tooltip("epoch:Q", title="Epoch"),
@@ -136,3 +130,54 @@ def comparison(runs: Mapping[str, pd.DataFrame], figure: str) -> Chart:
         )
     )
     return alt.layer(lines).properties(width=WIDTH // 2 - 40, height=_HEIGHT)
+
+
+def recall_comparison(runs: Mapping[str, pd.DataFrame]) -> Chart:
+    """Draw the recall of every emotion in several runs, bars side by side with their intervals.
+
+    Parameters
+    ----------
+    runs : mapping of str to DataFrame
+        Of each run by its name, see `ser.evaluation.report.Report.per_class`.
+    """
+    table = pd.concat([each.assign(run=name) for name, each in runs.items()], ignore_index=True)
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "emotion:N",
+            sort=list(EMOTIONS),
+            title=None,
+            axis=alt.Axis(labelAngle=-40, labelOverlap=False),  # on a phone as well
+        ),
+        xOffset=alt.XOffset("run:N", sort=list(runs)),
+        color=_colours(runs),
+        tooltip=[
+            alt.Tooltip("run:N", title="Run"),
+            alt.Tooltip("emotion:N", title="Emotion"),
+            alt.Tooltip("recall:Q", title="Recall", format=".1%"),
+            alt.Tooltip("low:Q", title="95% from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+        ],
+    )
+    bars = base.mark_bar(opacity=0.45, cornerRadiusEnd=2).encode(
+        y=alt.Y(
+            "recall:Q",
+            title="Recall",
+            scale=alt.Scale(domain=[0, 1]),
+            axis=alt.Axis(format=".0%"),
+        )
+    )
+    spread = base.mark_rule(strokeWidth=2).encode(y="low:Q", y2="high:Q")
+    return alt.layer(bars, spread).properties(
+        width=WIDTH, height=_HEIGHT, description=f"Recall by emotion in {len(runs)} runs"
+    )
+
+
+def _colours(runs: Mapping[str, pd.DataFrame]) -> alt.Color:
+    """Return a colour for each run, the same in every chart of them."""
+    colours = [RUNS[i % len(RUNS)] for i in range(len(runs))]
+    return alt.Color(
+        "run:N",
+        title=None,
+        scale=alt.Scale(domain=list(runs), range=colours),
+        legend=alt.Legend(orient="top", columns=2, labelLimit=160),
+    )

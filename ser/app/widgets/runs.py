@@ -13,6 +13,7 @@ from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout
 from ser.errors import SerError
+from ser.evaluation.report import Report
 from ser.training import queue
 from ser.training.runs import MOST_NOTES, Run, Status
 
@@ -410,6 +411,7 @@ def show_active() -> None:
 def show_comparison(trainings: Sequence[Training]) -> None:
     """Show two or more trainings in one chart, and in what they differ."""
     _compare_curves({t.name: t.epochs for t in trainings if not t.epochs.empty})
+    _compare_recalls(trainings)
     st.caption("Figures on the test clips, and the settings in which they differ.")
     st.dataframe(history.differences(trainings), hide_index=True)
     tests = {(c.data, c.protocol, c.seed, c.folds) for t in trainings if (c := t.config)}
@@ -471,3 +473,12 @@ def _compare_curves(tables: dict[str, pd.DataFrame]) -> None:
                     for name, epochs in tables.items()
                 ),
             )
+
+
+def _compare_recalls(trainings: Sequence[Training]) -> None:
+    found = {t.name: Report.find(t.run.folder / "report.json") for t in trainings}
+    tables = {name: report.per_class() for name, report in found.items() if report is not None}
+    if len(tables) > 1:
+        st.write("**Recall of each emotion on the test clips**, with 95% intervals")
+        numbers = pd.concat([each.assign(run=name) for name, each in tables.items()])
+        layout.show(plots.recall_comparison(tables), key="compare-recalls", table=numbers.round(3))

@@ -214,6 +214,11 @@ def test_two_trainings_are_compared(open_training, finished, home):
     differences = page.dataframe[-1].value.set_index("")
     assert differences.loc["Seed"].to_dict() == {"finished": "42", "other": "7"}
     assert "Epochs" not in differences.index
+    recalls = page.dataframe[-2].value
+    truth = Report.load(finished.folder / "report.json").per_class()
+    for name in ("finished", "other"):
+        own = recalls[recalls["run"] == name].set_index("emotion")["recall"]
+        assert own.to_dict() == truth.set_index("emotion")["recall"].round(3).to_dict()
     assert not [b for b in page.button if b.label == "Delete it"]
 
 
