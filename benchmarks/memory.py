@@ -25,7 +25,7 @@ from benchmarks.timing import megabytes
 from ser.assets import DEFAULT_MODEL
 from ser.audio import EXTENSIONS
 from ser.shards.manifest import Clip, write_manifest
-from ser.utils.files import write_json
+from ser.utils.files import read_json, write_json
 
 GIVEN: dict[str, list[str]] = {
     "scan": [],
@@ -83,11 +83,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     files = sorted(p.resolve() for p in options.folder.rglob("*") if p.suffix.lower() in EXTENSIONS)
-    result: dict[str, Any] = {"recordings": len(files)}
+    result: dict[str, Any] = {}
+    if options.json and options.json.exists():  # other sizes may have been measured before
+        result = read_json(options.json)
+    result["recordings"] = len(files)
     for command in options.commands:
-        result[command] = []
         for count in options.clips:
-            result[command].append(found := measure(command, files, count))
+            found = measure(command, files, count)
+            others = [row for row in result.get(command, []) if row["clips"] != count]
+            result[command] = sorted([*others, found], key=lambda row: row["clips"])
             print(command, found, flush=True)
             if options.json:
                 write_json(options.json, result)
