@@ -34,7 +34,7 @@ from ser.training import fitting, pipeline
 from ser.training.config import configure
 from ser.utils.files import read_json, write_json
 
-TURNS = 3
+TURNS = 5
 EPOCHS = 3
 BESIDE = 2000  # clips, about as many as a training on RAVDESS has
 
