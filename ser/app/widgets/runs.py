@@ -13,7 +13,6 @@ from ser.app.glossary import TERMS
 from ser.app.history import Training
 from ser.app.widgets import layout
 from ser.errors import SerError
-from ser.evaluation.report import Report
 from ser.training import queue
 from ser.training.runs import MOST_NOTES, Run, Status
 
@@ -476,7 +475,7 @@ def _compare_curves(tables: dict[str, pd.DataFrame]) -> None:
 
 
 def _compare_recalls(trainings: Sequence[Training]) -> None:
-    found = {t.name: Report.find(t.run.folder / "report.json") for t in trainings}
+    found = {t.name: catalogue.find_report(t.run.folder / "report.json") for t in trainings}
     tables = {name: report.per_class() for name, report in found.items() if report is not None}
     if len(tables) > 1:
         st.write("**Recall of each emotion on the test clips**, with 95% intervals")
