@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import altair as alt
+import pandas as pd
 
 from ser.errors import OutputError
 from ser.labels import COLORS
@@ -33,6 +35,15 @@ def sized(chart: Chart, title: str, height: int) -> Chart:
     result = chart.properties(width=WIDTH, height=height)
     # The description is what a screen reader says.
     return result.properties(title=title, description=title) if title else result
+
+
+def chance_line(chance: float, *, axis: str = "x") -> Chart:
+    """Draw what guessing would reach, dotted, across the axis that it is a value of."""
+    rule = alt.Chart(pd.DataFrame({"chance": [chance]})).mark_rule(
+        color="#7d8590", strokeDash=[2, 3], strokeWidth=2
+    )
+    value: dict[str, Any] = {axis: "chance:Q"}
+    return rule.encode(**value, tooltip=alt.Tooltip("chance:Q", title="Chance", format=".1%"))
 
 
 def save_chart(chart: Chart, path: str | Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ser.labels import EMOTIONS
-from ser.plots.base import TRAINING, VALIDATION, WIDTH, Chart, emotion_scale
+from ser.plots.base import TRAINING, VALIDATION, WIDTH, Chart, chance_line, emotion_scale
 
 
 def confusion(
@@ -220,19 +220,11 @@ def recalls(table: pd.DataFrame, goal: float) -> Chart:
         .encode(x="goal:Q")
     )
     chance = 1 / len(emotions)
-    return alt.layer(bars, spread, line, _chance_line(chance)).properties(
+    return alt.layer(bars, spread, line, chance_line(chance)).properties(
         width=WIDTH,
         height=30 * len(table),
         description=f"Recall by emotion, against a goal of {goal:.0%} and chance, {chance:.1%}",
     )
-
-
-def _chance_line(chance: float) -> Chart:
-    """Draw what guessing would reach, dotted."""
-    rule = alt.Chart(pd.DataFrame({"chance": [chance]})).mark_rule(
-        color=_SPEAKERS[0], strokeDash=[2, 3], strokeWidth=2
-    )
-    return rule.encode(x="chance:Q", tooltip=alt.Tooltip("chance:Q", title="Chance", format=".1%"))
 
 
 def recall_pairs(table: pd.DataFrame, names: tuple[str, str]) -> Chart:
@@ -358,7 +350,7 @@ def intervals(
         )
         layers.insert(0, compared.encode(x="line:Q"))
     if chance is not None:
-        layers.insert(0, _chance_line(chance))
+        layers.insert(0, chance_line(chance))
     return alt.layer(*layers).properties(
         width=WIDTH,
         height=step * len(table) + 26 * len(used),  # the legend takes its share of the height

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from ser.labels import EMOTIONS
-from ser.plots.base import TRAINING, VALIDATION, WIDTH, Chart
+from ser.plots.base import TRAINING, VALIDATION, WIDTH, Chart, chance_line
 
 TITLES = {
     "accuracy": ("Accuracy", ".0%"),
@@ -167,8 +167,11 @@ def recall_comparison(runs: Mapping[str, pd.DataFrame]) -> Chart:
         )
     )
     spread = base.mark_rule(strokeWidth=2).encode(y="low:Q", y2="high:Q")
-    return alt.layer(bars, spread).properties(
-        width=WIDTH, height=_HEIGHT, description=f"Recall by emotion in {len(runs)} runs"
+    chance = 1 / table["emotion"].nunique()
+    return alt.layer(bars, spread, chance_line(chance, axis="y")).properties(
+        width=WIDTH,
+        height=_HEIGHT,
+        description=f"Recall by emotion in {len(runs)} runs, and chance, {chance:.1%}",
     )
 
 

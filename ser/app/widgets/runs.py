@@ -478,6 +478,6 @@ def _compare_recalls(trainings: Sequence[Training]) -> None:
     found = {t.name: catalogue.find_report(t.run.folder / "report.json") for t in trainings}
     tables = {name: report.per_class() for name, report in found.items() if report is not None}
     if len(tables) > 1:
-        st.write("**Recall of each emotion on the test clips**, with 95% intervals")
+        st.write("**Recall of each emotion on the test clips**, with 95% intervals; dotted: chance")
         numbers = pd.concat([each.assign(run=name) for name, each in tables.items()])
         layout.show(plots.recall_comparison(tables), key="compare-recalls", table=numbers.round(3))
