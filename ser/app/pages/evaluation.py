@@ -8,7 +8,17 @@ from functools import partial
 import streamlit as st
 
 from ser.app import access, catalogue
-from ser.app.widgets import address, evaluations, frame, layout, report
+from ser.app.catalogue import Entry
+from ser.app.widgets import (
+    address,
+    evaluations,
+    frame,
+    layout,
+    report,
+    report_comparison,
+    report_parts,
+)
+from ser.evaluation.report import Report
 
 
 def show() -> None:
@@ -24,42 +34,39 @@ def show() -> None:
     entries = catalogue.entries()
     entry = report.choose(entries)
 
-    figures = None
     with layout.errors_for_people():
         if not entry.file.exists():
             report.unfinished(entry)
         else:
             figures = catalogue.load_report(entry.file)
             report.summary(entry, figures)
-            files = st.container(horizontal=True)
+            report.downloads(entry, figures)
             if entry.kind == "Evaluation":
                 evaluations.show_remove(entry.title)
-            parts: dict[str, Callable[[], None]] = {
-                "Emotions": partial(report.emotions, figures),
-                "Confusions": partial(report.confusions, entry, figures),
-                "Groups": partial(report.groups, figures),
-                "Confidence": partial(report.confidence, figures),
-                "Conditions": partial(report.conditions, figures),
-                "Training": partial(report.training, entry, figures),
-                "Compare": partial(report.compare, entry, figures, entries),
-                "Protocols": partial(report.protocols, entry, entries),
-            }
-            # Only the part that is open is drawn.
-            for tab, show_part in zip(
-                st.tabs(
-                    list(parts), key=address.kept("part", "Emotions", parts), on_change="rerun"
-                ),
-                parts.values(),
-                strict=True,
-            ):
-                if tab.open:
-                    with tab:
-                        show_part()
+            show_parts(entry, figures, entries)
 
     if access.may_change():
         evaluations.show()
-    if figures is not None:
-        with files:
-            report.downloads(entry, figures)
 
     frame.finish()
+
+
+@st.fragment
+def show_parts(entry: Entry, figures: Report, entries: list[Entry]) -> None:
+    """Show the part of a report that is open, anew without the rest of the page."""
+    parts: dict[str, Callable[[], None]] = {
+        "Emotions": partial(report_parts.emotions, figures),
+        "Confusions": partial(report_parts.confusions, entry, figures),
+        "Groups": partial(report_parts.groups, figures),
+        "Confidence": partial(report_parts.confidence, figures),
+        "Conditions": partial(report_parts.conditions, figures),
+        "Training": partial(report_parts.training, entry, figures),
+        "Compare": partial(report_comparison.compare, entry, figures, entries),
+        "Protocols": partial(report_comparison.protocols, entry, entries),
+    }
+    key = address.kept("part", "Emotions", parts)
+    tabs = st.tabs(list(parts), key=key, on_change="rerun")
+    for tab, show_part in zip(tabs, parts.values(), strict=True):
+        if tab.open:
+            with tab, layout.errors_for_people():
+                show_part()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,8 @@ from ser.labels import EMOTIONS
 
 _ME = "me"
 _WANTED = 5  # recordings of each emotion
+_AT_ONCE = 10  # recordings in one table, each sent with its sound
+_DELETE = "delete recording"
 _PERSON, _CONSENT = "person", "voice-consent"  # of this visitor
 
 
@@ -165,37 +169,18 @@ def _import(
 
 
 def show_recordings(voice: Voice) -> None:
-    """List the recordings, to hear, to export and to delete."""
-    table = voice.recordings()
+    """List the recordings, the newest first, to hear, to export and to delete."""
+    table = voice.recordings()[::-1]
     if table.empty:
         st.info("No recording is kept yet.", icon=":material/graphic_eq:")
         return
     show_progress(voice, _WANTED)
-    st.dataframe(
-        table[["path", "emotion", "statement", "seconds", "level_dbfs", "recorded"]],
-        hide_index=True,
-        column_config={
-            "path": "File",
-            "emotion": "Emotion",
-            "statement": "Sentence or file",
-            "seconds": st.column_config.NumberColumn("Length (s)", format="%.1f"),
-            "level_dbfs": st.column_config.NumberColumn(
-                "Level (dBFS)", format="%.0f", help=TERMS["dBFS"]
-            ),
-            "recorded": "Kept on",
-        },
-    )
-    name: str = st.selectbox(
-        "Listen to",
-        table["path"].tolist(),
-        format_func=lambda n: f"{table.set_index('path').loc[n, 'emotion']} · {n}",
-    )
-    st.audio((voice.folder / name).read_bytes(), format="audio/wav")
-    hear, export, clear = st.columns(3)
-    if hear.button("Delete this recording", icon=":material/delete:", width="stretch"):
-        with layout.errors_for_people():
-            voice.remove(name)
-            st.rerun()
+    place = st.container()
+    pages = math.ceil(len(table) / _AT_ONCE)
+    page = st.pagination(pages, key="recordings") if pages > 1 else 1
+    with place:
+        _list(voice, table[(page - 1) * _AT_ONCE : page * _AT_ONCE])
+    export, clear = st.columns(2)
     export.download_button(
         "All as a zip",
         voice.export,
@@ -208,4 +193,46 @@ def show_recordings(voice: Voice) -> None:
         if st.button(f"Delete all {len(table)} recordings", type="primary"):
             audit.record("delete recordings", voice.folder.name)
             voice.clear()
+            st.rerun()
+
+
+def _list(voice: Voice, table: pd.DataFrame) -> None:
+    """Show recordings as a table with a player and a button in each row."""
+    sounds = [base64.b64encode((voice.folder / name).read_bytes()) for name in table["path"]]
+    st.caption("Double-click on :material/play_circle: to listen.")
+    st.dataframe(
+        table.assign(
+            sound=[f"data:audio/wav;base64,{sound.decode()}" for sound in sounds],
+            delete=":material/delete: Delete",
+        ),
+        hide_index=True,
+        column_config={
+            "sound": st.column_config.AudioColumn("Sound"),
+            "emotion": "Emotion",
+            "statement": "Sentence or file",
+            "seconds": st.column_config.NumberColumn("Length (s)", format="%.1f"),
+            "level_dbfs": st.column_config.NumberColumn(
+                "Level (dBFS)", format="%.0f", help=TERMS["dBFS"]
+            ),
+            "recorded": "Kept on",
+            "path": "File",
+            "delete": st.column_config.ButtonColumn("", type="tertiary", key=_DELETE),
+        },
+        column_order=(
+            *("sound", "emotion", "statement", "seconds", "level_dbfs", "recorded"),
+            *("path", "delete"),
+        ),
+        alt="Recordings, each with a player and a button that deletes it",
+    )
+    if click := st.session_state.get(_DELETE):
+        _ask_to_delete(voice, table["path"].iloc[click.row])
+
+
+@st.dialog("Delete this recording?")
+def _ask_to_delete(voice: Voice, name: str) -> None:
+    with layout.errors_for_people():
+        st.audio((voice.folder / name).read_bytes(), format="audio/wav")
+        st.caption(name)
+        if st.button("Delete it", icon=":material/delete:", type="primary"):
+            voice.remove(name)
             st.rerun()

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from ser.app import workspace
-from ser.app.pages import dataset as dataset_page
-from ser.app.widgets import tasks
+from ser.app.widgets import corpus_map, tasks
 from ser.data import download, projections
 from ser.data.inspection import PENDING, inspection_file, update_inspection
 from tests.app.pages.conftest import PROJECT
@@ -359,7 +358,7 @@ def test_figures_of_opened_clips_are_shown_while_the_others_are_opened(page, tmp
 
 
 def test_averages_are_those_of_some_clips_before_all_are_known(page, monkeypatch, tmp_path):
-    monkeypatch.setattr(dataset_page, "AT_FIRST", (10,))
+    monkeypatch.setattr(corpus_map, "AT_FIRST", (10,))
     go_on = Event()
     whole = projections.summarise
 
