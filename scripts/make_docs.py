@@ -44,10 +44,10 @@ measured in one run.
 
 ## One clip
 
-Beside it what tutorials do: `librosa.load`, librosa's functions one after the other, `model.predict`; for features also openSMILE's eGeMAPS
+Compared with what tutorials do: `librosa.load`, librosa's functions one after the other, `model.predict`; for features also openSMILE's eGeMAPS
 functionals, which are other features ([speed](../benchmarks/speed.json)).
 
-| Step | Here | Beside it | Takes | Times as long |
+| Step | ser | Compared with | Takes | Ratio |
 |---|---|---|---|---|
 """  # noqa: E501
 _PATH_HEAD = """
@@ -79,7 +79,7 @@ _MEMORY_HEAD = """
 
 With two workers on clips of RAVDESS, listed again and again; `predict` and `evaluate` by `everyday` ([memory](../benchmarks/memory.json), [many clips](scale.md)).
 
-| Command | Clips | Command | Largest worker |
+| Command | Clips | Memory of the command | Memory of the largest worker |
 |---|---|---|---|
 """  # noqa: E501
 _TRAINING = """

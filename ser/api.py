@@ -65,7 +65,7 @@ def evaluate(
     seed : int
         Of the random split.
     robustness : bool
-        Also in noise, rooms and codecs, and on sounds that are no speech; takes ten times as long.
+        Also in noise, rooms and codecs, and on sounds that are not speech; takes ten times as long.
     n_jobs, progress
         See `ser.utils.parallel.map_items`.
 

@@ -239,7 +239,7 @@ def test_predict_answers_for_the_good_files_and_then_names_the_bad(ser, finished
         "predict", CLIPS[0], tmp_path / "bad.wav", "--model", finished_run.folder,
         "--format", "json",
     )  # fmt: skip
-    refused(result, "bad.wav", "no audio this program can decode")
+    refused(result, "bad.wav", "not audio this program can decode")
     assert len(json.loads(result[1])) == 1
 
 

@@ -262,5 +262,5 @@ def check_readable(paths: Iterable[str | Path]) -> None:
     """
     if (path := first_closed(paths)) is not None:
         places = ", ".join(map(str, team().corpora)) if is_team() else ""
-        more = f" Corpora can be opened below: {places}." if places else ""
+        more = f" You can open corpora in {places}." if places else ""
         raise DataError(f"{path} is not open to you on this server.{more}")

@@ -11,18 +11,21 @@ SECTIONS = {
         "estimates: good for comparing groups, less so for single clips.",
         "level": "RMS level: how loud a clip is on average. Every clip is brought to −23 dBFS, so "
         "that a louder microphone does not sound angrier.",
-        "clip": "Clip: what the model reads of a recording, exactly 3 s of mono sound at 16 kHz: "
-        "silence at both ends is cut off; longer speech is cut to the 3 s of most energy.",
+        "clip": "Clip: a short recording. The model hears exactly 3 s of it, mono at 16 kHz: "
+        "silence at both ends is cut off, and longer speech is cut to its loudest 3 s.",
         "mel": "Mel-spectrogram: energy over time in 32 bands that are spaced as the ear hears "
         "pitch.",
-        "log-mel": "Log-mel: a mel-spectrogram in decibels, the first of the model's two channels.",
+        "log-mel": "Log-mel: a mel-spectrogram in decibels. It is the first of the two channels "
+        "that ravdess reads; the encoder of everyday reads one of 80 bands.",
         "MFCC": "MFCCs: 13 numbers per moment that sum up the shape of the spectrum, so the vocal "
         "tract, without the pitch.",
         "chroma": "Chroma: how strongly each of the 12 notes of the scale sounds, whatever the "
         "octave.",
         "contrast": "Spectral contrast: how far a band's peaks stand out of its valleys, in dB.",
-        "features": "Features: the 32 × 94 × 2 numbers the model is given of a clip: log-mel, and "
-        "MFCCs, chroma and spectral contrast stacked, in 94 moments 32 ms apart.",
+        "features": "Features: the numbers a model is given of a clip. Of ravdess 32 × 94 × 2: "
+        "log-mel, and MFCCs, chroma and spectral contrast stacked, in 94 moments 32 ms apart.",
+        "encoder": "Encoder: the first layers of a network that learned from much speech; here "
+        "those of Whisper, whose outputs everyday reads.",
         "functionals": "Functionals: what sums up a row of features over the whole clip, such as "
         "its mean and its spread.",
     },
@@ -60,15 +63,15 @@ SECTIONS = {
         "all emotions, so that the network does not learn to be too sure.",
         "logit adjustment": "Logit adjustment: allows in training for how common each emotion is, "
         "so that rare ones are named as readily as frequent ones.",
-        "outlier exposure": "Outlier exposure: training also on sounds that are no speech, with an "
-        "eighth for every emotion as the right answer, so that the model is not sure of noise.",
+        "outlier exposure": "Outlier exposure: training also on sounds that are not speech, with "
+        "an eighth for every emotion as the right answer, so that the model is not sure of noise.",
         "EMA": "EMA of the weights: an exponential moving average over the steps of training. The "
         "average is kept, for it varies less than the last step.",
         "refit": "Refit: once the validation clips have told the temperature, the network is "
         "trained anew on them as well.",
     },
     "Figures": {
-        "accuracy": "Accuracy: the share of clips whose emotion was named right.",
+        "accuracy": "Accuracy: the share of clips whose emotion was named correctly.",
         "precision": "Precision: of the clips that got this answer, the share that deserved it.",
         "recall": "Recall: of the clips of this emotion, the share that was found.",
         "F1": "F1: the harmonic mean of precision and recall; weighted by how many clips a class "

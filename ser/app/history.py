@@ -29,7 +29,12 @@ _CHOSEN = {key for values in PRESETS.values() for key in values}
 
 _LITTLE_SPACE = 100_000_000  # bytes; a checkpoint has up to 40 MB and is written beside the old one
 
-FIGURES = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "uar": "UAR", "ece": "ECE"}
+FIGURES = {
+    "accuracy": "Accuracy",
+    "weighted_f1": "Weighted F1",
+    "uar": "Average recall",
+    "ece": "Calibration error",
+}
 """What a finished training is judged by, and what people call it."""
 
 
@@ -158,7 +163,7 @@ def what_to_do(training: Training) -> str:
             f"process. Resume {kept}."
         )
     if training.state == "failed":
-        return f"Mend that if you can. Resume {kept}."
+        return f"Fix that if you can. Resume {kept}."
     return f"Resume {kept}."
 
 
@@ -206,7 +211,7 @@ def settings(config: TrainingConfig | None) -> dict[str, str]:
         "Epochs": str(config.epochs),
         "Batch size": str(config.batch_size),
         "Learning rate": f"{config.learning_rate:g}",
-        "Copies": str(config.copies),
+        "Augmented copies": str(config.copies),
         "Networks": str(config.model.members),
         "Seed": str(config.seed),
     }

@@ -81,7 +81,7 @@ def delete(folder: Path) -> None:
         If it cannot be deleted.
     """
     if folder not in models():
-        raise DataError(f"{folder.name} is no model that learned a voice here.")
+        raise DataError(f"{folder.name} is not a model that learned a voice here.")
     audit.record("delete", folder.name)
     delete_folder(folder)
 

@@ -311,7 +311,7 @@ def delete(run: Run) -> None:
     own = (workspace.folder(), workspace.evaluations(), workspace.answers())
     other = folder.parent == workspace.folder() and folder.name in workspace.TAKEN
     if folder.parent not in own or other or folder.is_symlink() or not folder.is_dir():
-        raise RunError(f"{folder} is no folder in {workspace.folder()}, so it is not deleted.")
+        raise RunError(f"{folder} is not a folder in {workspace.folder()}, so it is not deleted.")
     if any(inner.is_held() for inner in find_runs(folder)):
         raise RunError(f"{folder.name} is being worked on. Wait for it or stop it.")
     audit.record("delete", folder.name)

@@ -232,7 +232,9 @@ def read_bytes(path: str | Path) -> bytes:
     if os.path.isdir(path):
         raise UnreadableAudioError(f"{path} is a folder. Give an audio file.")
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
-        raise UnreadableAudioError(f"{path} is no file but a pipe or device. Give an audio file.")
+        raise UnreadableAudioError(
+            f"{path} is not a file but a pipe or device. Give an audio file."
+        )
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)  # one more, so that load_audio can refuse it
@@ -263,7 +265,7 @@ def decode(data: bytes, name: str, sampling_rate: int) -> Samples:
     kind = format_of(data)
     if kind is None:
         raise UnsupportedAudioError(
-            f"{name} is no audio this program can decode. Save it as WAV, FLAC, MP3, OGG or M4A."
+            f"{name} is not audio this program can decode. Save it as WAV, FLAC, MP3, OGG or M4A."
         )
     if kind is WAV and (coding := wav_coding(data)) not in WAV_CODINGS:
         raise _damaged(name) if coding is None else _unknown_coding(name, f"number {coding}")
@@ -384,7 +386,7 @@ def _collect(
         mono = block.mean(axis=1, dtype=np.float32)
         if not (np.abs(mono) < _LARGEST_SAMPLE).all():
             raise NotFiniteAudioError(
-                f"{name} holds samples that are no numbers (NaN or infinite), or near infinity. "
+                f"{name} holds samples that are not numbers (NaN or infinite), or near infinity. "
                 "Export it again."
             )
         parts.append(mono if rate == sampling_rate else converter.resample_chunk(mono))

@@ -57,7 +57,7 @@ def print_robustness(report: Report) -> None:
         print(f"  {row.label:20} {row.accuracy:8.1%} {row.uar:6.1%} {row.uncertain:10.1%}")
     sounds = sum(row.n for row in report.rejection)
     sure = sum(row.sure for row in report.rejection)
-    print(f"\n  {sure} of {sounds} sounds that are no speech got a sure answer")
+    print(f"\n  {sure} of {sounds} sounds that are not speech got a sure answer")
 
 
 def formatted(table: Any, labels: Sequence[str], form: str) -> str:

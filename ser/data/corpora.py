@@ -196,7 +196,7 @@ def _scan_folder(folder: Path) -> Corpus:
 
 
 def _shown(path: str | Path) -> str:
-    """Return a path as text that any table or file can hold, also if its bytes are no UTF-8."""
+    """Return a path as text that any table or file can hold, also if its bytes are not UTF-8."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -121,7 +121,7 @@ def nonspeech_features(
     n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> dict[str, Features]:
-    """Return the features of sounds that are no speech, see `ser.audio.nonspeech.exposure`.
+    """Return the features of sounds that are not speech, see `ser.audio.nonspeech.exposure`.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def derived_nonspeech(
     n_jobs: int = -1,
     progress: Progress | None = None,
 ) -> dict[str, Features]:
-    """Return what a function makes of sounds that are no speech, from the cache where it has that.
+    """Return what a function makes of sounds that are not speech, from the cache where it has that.
 
     Parameters
     ----------

@@ -119,7 +119,7 @@ def _balance(clips: pd.DataFrame) -> Iterator[Finding]:
         "Emotions",
         f"{counts.iloc[0]} clips are {most}, {counts.iloc[-1]} are {least}."
         + (
-            " Train balanced (--balanced), or rare ones are hardly named."
+            " Train balanced (--balanced), or rare ones will hardly ever be answered."
             if ratio > _UNBALANCED
             else ""
         ),
@@ -132,7 +132,7 @@ def _speakers(clips: pd.DataFrame) -> Iterator[Finding]:
     if known["speaker"].nunique() < 2:
         yield Finding(
             "Speakers",
-            "Less than two speakers are known, so nothing can be tested on unseen ones. Give a "
+            "Fewer than two speakers are known, so nothing can be tested on unseen ones. Add a "
             "column speaker in a CSV file.",
             True,
         )
@@ -144,7 +144,7 @@ def _speakers(clips: pd.DataFrame) -> Iterator[Finding]:
         "Clips per speaker",
         _between(counts.min(), counts.max())
         + (
-            f"; {len(rare)} of {len(counts)} speakers have less than {FEW_CLIPS}."
+            f"; {len(rare)} of {len(counts)} speakers have fewer than {FEW_CLIPS}."
             if len(rare)
             else "."
         ),
@@ -245,7 +245,7 @@ def _giveaway(clips: pd.DataFrame) -> Iterator[Finding]:
         + (
             "A model can be right for such reasons: test it on another corpus."
             if uar > 2 * chance
-            else "They tell little."
+            else "They give little away."
         ),
         bool(uar > 2 * chance),
     )

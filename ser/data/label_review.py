@@ -21,7 +21,7 @@ FILE = "label-review.csv"
 KEEP, CORRECT, EXCLUDE = "keep", "correct", "exclude"
 DECISIONS = (KEEP, CORRECT, EXCLUDE)
 EXCLUDED = "left out in label review"
-"""Why an excluded clip is no clip of its corpus."""
+"""Why an excluded clip is not a clip of its corpus."""
 
 _COLUMNS = ["path", "emotion", "decision", "corrected"]
 
@@ -78,7 +78,7 @@ def read_review(location: str | Path) -> dict[str, Decision]:
         right = corrected in EMOTIONS if decision == CORRECT else corrected == ""
         if decision not in DECISIONS or not right:
             raise DataError(
-                f"{file}, line {number}: {decision!r} with {corrected!r} is no decision. It is "
+                f"{file}, line {number}: {decision!r} with {corrected!r} is not a decision. It is "
                 f"{KEEP}, {EXCLUDE}, or {CORRECT} with one of {', '.join(EMOTIONS)}."
             )
         found[path] = Decision(emotion, decision, corrected)

@@ -59,8 +59,8 @@ def read_rows(
     Raises
     ------
     DataError
-        If it is no manifest, has too many rows or a text of more than `MOST_BYTES`, or a clip that
-        begins within a file.
+        If it is not a manifest, has too many rows or a text of more than `MOST_BYTES`, or a clip
+        that begins within a file.
     """
     import pyarrow as pa
 
@@ -86,7 +86,7 @@ def read_rows(
                         )
                     yield row | {"path": _within(folder, row["path"])}
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{file} is no manifest: {first_line(error)}.") from error
+            raise DataError(f"{file} is not a manifest: {first_line(error)}.") from error
 
 
 def _refuse_long_texts(file: Place, batch: pa.RecordBatch) -> None:

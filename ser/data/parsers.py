@@ -119,7 +119,7 @@ def load_parsers(file: str | Path) -> None:
     file = Path(file)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
-        raise DataError(f"{file} is no Python file. Give a file that ends in .py.")
+        raise DataError(f"{file} is not a Python file. Give a file that ends in .py.")
     try:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
     except Exception as error:  # whatever the file does

@@ -267,7 +267,7 @@ class Voice:
             If it cannot be deleted.
         """
         if not _NAME.fullmatch(name) or not (self.folder / name).is_file():
-            raise DataError(f"{name!r} is no recording in {self.folder}.")
+            raise DataError(f"{name!r} is not a recording in {self.folder}.")
         with locked(self.folder):
             _delete(self.folder / name)
             self._write(self.recordings())

@@ -123,7 +123,7 @@ def evaluate_corpus(
     seed : int
         Of the random split.
     robustness : bool
-        Also in other conditions and on sounds that are no speech.
+        Also in other conditions and on sounds that are not speech.
     listen : int
         See `evaluate_clips`.
     n_jobs, progress

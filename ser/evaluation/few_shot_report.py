@@ -102,7 +102,7 @@ class Adaptation(StoredRecord):
         if missing := [label for label in self.labels if not self.recordings.get(label)]:
             notes.append(
                 f"There is no recording of {', '.join(missing)}: there it relies on what it knew, "
-                "moved to this voice, and is rarer right than with recordings."
+                "moved to this voice, and is right less often than with recordings."
             )
         if len(self.speakers) > 1:
             notes.append(
@@ -112,7 +112,7 @@ class Adaptation(StoredRecord):
         if self.n_seen_in_training:
             notes.append(
                 f"{self.n_seen_in_training} of the recordings were seen in training already, so "
-                "what it was before looks better than it was."
+                "the figure before learning looks better than it should."
             )
         return notes
 

@@ -62,7 +62,7 @@ class StoredRecord(Record):
             raise ReportError(f"{file} cannot be read: {error}. Copy or make it again.") from error
         except ValidationError as error:
             raise ReportError(
-                f"{file} is no report of this program ({first_problem(error)}). Make it again."
+                f"{file} is not a report of this program ({first_problem(error)}). Make it again."
             ) from error
 
     @classmethod

@@ -537,15 +537,15 @@ class Report(Figures, Origin):
             numbers = column in ("start", "end", "fold", *labels)
             if not all(_is_number(cell) if numbers else isinstance(cell, str) for cell in cells):
                 word = "number" if numbers else "text"
-                raise ValueError(f"predictions: {column} holds something that is no {word}")
+                raise ValueError(f"predictions: {column} holds something that is not a {word}")
         counts = Counter(zip(table["truth"], table["emotion"], strict=True))
         right = sum(counts[label, label] for label in labels)
         if [[counts.pop((t, p), 0) for p in labels] for t in labels] != self.confusion_matrix:
             raise ValueError("the confusion matrix is not that of the predictions")
         if counts:
-            raise ValueError("predictions name something that is no label")
+            raise ValueError("predictions name something that is not a label")
         if not set(self.classes) <= set(labels):
-            raise ValueError("per_class names something that is no label")
+            raise ValueError("per_class names something that is not a label")
         if abs(right / self.n_test - self.accuracy) > 1e-9:
             raise ValueError("the accuracy is not that of the predictions")
 

@@ -1,4 +1,4 @@
-"""Sounds that are no speech, on which a model is tested whether it says that it does not know.
+"""Sounds that are not speech, on which a model is tested whether it says that it does not know.
 
 Made by code, at many levels.  Some kinds are like those that training hears
 (`ser.audio.nonspeech.exposure`), others are like none of them.
@@ -23,7 +23,7 @@ _LEVELS = (-80, -60, -40, -20, 0, 20)  # dB relative to full scale
 
 
 def nonspeech_sounds(seed: int = 0) -> Iterator[tuple[str, bool, Samples]]:
-    """Yield (kind, whether training hears its like, samples) of sounds that are no speech.
+    """Yield (kind, whether training hears its like, samples) of sounds that are not speech.
 
     Each lasts 4 s at 16 kHz and comes at levels from -80 to +20 dB relative to full scale, clipped
     and rounded to 16 bits as a recording would be.

@@ -281,7 +281,7 @@ def load_bundle(folder: str | Path) -> tuple[keras.Model, Manifest]:
     except Exception as error:  # Keras raises whatever the damage happens to cause
         raise BundleError(f"{file} cannot be loaded: {_first_line(error)}") from error
     if not all(np.isfinite(values).all() for values in model.get_weights()):
-        raise BundleError(f"{file} holds weights that are no numbers. Train or copy it again.")
+        raise BundleError(f"{file} holds weights that are not numbers. Train or copy it again.")
     (shape,) = manifest.features.shapes.values()
     shapes = (model.input_shape, model.output_shape)
     expected = ((None, *shape), (None, len(manifest.labels)))
@@ -339,7 +339,9 @@ def load_runtime(folder: str | Path, manifest: Manifest) -> Runtime:
         )
     nothing = {n: np.zeros((1, *s), np.float32) for n, s in manifest.features.shapes.items()}
     if not all(np.isfinite(output).all() for output in loaded(nothing)):
-        raise BundleError(f"{folder} answers with what is no number. Train or copy it again.")
+        raise BundleError(
+            f"{folder} answers with something that is not a number. Train or copy it again."
+        )
     return loaded
 
 
@@ -467,12 +469,12 @@ def _check_layers(file: Path) -> dict[str, Any]:
                 raise BundleError(f"{file} unpacks to more than a model of this kind can have.")
             config = json.loads(archive.read("config.json"))
             if not isinstance(config, dict):
-                raise ValueError("its configuration is no table")
+                raise ValueError("its configuration is not a table")
             largest = _largest_number(config)
     except BundleError:
         raise
     except Exception as error:  # a damaged archive can raise anything
-        raise BundleError(f"{file} is no Keras model file ({_first_line(error)}).") from error
+        raise BundleError(f"{file} is not a Keras model file ({_first_line(error)}).") from error
     if largest > _MAX_SIZE:
         raise BundleError(
             f"{file} asks for a layer of size {largest:g}, more than any model of this project "

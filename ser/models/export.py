@@ -51,7 +51,7 @@ def export(folder: str | Path, out: str | Path, *, form: str = "onnx") -> Path:
         If the folder exists or cannot be written.
     """
     if form not in FORMATS:
-        raise DataError(f"{form!r} is no format to export to. There are: {', '.join(FORMATS)}.")
+        raise DataError(f"{form!r} is not a format to export to. There are: {', '.join(FORMATS)}.")
     folder, out = Path(folder), Path(out)
     if form == "web":
         return write_web(folder, out)

@@ -220,7 +220,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     file = Path(folder) / MANIFEST_FILE
     if not file.is_file():
         raise BundleError(
-            f"{folder} is no model bundle: it has no {MANIFEST_FILE}. Bundles are folders such "
+            f"{folder} is not a model bundle: it has no {MANIFEST_FILE}. Bundles are folders such "
             "as models/ravdess, or finished training runs."
         )
     try:

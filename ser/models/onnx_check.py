@@ -97,7 +97,7 @@ def parsed(content: bytes, name: str) -> onnx.ModelProto:
     try:
         return onnx.ModelProto.FromString(content)
     except DecodeError as error:
-        raise BundleError(f"{name} is no ONNX file. Copy the bundle again.") from error
+        raise BundleError(f"{name} is not an ONNX file. Copy the bundle again.") from error
 
 
 def _check_kinds(model: onnx.ModelProto, name: str) -> None:

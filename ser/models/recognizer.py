@@ -750,8 +750,8 @@ class Recognizer:
         if distance > 1 or confidence < _LIKE_NOTHING / len(self.labels):
             reason += " It is unlike anything this model was trained on."
         if known < ENOUGH and "adapted" not in self.manifest.training:
-            listen = "let it listen to a few sentences, or " if self.listens else ""
-            reason += f" New voice: {listen}teach it."
+            listen = "let the model listen to a few sentences, or " if self.listens else ""
+            reason += f" For a new voice, {listen}teach it your voice."
         return reason
 
 

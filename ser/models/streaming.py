@@ -434,7 +434,7 @@ def ice_servers(text: str) -> list[dict[str, Any]]:
         if not isinstance(servers, list) or not all(
             isinstance(server, dict) and "urls" in server for server in servers
         ):
-            raise ValueError("it is no list of servers with urls")
+            raise ValueError("it is not a list of servers with urls")
     except ValueError as error:
         raise DataError(
             f"SER_ICE_SERVERS cannot be used: {error}. Set it to a JSON list such as "

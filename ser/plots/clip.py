@@ -266,7 +266,7 @@ def _mfcc(samples: npt.NDArray[np.float32], extractor: SpectralFeatures) -> Char
 
     return heatmap(
         extractor.mfcc(samples)[1:],
-        title="MFCCs but the first (the level)",
+        title="MFCCs without the first (the level)",
         rows="Coefficient",
         unit="value",
         row_values=_group("MFCC", extractor)[1:],

@@ -424,7 +424,7 @@ def coverage(table: pd.DataFrame) -> Chart:
             tooltip=[
                 alt.Tooltip("coverage:Q", title="Clips answered", format=".0%"),
                 alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
-                alt.Tooltip("confidence:Q", title="Least confidence", format=".1%"),
+                alt.Tooltip("confidence:Q", title="Lowest confidence", format=".1%"),
             ],
         )
     )

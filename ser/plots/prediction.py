@@ -194,12 +194,12 @@ def why_rows(rows: pd.DataFrame, *, most: int = 12) -> Chart:
             y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelOverlap=False)),
             color=_effect_colour(),
             tooltip=[
-                alt.Tooltip("name:N", title="Row"),
+                alt.Tooltip("name:N", title="Feature"),
                 alt.Tooltip("effect:Q", title="Evidence", format="+.2f"),
             ],
         )
     )
-    return sized(alt.layer(chart), "Rows that moved the answer most", 18 * len(strongest))
+    return sized(alt.layer(chart), "Features that moved the answer most", 18 * len(strongest))
 
 
 def _effect_colour() -> Any:

@@ -163,7 +163,7 @@ _REFUSALS = {
     401: "There is no key, or one that is nobody's.",
     404: "There is no such model.",
     413: "The recording is too large or too long.",
-    415: "It is no audio of a known format.",
+    415: "It is not audio of a known format.",
     422: "The recording or an option cannot be used.",
     503: "Too much is asked for at once, or the models are being loaded.",
 }
@@ -318,7 +318,7 @@ class _Service:
         if kind == "application/octet-stream" or kind.startswith("audio/") or not kind:
             return await Request(request.scope, _bounded(request.receive, most)).body()
         raise audio.UnsupportedAudioError(
-            f"The content type {kind[:60]!r} is no audio. Send multipart/form-data with the field "
+            f"The content type {kind[:60]!r} is not audio. Send multipart/form-data with the field "
             "file, application/octet-stream or audio/…."
         )
 

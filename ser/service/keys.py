@@ -53,7 +53,7 @@ class Keys:
                 continue
             if not _NAME.fullmatch(name) or not _HASH.fullmatch(digest):
                 raise DataError(
-                    f"{file}, line {number}: this is no key. Make keys with ser key NAME {file}."
+                    f"{file}, line {number}: this is not a key. Make keys with ser key NAME {file}."
                 )
             self._hashes[name] = digest
 

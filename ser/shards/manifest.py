@@ -123,7 +123,7 @@ def count_shards(path: str | Path) -> tuple[int, int]:
     Raises
     ------
     DataError
-        If it is no manifest.
+        If it is not a manifest.
     """
     with opened_manifest(path) as file:
         return file.metadata.num_rows, file.metadata.num_row_groups
@@ -135,7 +135,7 @@ def read_shard(path: str | Path, number: int) -> pa.Table:
     Raises
     ------
     DataError
-        If it is no manifest, or has no such shard.
+        If it is not a manifest, or has no such shard.
     """
     import pyarrow as pa
 
@@ -163,7 +163,7 @@ def find_clips(places: Sequence[str | Path]) -> Iterator[Clip]:
     Raises
     ------
     DataError
-        If a place does not exist, holds no audio file, or is no manifest.
+        If a place does not exist, holds no audio file, or is not a manifest.
     """
     for named in places:
         if is_url(named):

@@ -238,7 +238,7 @@ def _check_folder(folder: Place, *, resume: bool) -> None:
         return _check_names(folder, names, resume=resume)
     if not os.path.isdir(folder):
         if os.path.lexists(folder):
-            raise OutputError(f"Cannot write into {folder}: it is no folder. Give a new folder.")
+            raise OutputError(f"Cannot write into {folder}: it is not a folder. Give a new folder.")
         return
     try:
         names = set(os.listdir(folder))

@@ -110,7 +110,7 @@ class TrainingConfig(Settings):
     recall; otherwise rare ones are named less often (logit adjustment, Menon et al. 2021)."""
 
     nonspeech: Annotated[float, Field(ge=0, le=1)] = 0.125
-    """Sounds that are no speech and answer to no label, per training clip."""
+    """Sounds that are not speech and answer to no label, per training clip."""
 
     copies: Annotated[int, Field(ge=0, le=100)] = PRESETS["full"]["copies"]
     """Augmented copies per training clip; each epoch draws one of them or the clip itself."""
@@ -146,7 +146,7 @@ class TrainingConfig(Settings):
 
     robustness: bool = True
     """Whether the finished model is also heard in noise, rooms and codecs, and asked about sounds
-    that are no speech; of the protocols random and unseen-speakers alone."""
+    that are not speech; of the protocols random and unseen-speakers alone."""
 
     model: ModelConfig = PRESETS["full"]["model"]
     """Size of the network."""
@@ -176,7 +176,7 @@ class TrainingConfig(Settings):
         if isinstance(value, dict):  # as JSON and TOML have it
             return ModelConfig(**value)
         if not isinstance(value, ModelConfig):
-            raise ValueError("it is no table")
+            raise ValueError("it is not a table")
         return value
 
     def __post_init__(self, preset: str) -> None:

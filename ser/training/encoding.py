@@ -122,7 +122,7 @@ def encode_nonspeech(
     n_jobs: int,
     progress: Progress,
 ) -> dict[str, Features]:
-    """Return what the encoder as it ships makes of sounds that are no speech.
+    """Return what the encoder as it ships makes of sounds that are not speech.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ def fit(
     training : dict of str to Features
         Clean features and augmented copies of the training clips.
     targets : ndarray of float32, shape (clips, 8)
-        The probability of each label: one of them 1, or all the same for what is no speech.
+        The probability of each label: one of them 1, or all the same for what is not speech.
     validation : dict of str to ndarray of float32, shape (n, 32, 94, 2), optional
         Features of the validation clips; without them nothing is watched and no epoch is put on
         record, since what a network says of clips it learns from is no news.

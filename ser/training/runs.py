@@ -205,7 +205,7 @@ class Run:
             return read_json(self.folder / "config.json")
         except FileNotFoundError:
             raise RunError(
-                f"{self.folder} is no training run: it has no config.json. Check the name."
+                f"{self.folder} is not a training run: it has no config.json. Check the name."
             ) from None
         except (OSError, ValueError) as error:
             raise RunError(f"{self.folder / 'config.json'} is damaged: {error}.") from error

@@ -73,7 +73,7 @@ class Voices:
         clips : DataFrame
             Table of clips.
         sounds : int
-            How many sounds that are no speech stand behind them.
+            How many sounds that are not speech stand behind them.
         balanced : bool
             Whether every corpus counts alike, in it every emotion, and of it every speaker.
         """
@@ -164,7 +164,7 @@ def fit_head(
     training : dict of str to Features
         What the encoder makes of training clips and copies, see `ser.training.encoding`.
     targets : ndarray of float32, shape (clips, 8)
-        1 for each label that a clip may have; all the same, below 1, for what is no speech.
+        1 for each label that a clip may have; all the same, below 1, for what is not speech.
     voices : Voices
         Of these clips.
     validation, y_validation

@@ -233,7 +233,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"it holds {constant}, which is no JSON")
+        raise ValueError(f"it holds {constant}, which is not JSON")
 
     try:
         with opened(path) as file:

@@ -58,7 +58,7 @@ def to_place(text: str) -> Place:
             "credentials by the environment or ~/.aws."
         )
     if scheme != "s3" or not bucket or "::" in text:
-        raise DataError(f"{text} is no address that is known here. Give s3://BUCKET/FOLDER.")
+        raise DataError(f"{text} is not a known address. Give s3://BUCKET/FOLDER.")
     return text.rstrip("/")
 
 

@@ -159,7 +159,7 @@ def test_a_corpus_that_names_what_lies_elsewhere_is_refused(team, tmp_path):
     with pytest.raises(DataError, match="not open to you"):
         evaluations.start(assets.RAVDESS_MODEL, table, protocol="all")
     assert evaluations.find_evaluations() == []
-    with pytest.raises(DataError, match="Corpora can be opened below"):
+    with pytest.raises(DataError, match="You can open corpora in"):
         workspace.scan(["/etc"])
     pd.DataFrame({"path": clips, "emotion": "angry"}).to_csv(table, index=False)
     assert len(workspace.scan([table]).clips) == 2

@@ -365,7 +365,10 @@ LONG = {
 def test_a_pipe_is_no_recording(tmp_path):
     os.mkfifo(tmp_path / "x.wav")
     refusal(
-        tmp_path / "x.wav", audio.UnreadableAudioError, "audio-unreadable", "is no file but a pipe"
+        tmp_path / "x.wav",
+        audio.UnreadableAudioError,
+        "audio-unreadable",
+        "is not a file but a pipe",
     )
 
 
@@ -440,7 +443,7 @@ def test_samples_that_are_no_numbers(tmp_path, value):
         tmp_path / "odd.wav",
         audio.NotFiniteAudioError,
         "audio-not-finite",
-        r"odd\.wav holds samples that are no numbers .*Export it again",
+        r"odd\.wav holds samples that are not numbers .*Export it again",
     )
 
 

@@ -66,7 +66,7 @@ def test_a_take_is_kept_as_it_sounds(voice):
     ("data", "emotion", "error", "words"),
     [
         (CLIPS[0].read_bytes(), "bored", DataError, "'bored' is none of the emotions"),
-        (b"no audio", "sad", audio.AudioError, "no audio this program can decode"),
+        (b"no audio", "sad", audio.AudioError, "not audio this program can decode"),
         ("silence", "sad", audio.SilentAudioError, "silent"),
         ("long", "sad", DataError, "lasts 31 s, and at most 30 s"),
     ],

@@ -67,8 +67,8 @@ def test_what_is_no_manifest_is_refused(tmp_path):
     cases = {
         "no column hash": table.drop(columns="hash"),
         "begins 2.5 s into": table.assign(offset=2.5),
-        "is no manifest": table.assign(path=pd.Series([None], dtype="string")),
-        "it is no manifest": table.assign(offset="soon"),
+        "is not a manifest": table.assign(path=pd.Series([None], dtype="string")),
+        "it is not a manifest": table.assign(offset="soon"),
     }
     for words, wrong in cases.items():
         wrong.to_parquet(tmp_path / "wrong.parquet")

@@ -184,7 +184,7 @@ def test_a_store_is_neither_overwritten_nor_mixed_with_something_else(clips, sto
     refused(capfd, "holds something else")
     file = store / "job.json"
     assert main(command(clips, file)) == 2
-    refused(capfd, "it is no folder")
+    refused(capfd, "it is not a folder")
     assert contents(store) == before
 
 

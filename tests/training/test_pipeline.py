@@ -157,7 +157,7 @@ def test_training_never_gets_test_clips(tmp_path, corpus, monkeypatch):
     def watch(inputs, targets, validation, y_validation, **rest):
         spoken = targets.max(axis=1) == 1
         assert 0 < (~spoken).sum() < len(spoken) / 5
-        assert (targets[~spoken] == 1 / 8).all(), "what is no speech must not answer to a label"
+        assert (targets[~spoken] == 1 / 8).all(), "what is not speech must not answer to a label"
         seen.update(train=inputs["features"].clean[spoken], validation=validation["features"][:])
         return real(inputs, targets, validation, y_validation, **rest)
 

@@ -106,7 +106,7 @@ def table_of_clips(index: Inspection, location: Path, chosen: str) -> tuple[pd.D
     """Show the clips that the user asks for; returns them, and whether doubtful ones come first."""
     shown, asked = filtered(index.clips)
     with st.container(horizontal=True):
-        ask = st.toggle("What the model answers", help="Asks the active model about every clip.")
+        ask = st.toggle("Show the model's answers", help="Asks the active model about every clip.")
         doubt = st.toggle(
             "Most doubtful labels first",
             help="Finds clips that sound like another emotion than the one they are labelled with.",
@@ -117,7 +117,7 @@ def table_of_clips(index: Inspection, location: Path, chosen: str) -> tuple[pd.D
     if doubt and (found := linked.with_doubt(shown, index)) is not None:
         shown, columns = found, columns | linked.DOUBT_COLUMNS
     if shown.empty:
-        st.info("No clip is like that. Take a filter away.", icon=":material/filter_alt_off:")
+        st.info("No clip matches. Remove a filter.", icon=":material/filter_alt_off:")
         return shown, doubt
     table = f"table {location} {asked} {index.key} {list(columns)}"
 
@@ -187,7 +187,7 @@ def _in_sight(columns: dict[str, Any]) -> list[str]:
 def show() -> None:
     """Show the page."""
     frame.page("Dataset")
-    st.write("What is in a corpus of emotional speech: how much of what, and how each clip looks.")
+    st.write("See what a corpus of emotional speech contains, and look at every clip.")
     location = corpus.choose()
     index = corpus.opened(location, corpus_overview.overview_so_far)
     if index is not None and index.clips.empty:

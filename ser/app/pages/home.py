@@ -69,7 +69,7 @@ def show_microphone() -> None:
 def show_figures() -> None:
     """Say in plain sentences how often the model is right, and with whom."""
     folder = workspace.active_model()
-    st.write(f"**{layout.plain(layout.model_label(folder))}** answers in this app.")
+    st.write(f"**{layout.plain(layout.model_label(folder))}** is the active model.")
     own = folder / "report.json"
     listened = catalogue.REPORTS / "corpora-after-10.json"
     used = catalogue.find_report(listened) if folder == assets.DEFAULT_MODEL else None
@@ -77,7 +77,7 @@ def show_figures() -> None:
     said = [
         sentence(who, report)
         for who, report in (
-            ("New clips of the studios it learned from", catalogue.find_report(own)),
+            ("New clips from the studios it learned from", catalogue.find_report(own)),
             ("People it has never heard, elsewhere", strangers),
             ("The same people, after it has listened to ten sentences of each", used),
         )
@@ -98,7 +98,7 @@ def show_figures() -> None:
                 f"heard, and {sure.accuracy:.0%} of these are right."
             )
     st.markdown("\n".join(said) if said else "It has no report, so nothing can be said about it.")
-    st.caption("Guessing among eight emotions would be right in 12.5%.")
+    st.caption("Guessing among eight emotions would be right 12.5% of the time.")
     st.page_link("pages/3_Evaluation.py", label="All reports", icon=":material/fact_check:")
 
 

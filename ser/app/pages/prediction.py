@@ -88,8 +88,8 @@ def show() -> None:
             )
             if not uploads:
                 st.info(
-                    "Choose a recording of one person speaking, best a sentence of about three "
-                    "seconds. Longer ones get a timeline, several ones a table.",
+                    "Choose a recording of one person speaking, ideally a sentence of about "
+                    "three seconds. A longer one gets a timeline, several get a table.",
                     icon=":material/upload_file:",
                 )
             elif len(uploads) == 1:

@@ -23,7 +23,7 @@ PROTOCOLS = {
     "random": (
         "Random split",
         "A random fifth of the clips is for testing. The same speakers are seen in training, so "
-        "the figures flatter.",
+        "the figures are flattering.",
     ),
     "unseen-speakers": (
         "Unseen speakers",
@@ -39,7 +39,7 @@ PRESETS_IN_WORDS = {
     ),
     "full": (
         "Full",
-        "As the model ravdess: {epochs} epochs, {copies} copies, {members} networks.",
+        "Like the model ravdess: {epochs} epochs, {copies} copies, {members} networks.",
     ),
     "unseen-speakers": (
         "For new voices",
@@ -177,8 +177,8 @@ def new_training(found: Sequence[Training], like: str) -> None:
     corpus = pick("The clips to learn from.")
     if corpus == str(assets.SAMPLES):
         st.caption(
-            "The samples are made by a script. A model of them shows how training works; it "
-            "knows no human voice."
+            "The samples are made by a script. A model trained on them shows how training "
+            "works, but has never heard a human voice."
         )
     protocol, preset = choose_recipe()
     defaults = TrainingConfig(data=(corpus,), protocol=protocol, **PRESETS[preset])
@@ -197,14 +197,14 @@ def new_training(found: Sequence[Training], like: str) -> None:
             config = replace(defaults, folds=folds, **chosen)
         runs.show_duration(found, preset)
     else:
-        st.info("Choose a corpus, or type where one lies.", icon=":material/folder:")
+        st.info("Choose a corpus, or type the path of one.", icon=":material/folder:")
     _start(name, config, found)
 
 
 def _start_like(name: str, config: TrainingConfig, found: Sequence[Training]) -> None:
     """Show the form that starts a training with the settings of another, or some of them."""
     st.write(
-        f"On the corpus and with the protocol of **{layout.plain(name)}**. With the same settings "
+        f"Uses the corpus and protocol of **{layout.plain(name)}**. With the same settings "
         "and seed it would be the same model again, so change something."
     )
     chosen = choose_settings(config)
@@ -243,8 +243,8 @@ def choose_runs(name: str, config: TrainingConfig) -> dict[str, TrainingConfig]:
         default=one,
         required=True,
         help="Several seeds tell how much of a figure is luck; all folds test every speaker once. "
-        "The runs wait in the queue. Choose them together below to see their mean and spread, and "
-        "for one report.",
+        "The runs wait in the queue. Select them together below for their mean and spread, or for "
+        "one report of all.",
     )
     if kind == one:
         return {name: config}
@@ -260,7 +260,8 @@ def all_trainings(found: Sequence[Training]) -> None:
     runs.show_active()
     if not found:
         st.info(
-            "Nothing was trained here yet. The samples with the quick preset are a good start.",
+            "Nothing has been trained here yet. The samples with the quick preset are a good "
+            "start.",
             icon=":material/school:",
         )
         return
@@ -303,9 +304,8 @@ def show() -> None:
         frame.finish()
         return
     st.write(
-        "Train a model on a corpus, in a process of its own: this page can be left or closed and "
-        "the app started again, and the training goes on. "
-        + ("Only you see your trainings." if access.is_team() else _EVERYBODYS)
+        "Train a model on a corpus. The training goes on if you leave or close this page, or "
+        "restart the app. " + ("Only you see your trainings." if access.is_team() else _EVERYBODYS)
     )
     found = history.read_all(workspace.runs())
     if any(training.is_busy for training in found):

@@ -113,7 +113,7 @@ def _show_own(who: Visitor) -> None:
     megabytes = members.size(who.folder) / 1e6
     st.write(
         f"You keep {megabytes:.0f} MB here: recordings, trainings, models, corpora and settings. "
-        "Nobody else can see them but what you share, and admins how much it is."
+        "Nobody else can see them, except what you share. Admins see how much space they take."
     )
     with st.container(horizontal=True):
         st.download_button(
@@ -125,8 +125,8 @@ def _show_own(who: Visitor) -> None:
         )
         with st.popover("Erase everything", icon=":material/delete_forever:"):
             st.write(
-                "All of it is deleted for good, also what you share; what runs is stopped. In the "
-                "audit log your name is taken out."
+                "Everything is deleted for good, including what you share, and running work is "
+                "stopped. Your name is removed from the audit log."
             )
             if st.button("Erase it", type="primary") and _erased():
                 st.logout()
@@ -148,7 +148,7 @@ def _show_shared() -> None:
     for folder in mine:
         words, button = st.columns([3, 1], vertical_alignment="center")
         words.write(f"Shared: **{layout.plain(layout.model_label(folder))}**")
-        if button.button("Take back", key=f"back-{folder.name}", icon=":material/undo:"):
+        if button.button("Stop sharing", key=f"back-{folder.name}", icon=":material/undo:"):
             sharing.take_back(folder)
             st.rerun(scope="fragment")
 
@@ -170,7 +170,7 @@ def _show_team() -> None:
         words.write(f"**{layout.plain(run.folder.name)}**: {run.read_status().state}")
         if button.button("Stop", key=f"stop-{run.folder}", icon=":material/stop_circle:"):
             processes.stop(run)
-            st.toast(f"{layout.plain(run.folder.name)} is asked to stop.")
+            st.toast(f"Asked {layout.plain(run.folder.name)} to stop.")
 
 
 def _show_log() -> None:

@@ -24,7 +24,7 @@ def show_learning(voice: Voice) -> None:
     counts = voice.recordings()["emotion"].value_counts()
     if len(counts) < 2:
         st.info(
-            "Recordings of at least two emotions are needed, best five of every one. Record or "
+            "At least two emotions are needed, ideally with five recordings each. Record or "
             "import them first.",
             icon=":material/mic:",
         )
@@ -57,12 +57,12 @@ def show_models() -> None:
     folders = learned.models()
     if not folders:
         return
-    st.subheader("Models that learned a voice", anchor=False)
+    st.subheader("Models that learned from your recordings", anchor=False)
     for folder in folders:
         report = catalogue.find_report(folder / "report.json")
         result = report.adaptation if report is not None else None
         active = workspace.active_model() == folder
-        words = f"**{folder.name}**" + (", answers in this app" if active else "")
+        words = f"**{folder.name}**" + (", the active model" if active else "")
         if result is not None:
             words += f": {result.before.accuracy:.0%} → {result.after.accuracy:.0%} right"
         open_first = st.session_state.get(_SHOWN) == folder.name
@@ -85,7 +85,10 @@ def _actions(folder: Path, active: bool) -> None:
             "pages/4_Prediction.py", label="Try it on the Prediction page", icon=":material/mic:"
         )
     elif use.button(
-        "Let it answer", icon=":material/check:", width="stretch", key=f"use-{folder.name}"
+        "Make it the active model",
+        icon=":material/check:",
+        width="stretch",
+        key=f"use-{folder.name}",
     ):
         workspace.set_active_model(folder)
         st.rerun()
@@ -112,7 +115,7 @@ def _learn(voice: Voice, parent: Path, name: str) -> None:
     from ser.models.adaptation import enrol
 
     folder = learned.folder_of(name)
-    bar = st.progress(0.0, "Loading the model, a few seconds once …")
+    bar = st.progress(0.0, "Loading the model (a few seconds, the first time only) …")
 
     def progress(what: str, done: int, total: int) -> None:
         bar.progress(done / total, f"{what}: {done} of {total}")
@@ -135,7 +138,7 @@ def _show(result: Adaptation) -> None:
         change = figures.accuracy - result.before.accuracy
         with column:
             st.metric(
-                f"Right {when} learning",
+                f"Accuracy {when} learning",
                 f"{figures.accuracy:.0%}",
                 delta=f"{100 * change:+.0f} points" if when == "after" else "as it was",
                 delta_color="normal" if when == "after" else "off",
@@ -145,7 +148,7 @@ def _show(result: Adaptation) -> None:
             )
             st.caption(
                 f"{figures.right} of {result.n} recordings; 95%: {low:.0%} to {high:.0%}; "
-                f"UAR {figures.uar:.0%}.",
+                f"average recall {figures.uar:.0%}.",
                 help=TERMS["UAR"],
             )
             matrix, labels = figures.confusion_matrix, result.labels

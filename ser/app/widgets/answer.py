@@ -245,7 +245,7 @@ def _verdict(
     layout.show(plots.probabilities(row, model.labels), alt=f"Probabilities: {shares}")
     part = ", the loudest 3 s" if row["end"] - row["start"] > 2.99 else ""
     asked = (
-        f" Asked which of these it is: {', '.join(model.labels)}."
+        f" Possible emotions: {', '.join(model.labels)}."
         if model.labels != model.manifest.labels
         else ""
     )
@@ -280,14 +280,14 @@ def _measured(folder: Path, truth: str, name: str) -> None:
     is_sample = name in set(resources.samples()["name"])
     if truth and is_sample and samples and folder == assets.DEFAULT_MODEL:
         st.caption(
-            "The samples are synthetic voices, bent until they sound like an emotion. The model, "
-            f"which learned from people alone, names {samples.accuracy:.0%} of them as they were "
-            "meant; that says little about people."
+            "The samples are synthetic voices, altered to sound like an emotion. The model learned "
+            f"from people only and gets {samples.accuracy:.0%} of them right; that says little "
+            "about people."
         )
     elif not truth and strangers:
         sure = strangers.sure_answers()
-        believed = f", and {sure.accuracy:.0%} of its sure answers" if sure.accuracy else ""
+        believed = f", and {sure.accuracy:.0%} of its sure ones" if sure.accuracy else ""
         st.caption(
-            f"Of what people said whom it had never heard, {strangers.headline:.0%} of its answers "
-            f"were right{believed}."
+            f"With people it had never heard, {strangers.headline:.0%} of its answers were right"
+            f"{believed}."
         )

@@ -24,13 +24,13 @@ VIEWS: dict[str, tuple[str, ...]] = {
 
 _EXPLAINED = {
     "Sound": "Drag over the drawing to select a part; play it, or zoom in on it. Grey parts of the "
-    "waveform are not heard by the model: silence at both ends is cut off, and of what is longer "
-    "than 3 s the 3 s of most energy are kept.",
+    "waveform are not heard by the model: silence at both ends is cut off, and speech longer than "
+    "3 s is cut to its loudest 3 s.",
     "Features": f"Of the 3 s heard. {TERMS['mel'].replace('32 bands', 'bands')} "
     f"{TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']}",
     "Model input": "The 32 × 94 numbers of each channel, as they go in. The rows of the second "
-    "have many units, so each is coloured relative to its own mean and spread; hover to read the "
-    "very values.",
+    "have different units, so each is coloured relative to its own mean and spread; hover to read "
+    "the values themselves.",
 }
 # What no browser plays is decoded here.
 _UNPLAYABLE = (".aif", ".aiff")
@@ -64,13 +64,13 @@ def clip_view(
     path = str(path)
     with layout.errors_for_people():
         if view == "Sound" and not resources.audio_tools().done():
-            with st.spinner("Loading the audio tools, a few seconds once …"):
+            with st.spinner("Loading the audio tools (a few seconds, the first time only) …"):
                 resources.audio_tools().exception()  # two threads must not load librosa at once
         try:
             status = os.stat(path)
         except OSError:
             raise audio.UnreadableAudioError(
-                f"{path} is not there any more. Look at the corpus again."
+                f"{path} no longer exists. Rescan the corpus."
             ) from None
         version = (path, status.st_size, status.st_mtime_ns)
         if view == "Sound":

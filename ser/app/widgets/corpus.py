@@ -159,7 +159,7 @@ def _take_an_archive() -> None:
 def _offer_ravdess() -> None:
     st.write(
         "The corpus the model ravdess learned from: 2452 clips of 24 actors who speak and sing two "
-        "sentences in eight emotions. 434 MB are fetched, 1 GB is needed in the end."
+        "sentences in eight emotions. The download is 434 MB and needs 1 GB on the disk."
     )
     st.caption(download.LICENCE)
     accepted = st.checkbox("I accept this licence", key="licence")
@@ -168,7 +168,7 @@ def _offer_ravdess() -> None:
         typed = st.text_input(
             "Destination folder",
             value=typed,
-            help="Made if it is missing. A download that was stopped goes on from what is there.",
+            help="Created if it is missing. A stopped download goes on where it left off.",
         ).strip()
     if st.button(
         "Download RAVDESS",
@@ -207,14 +207,14 @@ def _show_downloads() -> None:
             elif task.error or task.stopped:
                 tasks.show_end(task)
                 st.button(
-                    "Go on" if task.stopped else "Try again",
+                    "Resume" if task.stopped else "Try again",
                     key=f"again {key}",
                     on_click=_download,
                     args=(folder,),
                     icon=":material/resume:",
                 )
             else:
-                st.success("All clips are there.", icon=":material/check_circle:")
+                st.success("All clips are downloaded.", icon=":material/check_circle:")
                 st.button(
                     "Look at it",
                     key=f"open {key}",
@@ -281,7 +281,7 @@ def opened(location: Path, meanwhile: Callable[[Inspection], None]) -> Inspectio
         tasks.show_end(task)
     if task.error or not found or not found.complete:
         st.button(
-            "Look again" if task.error else "Go on",
+            "Look again" if task.error else "Resume",
             on_click=tasks.start,
             args=(key, work, "Looking for clips"),
             icon=":material/refresh:",
@@ -312,7 +312,7 @@ def _scan(location: Path) -> Callable[[Task], None]:
 
     def work(task: Task) -> None:
         if inspection.read_inspection(location) is None:
-            task.report("Loading the audio tools, a few seconds once")
+            task.report("Loading the audio tools (a few seconds, the first time only)")
         tools.exception()  # two threads must not load librosa at once
         task.report("Looking for clips")
         inspection.update_inspection(location, progress=task.report)
@@ -346,7 +346,7 @@ def _watch_quietly(key: tasks.Key) -> None:
     task = tasks.all_tasks().get(key)
     if task is None or not task.running:
         st.rerun()
-    st.caption(":material/sync: Looking whether anything has changed …")
+    st.caption(":material/sync: Checking for changes …")
 
 
 def _stamp(location: Path) -> int:

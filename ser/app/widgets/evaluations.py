@@ -55,8 +55,8 @@ def _form() -> None:
             list(_PROTOCOLS),
             format_func=_PROTOCOLS.__getitem__,
             captions=[
-                "It is counted how many of them trained the model.",
-                "A random fifth; refused if any of them trained the model.",
+                "The report says how many of them the model was trained on.",
+                "A random fifth; refused if the model was trained on any of them.",
             ],
         )
         seed = st.number_input(
@@ -64,10 +64,10 @@ def _form() -> None:
             0,
             2**32 - 1,
             42,
-            help="Of the random split; the model ravdess was trained on 42.",
+            help="For the random split; the model ravdess was trained with seed 42.",
         )
         robustness = st.checkbox(
-            "Also in noise, rooms and codecs, and on sounds that are no speech",
+            "Also in noise, rooms and codecs, and on sounds that are not speech",
             help="Takes about ten times as long.",
         )
         if st.form_submit_button("Evaluate", type="primary", icon=":material/play_arrow:"):
@@ -87,7 +87,7 @@ def _watch(evaluation: Run) -> None:
     if status.state not in BUSY_STATES:
         st.rerun()
     title = f"**{layout.plain(evaluation.folder.name)}** is running. You can leave this page."
-    runs.show_stop(evaluation, title, help="Nothing of it is kept; it can be started again.")
+    runs.show_stop(evaluation, title, help="Nothing is kept; you can start it again.")
     step = status.message
     if status.stages > 1:
         step += f" ({status.stage} of {status.stages})"

@@ -32,8 +32,8 @@ def show_why(recording: Samples, model: Recognizer, what: Any) -> None:
     st.write(_in_words(why))
     st.caption(
         "Parts of what the model hears were hidden one after the other. Blue parts spoke for "
-        f"{why.emotion}: without them it is less likely. Orange parts spoke against it. An "
-        "evidence of 1 makes it 2.7 times as likely against all others."
+        f"{why.emotion}: without them it is less likely. Orange parts spoke against it. "
+        "Evidence of 1 multiplies its odds by 2.7."
     )
     first = max(float(why.time["start"].min()) - _AROUND, 0.0)
     last = min(float(why.time["end"].max()) + _AROUND, len(recording) / SAMPLING_RATE)
@@ -61,15 +61,15 @@ def _in_words(why: Explanation) -> str:
 def show_heard(recording: Samples, model: Recognizer) -> None:
     """Show the part of a recording that the model hears, as it gets it."""
     st.write(
-        "Silence at both ends is cut off; of what is longer than 3 s, the 3 s of most energy are "
-        "kept; the rest is brought to one level and centred in 3 s. "
+        "Silence at both ends is cut off, speech longer than 3 s is cut to its loudest 3 s, and "
+        "the result is brought to one level and centred in 3 s. "
         f"The recording's own level was {level_dbfs(recording):.0f} dBFS."
     )
     if model.extractor == SPECTRAL:
         st.write(
             f"{TERMS['mel']} {TERMS['MFCC']} {TERMS['chroma']} {TERMS['contrast']} The model gets "
-            "two inputs of 32 rows and 94 frames; the rows of the second have many units, so each "
-            "is shown relative to its own mean and spread."
+            "two inputs of 32 rows and 94 frames; the rows of the second have different units, so "
+            "each is shown relative to its own mean and spread."
         )
         figures = plots.clip_charts(recording)
     else:

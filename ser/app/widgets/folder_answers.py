@@ -34,8 +34,8 @@ def show(model: Path, emotions: Sequence[str]) -> None:
         Which are possible; none given, all are.
     """
     st.write(
-        "**Many recordings**: all of a folder and its sub-folders are answered in the background, "
-        "also if this page or the app is closed. What is done is kept."
+        "**Many recordings**: all of a folder and its sub-folders are analysed in the background, "
+        "even if this page or the app is closed. What is done is kept."
     )
     states = [(run, run.read_status()) for run in answers.find_all()]
     busy = [run for run, status in states if status.state in BUSY_STATES]
@@ -47,7 +47,7 @@ def show(model: Path, emotions: Sequence[str]) -> None:
                 evaluations.show_unfinished(
                     run,
                     status,
-                    "Go on",
+                    "Resume",
                     partial(answers.resume, run),
                     kept=f"{answers.kept_in_words(run)}.",
                 )
@@ -59,7 +59,7 @@ def show(model: Path, emotions: Sequence[str]) -> None:
 
 def _form(model: Path, emotions: Sequence[str]) -> None:
     with st.form("folder answers"), layout.errors_for_people():
-        data = pick("The recordings to answer.", labelled=False)
+        data = pick("The recordings to analyse.", labelled=False)
         cluster = ""
         if access.mode() == access.ALONE:  # a server of others connects to nothing they name
             with st.expander("More than one computer", icon=":material/lan:"):

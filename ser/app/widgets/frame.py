@@ -41,7 +41,7 @@ _NOTICE = (
     "it runs on, is not used to judge anyone, and is not kept unless you agree."
 )
 _PUBLIC = (
-    " Everything you keep here is yours alone and is deleted when you leave: export it before."
+    " Everything you keep here is yours alone and is deleted when you leave: download it first."
 )
 
 
@@ -72,7 +72,8 @@ def _inform() -> None:
 def _watch_warm_up() -> None:
     if resources.warm_up().done():
         return
-    st.caption(":material/hourglass_top: The model is being loaded, a few seconds once.")
+    words = "The model is being loaded (a few seconds, the first time only)."
+    st.caption(f":material/hourglass_top: {words}")
 
 
 def _busy() -> list[Run]:

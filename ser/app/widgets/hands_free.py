@@ -59,7 +59,7 @@ def show(voice: Voice) -> None:
         default=EMOTIONS,
         key="emotions",
         persist_state="session",
-        help=f"{_LEAST} make a beginning; an emotion without a recording is answered as before.",
+        help=f"{_LEAST} are enough to start; emotions without recordings are answered as before.",
     )
     wanted = st.slider(
         "Recordings of each",
@@ -130,7 +130,7 @@ def _prompting(
     total = wanted * len(emotions)
     done = len(session.takes) + sum(min(kept.get(e, 0), wanted) for e in emotions)
     st.progress(min(done / total, 1.0), f"{done} of {total} recorded")
-    st.subheader(f"Say {emotion}: “{sentence}”", anchor=False)
+    st.subheader(f"{emotion.capitalize()}: “{sentence}”", anchor=False)
     st.write(f"{_HOW[emotion].capitalize()}. Exaggerate a little.")
     if recorder.room_dbfs is None:
         st.info("Be quiet for a second: listening to the room.", icon=":material/hourglass_top:")
@@ -175,7 +175,7 @@ def _review(voice: Voice, session: Session) -> None:
             take.emotion,
             value=not take.problems,
             key=f"keep-{number}-{len(take.recording)}",
-            help=f"“{take.sentence}”. Without the tick it is thrown away.",
+            help=f"“{take.sentence}”. Untick it to discard it.",
         ):
             chosen.append(take)
         player.audio(take.recording, format="audio/wav")

@@ -85,6 +85,6 @@ def show(location: Path, path: str, emotion: str, go_on: Callable[[], None]) -> 
         decisions = [decision.decision for decision in made.values()]
         done = ", ".join(f"{decisions.count(name)} {IN_WORDS[name]}" for name in DECISIONS)
         st.caption(
-            f"So far {done}; in {layout.plain(label_review.review_file(location).name)} beside the "
-            "corpus. *Rescan* below, trainings and tests respect it."
+            f"So far {done}; saved in {layout.plain(label_review.review_file(location).name)} "
+            "beside the corpus. *Rescan*, trainings and tests take it into account."
         )

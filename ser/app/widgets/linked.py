@@ -14,7 +14,7 @@ from ser.app.widgets import layout, resources, tasks
 from ser.data.inspection import Inspection
 
 ANSWER_COLUMNS: dict[str, Any] = {
-    "answer": "Model answers",
+    "answer": "Model's answer",
     "probability": st.column_config.ProgressColumn(
         "Probability", format="percent", min_value=0.0, max_value=1.0
     ),
@@ -25,7 +25,7 @@ ANSWER_COLUMNS: dict[str, Any] = {
 DOUBT_COLUMNS: dict[str, Any] = {
     "suggested": st.column_config.TextColumn(
         "Sounds like",
-        help="What a classifier says that has learned from other clips of this corpus.",
+        help="The answer of a classifier trained on other clips of this corpus.",
     ),
     "doubt": st.column_config.NumberColumn(
         "Doubt",
@@ -64,14 +64,14 @@ def with_answers(shown: pd.DataFrame, index: Inspection, location: Path) -> pd.D
 def with_doubt(shown: pd.DataFrame, index: Inspection) -> pd.DataFrame | None:
     """Return clips, the most doubtful labels first, as soon as these are known."""
     st.caption(
-        "Each label is compared with what a classifier says that has learned from the other clips "
-        "of this corpus. A doubtful label may be wrong, or the clip may be acted unusually: listen."
+        "Each label is compared with the answer of a classifier trained on the other clips of "
+        "this corpus. A doubtful label may be wrong, or the clip may be acted unusually: listen."
     )
 
     tools = resources.learning_tools()
 
     def work(task: Task) -> pd.DataFrame:
-        task.report("Loading the encoder, a few seconds once")
+        task.report("Loading the encoder (a few seconds, the first time only)")
         tools.exception()  # two threads must not load TensorFlow at once
         from ser.training.label_errors import find_label_errors
 

@@ -27,7 +27,7 @@ def show_live(model: Recognizer) -> None:
     stream = cast("StreamingRecognizer | None", connection.recorder)
     if stream is None:
         st.info(
-            "Press *Start listening* and speak, best a whole sentence at a time. The bars show "
+            "Press *Start listening* and speak, ideally a whole sentence at a time. The bars show "
             "what the model hears in the last 3 seconds.",
             icon=":material/mic:",
         )

@@ -27,7 +27,7 @@ _CONSTRAINTS = {
 
 PROBLEMS = {
     "denied": (
-        "This page may not use the microphone: access was denied. Click the symbol left of the "
+        "This page may not use the microphone: access was denied. Click the icon left of the "
         "address, allow the microphone, and reload the page."
     ),
     "none": (
@@ -199,7 +199,7 @@ def show_sound(sound: InputSignal) -> None:
     elif sound.muted:
         st.warning(
             "The microphone sends only silence. Is it muted, at the device or in the system's "
-            "settings, or is another one meant? The symbol left of the address lets you choose.",
+            "settings, or is the wrong one selected? The icon left of the address lets you choose.",
             icon=":material/mic_off:",
         )
     clipped = " · too loud, it clips" if sound.clipped else ""

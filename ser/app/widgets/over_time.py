@@ -45,7 +45,7 @@ def show(data: bytes, name: str, recording: Samples, model: Recognizer, what: An
     seconds = len(recording) / SAMPLING_RATE
     if access.is_public() and seconds > _PUBLIC_SECONDS:
         minutes = _PUBLIC_SECONDS / 60
-        st.info(f"On this server recordings of up to {minutes:.0f} minutes are followed over time.")
+        st.info(f"On this server only recordings of up to {minutes:.0f} minutes get a timeline.")
         return
     same_voice = model.listens and st.toggle(
         "One person speaks throughout",

@@ -61,7 +61,7 @@ def _check(label: str) -> None:
     try:
         check_label(label)
     except ValueError as error:
-        raise DataError(f"A class cannot be called so: {error}.") from None
+        raise DataError(f"This cannot be the name of a class: {error}.") from None
 
 
 def _examples(folder: Path, label: str) -> list[Path]:
@@ -114,7 +114,7 @@ def _listening(recorder: PhraseRecorder, folder: Path, label: str) -> None:
     known = recorder.room_dbfs is not None
     if known:
         st.session_state[_ROOM] = recorder.room_dbfs
-    words = "Recording." if recorder.speaking else "Listening." if known else "Be quiet."
+    words = "Recording." if recorder.speaking else "Listening." if known else "Please be quiet."
     st.write(f"**{words}** {layout.count(count, 'example')} of {label}.")
     microphone.show_sound(recorder.signal())
 
@@ -171,8 +171,9 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
         return
     low, high = wilson_interval(found.right, found.n)
     st.write(
-        f"**{found.right} of {found.n} examples are named rightly** ({found.right / found.n:.0%}; "
-        f"95%: {low:.0%} to {high:.0%}), each by what was learned from the others."
+        f"**{found.right} of {found.n} examples were named correctly** "
+        f"({found.right / found.n:.0%}; 95%: {low:.0%} to {high:.0%}), each by a "
+        "model that learned from the others."
     )
     names = list(found.recognizer.labels)
     layout.show(

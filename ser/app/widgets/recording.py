@@ -102,9 +102,8 @@ ELSEWHERE = (
 def show_import(voice: Voice) -> None:
     """Take clips that the visitor has already: labelled one by one, as a zip, or from a folder."""
     st.write(
-        "Clips that you have already become recordings as well: with one emotion for all of "
-        "them, or as a zip with a folder per emotion (or one exported here)"
-        + (ELSEWHERE if access.may_change() else ".")
+        "Add clips you already have: files that share one emotion, or a zip with a folder per "
+        "emotion (or one exported here)" + (ELSEWHERE if access.may_change() else ".")
     )
     emotion = st.selectbox("The emotion of these files", ["in the zip", *EMOTIONS])
     files = st.file_uploader(
@@ -148,7 +147,7 @@ def _import(
                 added += some
                 refused.append(others)
             elif emotion not in EMOTIONS:
-                raise DataError("It is no zip: say which emotion it is.")
+                raise DataError("It is not a zip: choose its emotion first.")
             else:
                 voice.add(file.getvalue(), emotion, file.name)
                 added += 1
@@ -219,8 +218,8 @@ def _list(voice: Voice, table: pd.DataFrame) -> None:
             "delete": st.column_config.ButtonColumn("", type="tertiary", key=_DELETE),
         },
         column_order=(
-            *("sound", "emotion", "statement", "seconds", "level_dbfs", "recorded"),
-            *("path", "delete"),
+            *("sound", "delete", "emotion", "statement"),
+            *("seconds", "level_dbfs", "recorded", "path"),
         ),
         alt="Recordings, each with a player and a button that deletes it",
     )

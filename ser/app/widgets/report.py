@@ -34,7 +34,7 @@ def choose(entries: list[Entry]) -> Entry:
         # A new box for every report that is asked for: its first choice is the one the browser
         # shows even if it is busy, which a change of the session's state is not.
         key=f"report {st.session_state['times asked']}",
-        help="Of a shipped model, of a run of yours, made on this page, or published with this "
+        help="From a shipped model, one of your runs, a test made here, or published with this "
         "project.",
     )
     # Leaving the page forgets the box, not what was chosen in it.
@@ -79,7 +79,7 @@ def summary(entry: Entry, report: Report) -> None:
     if report.n_train:
         facts.append(f"trained on {report.n_train} clips")
     if report.n_validation:
-        which = "of them before all were learned" if report.refit else "others"
+        which = "of them before a final training on all" if report.refit else "others"
         facts.append(f"calibrated on {report.n_validation} {which}")
     if report.seed is not None:
         facts.append(f"seed {report.seed}")
@@ -136,7 +136,7 @@ def _sources(entry: Entry, report: Report) -> None:
     with st.expander("Where these figures come from", icon=":material/source:"):
         st.write(f"Every figure on this page is read from `{layout.display_path(entry.file)}`.")
         if report.command:
-            st.write("Made again, for who has the corpora, by:")
+            st.write("To reproduce them, given the corpora:")
             command = report.command.replace("REPORT.json", layout.display_path(entry.file))
             st.code(command, language="bash", wrap_lines=True)
         if report.versions:
@@ -160,7 +160,7 @@ def downloads(entry: Entry, report: Report) -> None:
     with st.container(horizontal=True):
         for label, make, ending, kind, icon, words in (
             ("Report as a page", page, "html", "text/html", "description",
-             "One HTML file that stands alone."),
+             "One self-contained HTML file."),
             ("Report as JSON", whole, "json", "application/json", "data_object",
              "Every figure, with all predictions."),
             ("Tables as LaTeX", lambda: to_latex(report), "tex", "text/x-tex", "functions",

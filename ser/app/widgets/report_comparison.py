@@ -84,8 +84,8 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
     table = _compare(chosen, state)
     for gap in catalogue.gaps(table):
         st.write(
-            f"**{gap.recipe.capitalize()}:** of 100 clips it names {100 * gap.seen:.0f} right "
-            f"where it knows the voices, and {100 * gap.unseen:.0f} where it does not. "
+            f"**{gap.recipe.capitalize()}:** of 100 clips it gets {100 * gap.seen:.0f} right when "
+            f"it knows the voices, and {100 * gap.unseen:.0f} when it does not. "
             + (
                 f"So {100 * (gap.seen - gap.unseen):.0f} of the first come from having seen "
                 "these speakers in training. For a new voice, expect the second figure."
@@ -94,7 +94,7 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
             )
         )
     if not len(table):
-        st.info("No report that could be compared is at hand.")
+        st.info("There are no reports to compare.")
         return
     table["speakers"] = [Speakers(value).words for value in table["speakers"]]
     kinds = [speakers.words for speakers in Speakers]
@@ -117,8 +117,10 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
             "low": percent("95% from", TERMS["interval"]),
             "high": percent("to", TERMS["interval"]),
             "weighted_f1": percent("Weighted F1", TERMS["F1"]),
-            "uar": percent("UAR", TERMS["UAR"]),
-            "ece": st.column_config.NumberColumn("ECE", format="%.3f", help=TERMS["ECE"]),
+            "uar": percent("Average recall", TERMS["UAR"]),
+            "ece": st.column_config.NumberColumn(
+                "Calibration error", format="%.3f", help=TERMS["ECE"]
+            ),
         },
     )
 

@@ -170,7 +170,7 @@ def groups(report: Report) -> None:
     """Show the accuracy per gender, channel, intensity and speaker."""
     found = report.groups()
     if not found:
-        st.info("Nothing is known of the speakers of these clips, or all are of one kind.")
+        st.info("Nothing is known about the speakers of these clips, or all are alike.")
     for name, table in found.items():
         ordered = table.sort_values("accuracy")
         worst, best = ordered.iloc[0], ordered.iloc[-1]
@@ -195,21 +195,20 @@ def groups(report: Report) -> None:
     if len(cells) > 0 and cells["speaker"].nunique() <= MOST_SPEAKERS:
         st.markdown("**By speaker and emotion**")
         layout.show(plots.speakers_by_emotion(cells, shares=True), table=cells.round(3))
-        st.caption("Clips answered rightly, in per cent. Few clips make a cell uncertain.")
+        st.caption("Share of right answers, in per cent. Cells with few clips are uncertain.")
     if found:
         st.caption(
             f"Dot: accuracy. Line: its 95% interval. Dashed: all clips together. Dotted: "
-            f"{_chance_of(report)}. What chance explains is judged by a chi-square test at the 5% "
-            "level."
+            f"{_chance_of(report)}. Differences are judged by a chi-square test at the 5% level."
         )
 
 
 def confidence(report: Report) -> None:
     """Show whether the model's probabilities can be believed."""
     confident = sum(r.n * r.confidence for r in report.reliability) / report.n_test
-    words = f"On average it is {confident:.0%} sure and right in {report.accuracy:.0%}"
+    words = f"Its mean confidence is {confident:.0%}, its accuracy {report.accuracy:.0%}"
     st.write(
-        f"{words}; over all levels of confidence the two lie {report.ece:.3f} apart "
+        f"{words}; over the levels of confidence they differ by {report.ece:.3f} on average "
         "(calibration error)."
     )
     left, right = st.columns(2)
@@ -225,21 +224,21 @@ def confidence(report: Report) -> None:
         share = report.surer_half.accuracy
         st.caption(f"On the surer half of the clips {share:.0%} of its answers are right.")
     sure = str(report.sure_answers()).replace(" %", "%")  # as everywhere in the app
-    st.write(f"{sure}. The others are uncertain; in all figures they count.")
+    st.write(f"{sure}. The others are uncertain; they still count in all figures.")
 
 
 def conditions(report: Report) -> None:
-    """Show the figures in noise, rooms and codecs, and the answers to what is no speech."""
+    """Show the figures in noise, rooms and codecs, and the answers to what is not speech."""
     table = report.conditions()
     if table.empty:
         st.info(
-            "Other conditions were not measured for this report. An evaluation with noise, rooms "
-            "and codecs, started at the end of this page, does.",
+            "Other conditions were not measured for this report. To measure them, test the model "
+            "at the end of this page, with noise, rooms and codecs.",
             icon=":material/info:",
         )
         return
     worst = table.sort_values("accuracy").iloc[0]
-    st.markdown("**Elsewhere than in a studio**")
+    st.markdown("**Outside the studio**")
     st.write(
         "The same clips, changed by code on their way to the model. The hardest is "
         f"{worst['condition']}: {worst['accuracy']:.0%} are right instead of "
@@ -250,7 +249,7 @@ def conditions(report: Report) -> None:
     st.caption(f"Dashed: clean. Dotted: {_chance_of(report)}.")
     st.dataframe(_readable(table), hide_index=True)
     sounds = report.sounds()
-    st.markdown("**Sounds that are no speech**")
+    st.markdown("**Sounds that are not speech**")
     st.write(
         f"{sounds['n'].sum()} sounds without speech: "
         + (
@@ -264,7 +263,7 @@ def conditions(report: Report) -> None:
         hide_index=True,
         column_config={
             "kind": "Sound",
-            "like_training": st.column_config.CheckboxColumn("Its like seen in training"),
+            "like_training": st.column_config.CheckboxColumn("Similar ones in training"),
             "n": "Sounds",
             "sure": "Sure answers",
             "confidence": percent("Mean confidence", "Empty: all refused as silent."),
@@ -311,7 +310,7 @@ def training(entry: Entry, report: Report) -> None:
         st.caption(f"Dashed: all clips together. Dotted: {_chance_of(report)}.")
         st.dataframe(_readable(table.rename(columns={"fold": part})), hide_index=True)
     if report.transfer:
-        st.markdown("**Which corpus teaches what about which**")
+        st.markdown("**Trained on one corpus, tested on another**")
         cells = as_table(report.transfer)
         layout.show(plots.transfer(cells), table=cells)
         st.caption(
@@ -319,7 +318,7 @@ def training(entry: Entry, report: Report) -> None:
             "in training."
         )
     if not epochs and table.empty:
-        st.info("No training belongs to this report: it tests a model that existed before.")
+        st.info("This report tests an existing model, so there is no training to show.")
 
 
 def _chance_of(report: Report) -> str:
@@ -338,7 +337,8 @@ def percent(title: str, words: str) -> Any:
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table as text for people: shares in per cent, columns named."""
-    names = {"low": "95% from", "high": "to", "uar": "UAR", "ece": "ECE", "weighted_f1": "F1"}
+    names = {"low": "95% from", "high": "to", "weighted_f1": "Weighted F1"}
+    names |= {"uar": "Average recall", "ece": "Calibration error"}
     shown = table.copy()
     for column in table:
         if column in _SHARES:

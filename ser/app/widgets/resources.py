@@ -111,7 +111,7 @@ def recognizer(folder: Path | None = None) -> Recognizer:
         If it cannot be loaded.
     """
     folder = folder or workspace.active_model()
-    with st.spinner("Loading the model, a few seconds once …"):
+    with st.spinner("Loading the model (a few seconds, the first time only) …"):
         warm_up().result()
         return shared_recognizer(folder)
 

@@ -88,12 +88,12 @@ def _show_queue(training: Training) -> None:
     own = [run for run in before if run.folder.parent == workspace.folder()]
     ahead = [layout.plain(run.folder.name) for run in own]
     if others := len(before) - len(own):
-        ahead.append(layout.count(others, "training") + " of others")
+        ahead.append(layout.count(others, "training") + " by others")
     st.info(
         f"In the queue: one training at a time. Begins when {' and '.join(ahead)} "
-        f"{'has' if len(before) == 1 else 'have'} ended, also if this page is closed."
+        f"{'has' if len(before) == 1 else 'have'} ended, even if this page is closed."
         if ahead
-        else "It is its turn.",
+        else "It is next.",
         icon=":material/hourglass_top:",
     )
 
@@ -210,8 +210,8 @@ def _show_epoch_figures(training: Training) -> None:
             "Validation accuracy",
             f"{epochs['val_accuracy'].iloc[-1]:.0%}",
             border=True,
-            help="The share of validation clips named right after the last epoch. They steer and "
-            "calibrate the training; only the test clips say how good it is.",
+            help="The share of validation clips named correctly after the last epoch. They steer "
+            "and calibrate the training; only the test clips say how good it is.",
         )
         st.metric(
             "Time per epoch",
@@ -238,8 +238,8 @@ def show_table(trainings: Sequence[Training]) -> None:
         column_config={
             "Accuracy": number(format="percent", help=TERMS["accuracy"]),
             "Weighted F1": number(format="%.3f", help=TERMS["F1"]),
-            "UAR": number(format="percent", help=TERMS["UAR"]),
-            "ECE": number(format="%.3f", help=TERMS["ECE"]),
+            history.FIGURES["uar"]: number(format="percent", help=TERMS["UAR"]),
+            history.FIGURES["ece"]: number(format="%.3f", help=TERMS["ECE"]),
             "Training time (s)": number(format="%.0f", help="All epochs together."),
             "Started": st.column_config.DatetimeColumn(format="localized"),
         },
@@ -363,7 +363,7 @@ def _show_actions(training: Training) -> None:
 def _show_share(training: Training) -> None:
     with st.popover("Share", icon=":material/group:"):
         st.write(
-            "Everybody in the team can then ask a copy of this model, read its report and "
+            "Everybody in the team can then use a copy of this model, read its report and "
             "download both. Recordings are not shared."
         )
         if st.button("Share it", key=f"share-{training.name}"):
@@ -449,7 +449,7 @@ def _show_study(trainings: Sequence[Training]) -> None:
     if st.button(
         "Make one report of them",
         icon=":material/analytics:",
-        help="It is added to the reports of the page Evaluation.",
+        help="It is added to the reports on the Evaluation page.",
     ):
         with layout.errors_for_people():
             study = evaluations.report_together([training.run for training in trainings])

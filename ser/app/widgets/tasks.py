@@ -89,7 +89,7 @@ def result(key: Key, work: Work, what: str) -> Any:
     if task.error or task.stopped:
         show_end(task)
         st.button(
-            "Go on" if task.stopped else "Try again",
+            "Resume" if task.stopped else "Try again",
             key=f"again {key}",
             on_click=start,
             args=(key, work, what),

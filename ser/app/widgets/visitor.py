@@ -69,7 +69,7 @@ def count(recordings: int = 1) -> None:
     times = [then for then in st.session_state.get("answered", []) if now - then < 60]
     if len(times) + recordings > PER_MINUTE:
         raise DataError(
-            f"On this server {PER_MINUTE} recordings a minute are answered. Give fewer at once, or "
+            f"On this server at most {PER_MINUTE} recordings a minute are analysed. Give fewer, or "
             "wait a minute and go on."
         )
     st.session_state["answered"] = times + [now] * recordings

@@ -32,7 +32,7 @@ def show_progress(count: int, forget: Callable[[], None], *, key: str) -> None:
     """
     done = min(count, ENOUGH)
     words = (
-        f"Used to this voice, by {count} sentences"
+        f"Used to this voice after {count} sentences"
         if count >= ENOUGH
         else f"Getting used to this voice: {count} of {ENOUGH} sentences"
     )

@@ -17,7 +17,7 @@ def open_view(tab, view):
     tab.goto("/Dataset")
     tab.get_by_test_id("stMetric").filter(has_text="120").first.wait_for()
     # The page is drawn once more when it knows that nothing has changed.
-    expect(tab.get_by_text("Looking whether anything has changed")).to_have_count(0)
+    expect(tab.get_by_text("Checking for changes")).to_have_count(0)
     if view != "Overview":
         tab.get_by_role("radio", name=view, exact=True).click()
 

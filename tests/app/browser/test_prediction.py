@@ -37,7 +37,7 @@ def test_a_file_that_is_no_audio_gets_a_sentence(tab, keep, tmp_path):
     (tmp_path / "notes.wav").write_text("no audio at all")
     tab.goto("/Prediction")
     tab.locator("input[type=file]").set_input_files(tmp_path / "notes.wav")
-    expect(tab.get_by_text("no audio this program can decode")).to_be_visible()
+    expect(tab.get_by_text("not audio this program can decode")).to_be_visible()
     keep(tab, "prediction-refused")
 
 

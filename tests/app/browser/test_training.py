@@ -41,7 +41,7 @@ def fill(page, label, value):
 @pytest.mark.parametrize("tab", ["light 1280"], indirect=True)
 def test_a_training_is_watched_left_found_again_and_made_active(tab, keep, clean_workspace):
     tab.goto("/Training")
-    expect(tab.get_by_text("Nothing was trained here yet")).to_be_visible()
+    expect(tab.get_by_text("Nothing has been trained here yet")).to_be_visible()
     keep(tab, "training-empty")
     tab.get_by_role("button", name="New training").click()
     start = tab.get_by_role("button", name="Start", exact=True)

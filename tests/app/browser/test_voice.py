@@ -73,7 +73,7 @@ def test_a_voice_is_imported_learned_and_answers(page):
     before, after = (
         int(
             page.get_by_test_id("stMetric")
-            .filter(has_text=f"Right {when}")
+            .filter(has_text=f"Accuracy {when}")
             .locator("[data-testid=stMetricValue]")
             .inner_text()
             .rstrip("%")
@@ -82,7 +82,7 @@ def test_a_voice_is_imported_learned_and_answers(page):
     )
     assert after > before  # a synthetic, unseen voice, each recording left out in turn
     picture(page, "voice-learn")
-    page.get_by_role("button", name="Let it answer").click()
+    page.get_by_role("button", name="Make it the active model").click()
     expect(page.get_by_role("button", name="Back to everyday")).to_be_visible()
     page.get_by_role("link", name="Try it on the Prediction page").click()
     expect(page.get_by_role("heading", name="Prediction")).to_be_visible()
@@ -92,8 +92,8 @@ def test_a_voice_is_imported_learned_and_answers(page):
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("my-voice")
     page.get_by_role("link", name="Your voice").click()
     choose(page, "Learn")
-    expect(page.get_by_text("my-voice, answers in this app")).to_be_visible()
+    expect(page.get_by_text("my-voice, the active model")).to_be_visible()
     page.get_by_role("button", name="Rename or delete").click()
     page.get_by_role("button", name="Delete this model").click()
-    expect(page.get_by_text("my-voice, answers in this app")).to_have_count(0)
+    expect(page.get_by_text("my-voice, the active model")).to_have_count(0)
     assert not (workspace.folder() / "my-voice").exists()

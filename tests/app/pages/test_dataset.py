@@ -121,7 +121,7 @@ def test_a_scan_shows_how_far_it_is_and_can_be_stopped_and_resumed(page, tmp_pat
     go.set()
     settled(dataset)
     assert "7 of 40" in dataset.info[0].value
-    find(dataset.button, "Go on").click().run()
+    find(dataset.button, "Resume").click().run()
     settled(dataset)
     assert metrics(dataset)["Clips"] == "40"
 
@@ -189,7 +189,7 @@ def test_clips_are_filtered(open_corpus):
     find(dataset.text_input, "Search").set_value("-25.FLAC").run()
     assert set(dataset.dataframe[0].value["speaker"]) == {"actor 25"}
     find(dataset.text_input, "Search").set_value("no such name").run()
-    assert "No clip is like that" in dataset.info[0].value
+    assert "No clip matches" in dataset.info[0].value
     assert not dataset.exception
 
 
@@ -229,7 +229,7 @@ def test_a_clip_that_is_gone_gets_a_sentence(open_corpus, tmp_path):
     clip.unlink()
     find(dataset.selectbox, "Clip").set_value(str(clip)).run()
     assert not dataset.exception
-    assert "not there any more" in dataset.error[0].value
+    assert "no longer exists" in dataset.error[0].value
 
 
 def test_every_emotion_has_its_mean_and_every_clip_its_place(open_corpus):
@@ -302,9 +302,9 @@ def test_a_download_is_paused_found_again_resumed_and_opened(page, mirror, tmp_p
     settled(dataset)
     assert "start it again to go on" in dataset.info[0].value
     assert list(folder.glob("*.part"))
-    find(dataset.button, "Go on").click().run()
+    find(dataset.button, "Resume").click().run()
     settled(dataset)
-    assert "All clips are there" in dataset.success[0].value
+    assert "All clips are downloaded" in dataset.success[0].value
     assert {path.name for path in folder.rglob("*.wav")} >= {n.split("/")[1] for n in SPEECH}
     find(dataset.button, "Look at it").click().run()
     settled(dataset)
@@ -319,7 +319,7 @@ def test_a_download_that_fails_says_why_and_can_be_tried_again(page, mirror, tmp
     mirror.files["/song.zip"] = content
     find(dataset.button, "Try again").click().run()
     settled(dataset)
-    assert "All clips are there" in dataset.success[0].value
+    assert "All clips are downloaded" in dataset.success[0].value
 
 
 def test_file_names_are_counted_while_the_files_are_opened(page, tmp_path):
@@ -386,7 +386,7 @@ def test_averages_are_those_of_some_clips_before_all_are_known(page, monkeypatch
 
 def test_clips_are_linked_to_what_the_model_answers(open_corpus):
     dataset = open_corpus(SAMPLES, "Clips")
-    find(dataset.toggle, "What the model answers").set_value(True).run()
+    find(dataset.toggle, "Show the model's answers").set_value(True).run()
     settled(dataset)
     table = dataset.dataframe[0].value
     assert {"answer", "probability", "agrees"} <= set(table.columns)

@@ -122,7 +122,7 @@ def test_several_uploads_become_a_table_in_which_bad_ones_say_why(page):
     assert table["file"].tolist() == [clips[0].name, clips[1].name, "notes.wav"]
     expected = Recognizer.load(assets.DEFAULT_MODEL).predict_files(clips)
     assert table["emotion"].tolist()[:2] == expected["emotion"].tolist()
-    assert "no audio this program can decode" in table["reason"].iloc[2]
+    assert "not audio this program can decode" in table["reason"].iloc[2]
     assert table["verdict"].iloc[2] == "refused"
     # The first of them is looked into; the third can only say why it cannot be.
     assert "%" in headline(prediction)
@@ -130,7 +130,7 @@ def test_several_uploads_become_a_table_in_which_bad_ones_say_why(page):
     prediction.session_state["files"] = cell
     prediction.run()
     assert not headline(prediction)
-    assert "no audio this program can decode" in prediction.error[0].value
+    assert "not audio this program can decode" in prediction.error[0].value
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_a_recording_is_awaited_with_a_word(page):
     ("data", "words"),
     [
         (b"", "empty"),
-        (b"this is no audio", "no audio this program can decode"),
+        (b"this is no audio", "not audio this program can decode"),
         (wav(np.zeros(32_000)), "silent"),
         (wav(np.ones(160) / 2), "10 ms"),
     ],
@@ -316,10 +316,10 @@ def test_an_interrupted_folder_goes_on_or_is_removed(page, home, tmp_path):
     prediction = folder_page(page)
     said = next(words.value for words in prediction.markdown if "(interrupted)" in words.value)
     assert "ended before it was done. Nothing is done yet." in said
-    press(prediction, "Go on")
+    press(prediction, "Resume")
     assert "does not exist" in prediction.error[0].value
     (run.folder / "config.json").write_text(json.dumps({**config, "data": str(folder)}))
-    well(press(prediction, "Go on"))
+    well(press(prediction, "Resume"))
     while run.is_held():
         time.sleep(0.05)
     assert run.read_status().state == "finished", run.read_status()
@@ -357,4 +357,4 @@ def test_a_folder_of_which_nothing_can_be_used_says_why(page, home, tmp_path):
     assert "0 answers, 1 clip cannot be used" in done.label
     prediction.session_state["answers calls-by-everyday"] = True
     (refused,) = [frame.value for frame in well(prediction.run()).dataframe]
-    assert "no audio this program can decode" in refused["reason"].iloc[0]
+    assert "not audio this program can decode" in refused["reason"].iloc[0]

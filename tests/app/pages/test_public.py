@@ -99,7 +99,7 @@ def test_a_stranger_has_so_many_recordings_answered_in_a_minute(page, public, mo
     app = page("pages/4_Prediction.py")
     clips = [(f"{n}.flac", CLIP.read_bytes(), "audio/flac") for n in range(3)]
     app.file_uploader[0].set_value(clips).run()
-    assert "2 recordings a minute are answered" in app.error[0].value
+    assert "2 recordings a minute are analysed" in app.error[0].value
     app.file_uploader[0].set_value(clips[:1]).run()
     assert not app.error and not app.exception
     app.run()

@@ -87,7 +87,7 @@ def said(page):
 
 def test_an_empty_page_says_what_to_do(open_training):
     page = open_training()
-    assert "Nothing was trained here yet" in said(page)
+    assert "Nothing has been trained here yet" in said(page)
     assert "everyday (shipped)" in said(page)
     button(page, "New training").click().run()
     assert not button(page, "Start").disabled
@@ -135,7 +135,7 @@ def test_a_corpus_that_cannot_be_used_gets_a_sentence(open_form, folder, words):
     box = field(page, "Corpus")
     box.options += [" ", folder]  # AppTest only selects; a person types what is not in the list
     box.select(" ").run()
-    assert "type where one lies" in said(page) and button(page, "Start").disabled
+    assert "type the path of one" in said(page) and button(page, "Start").disabled
     box = field(page, "Corpus")
     box.options.append(folder)
     box.select(folder).run()
@@ -200,7 +200,7 @@ def test_a_finished_training_shows_its_figures_and_epochs(open_training, finishe
     seen = history.read(finished)
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown["Accuracy"] == f"{seen.figures['accuracy']:.1%}"
-    assert shown["UAR"] == f"{seen.figures['uar']:.1%}"
+    assert shown["Average recall"] == f"{seen.figures['uar']:.1%}"
     assert shown["Epochs"] == "3" and shown["Best epoch"] == str(seen.best_epoch)
 
 
@@ -230,7 +230,7 @@ def test_a_run_is_deleted_after_a_second_click(open_training, finished, home):
     assert not page.exception and not page.error
     assert not finished.folder.exists()
     assert workspace.active_model() == assets.DEFAULT_MODEL
-    assert "Nothing was trained here yet" in said(page)
+    assert "Nothing has been trained here yet" in said(page)
 
 
 def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished, home, run_of):

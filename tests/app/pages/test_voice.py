@@ -75,7 +75,7 @@ def test_good_files_become_takes_and_bad_ones_say_why(open_part, mine):
     assert "2 recordings kept" in said(app, "caption")
     (refused,) = (frame.value for frame in app.dataframe)
     assert refused["path"].tolist() == ["notes.wav"]
-    assert "no audio this program can decode" in refused["reason"].iloc[0]
+    assert "not audio this program can decode" in refused["reason"].iloc[0]
     assert mine.recordings()["emotion"].tolist() == ["angry", "angry"]
     assert mine.recordings()["statement"].tolist() == [clip.name for clip in CLIPS[:2]]
 
@@ -123,11 +123,11 @@ def test_a_copy_learns_and_answers_in_the_app_until_it_is_sent_back(open_part, m
     button(app, "Learn my voice").click().run()
     assert not app.exception and not app.error
     assert {metric.label for metric in app.metric} == {
-        "Right before learning",
-        "Right after learning",
+        "Accuracy before learning",
+        "Accuracy after learning",
     }
     assert any("my-voice" in each.label and "→" in each.label for each in app.expander)
-    button(app, "Let it answer").click().run()
+    button(app, "Make it the active model").click().run()
     assert workspace.active_model() == workspace.folder() / "my-voice"
     button(app, "Back to everyday").click().run()
     assert workspace.active_model() == assets.DEFAULT_MODEL
@@ -149,7 +149,7 @@ def test_a_learned_model_is_renamed_and_deleted(open_part, mine):
     fill(mine, 1)
     app = open_part("Learn")
     button(app, "Learn my voice").click().run()
-    button(app, "Let it answer").click().run()
+    button(app, "Make it the active model").click().run()
     app.text_input(key="name-my-voice").set_value("../elsewhere").run()
     button(app, "Rename").click().run()
     assert "cannot be a name" in said(app, "error")
@@ -232,7 +232,7 @@ def test_classes_of_ones_own_are_learned_from_uploads(open_part):
         assert not app.exception and not app.error
     button(app, "Learn these classes").click().run()
     assert not app.exception and not app.error
-    assert "of 8 examples are named rightly" in said(app, "markdown")
+    assert "of 8 examples were named correctly" in said(app, "markdown")
     folder = workspace.folder() / "my-classes"
     assert learned.models() == [folder]
     assert Recognizer.load(folder).labels == ("high", "low")
@@ -259,4 +259,4 @@ def test_a_class_with_an_impossible_name_gets_a_sentence(open_part):
     for label in ("low", "verdict"):  # a column of every answer
         (workspace.folder() / "classes" / "my-classes" / label).mkdir(parents=True)
     app = open_part("Own classes")
-    assert "A class cannot be called so" in said(app, "error")
+    assert "This cannot be the name of a class" in said(app, "error")
