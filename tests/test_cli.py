@@ -254,7 +254,7 @@ def test_predict_refuses_what_it_cannot_use(ser, finished_run, tmp_path):
     refused(ser("predict", tmp_path / "folder", *model), "no audio file")
     refused(ser("predict", tmp_path / "silent.wav", *model), "silent")
     refused(ser("predict", tmp_path / "blip.wav", *model), "10 ms")
-    refused(ser("predict", CLIPS[0], "--model", tmp_path), "no model bundle")
+    refused(ser("predict", CLIPS[0], "--model", tmp_path), "not a model bundle")
 
 
 def test_train_makes_a_model_that_predict_can_use(ser, tmp_path):
@@ -356,7 +356,7 @@ def test_train_refuses_bad_input_before_making_anything(ser, tmp_path):
     refused(ser("train", "--out", out), "--data")
     refused(ser("train", "--data", SAMPLES, "--out", out, "--epochs", 0), "epochs 0")
     refused(ser("train", "--data", SAMPLES, "--out", out, "--members", 0), "members 0")
-    refused(ser("train", "--resume", out), "no training run")
+    refused(ser("train", "--resume", out), "not a training run")
     refused(ser("train", "--resume", out, "--data", SAMPLES), "leave out")
     assert not out.exists()
     (tmp_path / "file").write_text("")

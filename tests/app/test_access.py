@@ -346,7 +346,7 @@ def test_trainings_of_all_members_take_turns(team):
 def test_models_that_learned_a_voice_are_each_members_own(team):
     team(CY)
     assert learned.folder_of("my-voice").parent == access.visitor().folder
-    with pytest.raises(RunError, match="no folder in"):
+    with pytest.raises(RunError, match="not a folder in"):
         processes.delete(Run(team(ADA).folder / "hers"))
         team(CY)
         processes.delete(Run(access.members() / "other" / "hers"))

@@ -249,7 +249,7 @@ def test_what_is_no_audio(tmp_path, content):
         tmp_path / "letter.wav",
         audio.UnsupportedAudioError,
         "audio-unsupported",
-        r"letter\.wav is no audio.*Save it as WAV",
+        r"letter\.wav is not audio.*Save it as WAV",
     )
 
 
@@ -286,7 +286,7 @@ def test_formats_that_nobody_was_promised_are_not_opened(format):
         encode(noise(16_000), format=format),
         audio.UnsupportedAudioError,
         "audio-unsupported",
-        "The recording is no audio.*Save it as WAV",
+        "The recording is not audio.*Save it as WAV",
     )
 
 
@@ -480,7 +480,7 @@ def test_a_playlist_cannot_make_the_app_read_a_local_file(tmp_path, monkeypatch,
     for target in ("secret.wav", str(tmp_path / "secret.wav")):
         (tmp_path / name).write_text(PLAYLISTS[name].format(target))
         for source in (tmp_path / name, (tmp_path / name).read_bytes()):
-            refusal(source, audio.UnsupportedAudioError, "audio-unsupported", "is no audio")
+            refusal(source, audio.UnsupportedAudioError, "audio-unsupported", "is not audio")
 
 
 @pytest.mark.parametrize("name", PLAYLISTS)
@@ -502,7 +502,7 @@ def test_a_playlist_cannot_make_the_app_open_an_address(tmp_path, name):
             address = f"http://127.0.0.1:{server.server_port}/secret.wav"
             (tmp_path / name).write_text(PLAYLISTS[name].format(address))
             refusal(
-                tmp_path / name, audio.UnsupportedAudioError, "audio-unsupported", "is no audio"
+                tmp_path / name, audio.UnsupportedAudioError, "audio-unsupported", "is not audio"
             )
         finally:
             server.shutdown()

@@ -132,7 +132,7 @@ def test_a_folder_per_emotion_is_imported_and_what_is_no_clip_is_told(voice, tmp
     assert set(voice.recordings()["statement"]) == {"my clip.flac"}, "what it was called is kept"
     reasons = dict(zip(refused["path"], refused["reason"], strict=True))
     assert reasons[str(tmp_path / "own" / "happy" / "notes.txt")] == "no audio file"
-    assert "no audio" in reasons[str(tmp_path / "own" / "happy" / "broken.wav")]
+    assert "not audio" in reasons[str(tmp_path / "own" / "happy" / "broken.wav")]
 
 
 def test_a_csv_is_imported(voice, tmp_path):
@@ -215,7 +215,7 @@ def test_deletion_leaves_nothing_behind_and_touches_nothing_else(voice):
 def test_only_takes_can_be_removed(voice, name):
     voice.folder.mkdir()
     (voice.folder / "diary.txt").write_text("mine")
-    with pytest.raises(DataError, match="is no recording"):
+    with pytest.raises(DataError, match="is not a recording"):
         voice.remove(name)
     assert (voice.folder / "diary.txt").exists()
 

@@ -94,7 +94,7 @@ def test_a_report_that_is_not_there_is_said_to_be_missing(tmp_path):
         ({"rejection": [{"kind": "a", "like_training": True, "n": 1, "sure": 0}]}, "together"),
         ({"folds": 5}, "folds"),
         ({"n_test": 119}, "rows are missing"),
-        ({"labels": ["sad"]}, "no text"),
+        ({"labels": ["sad"]}, "not a text"),
         ({"confusion_matrix": [[120]]}, "the confusion matrix is not that"),
         ({"predictions": {"columns": ["file"], "rows": []}}, "no column"),
         ({"title": ""}, "title"),
@@ -122,7 +122,7 @@ def test_predictions_of_a_stranger_are_checked(samples_report, tmp_path, column,
     predictions = samples_report["predictions"]
     predictions["rows"][0][predictions["columns"].index(column)] = cell
     (tmp_path / "report.json").write_text(json.dumps(samples_report))
-    with pytest.raises(ReportError, match="no report of this program"):
+    with pytest.raises(ReportError, match="not a report of this program"):
         Report.load(tmp_path / "report.json")
 
 

@@ -114,9 +114,9 @@ def test_only_folders_with_a_manifest_are_bundles(original, tmp_path):
     (tmp_path / "nothing").mkdir()
     assert bundle.find_bundles(original.parent) == [original]
     assert bundle.find_bundles(tmp_path) == []
-    with pytest.raises(BundleError, match="no model bundle"):
+    with pytest.raises(BundleError, match="not a model bundle"):
         load_bundle(tmp_path / "nothing")
-    with pytest.raises(BundleError, match="no model bundle"):
+    with pytest.raises(BundleError, match="not a model bundle"):
         load_bundle(tmp_path / "missing")
 
 
@@ -166,14 +166,14 @@ def test_a_corrupt_model_with_a_matching_checksum_is_refused(copied):
     file = copied / MODEL_FILE
     file.write_bytes(b"PK but no archive")
     change_checksum(copied, "model", file)
-    with pytest.raises(BundleError, match="no Keras model file"):
+    with pytest.raises(BundleError, match="not a Keras model file"):
         load_bundle(copied)
 
 
 @pytest.mark.parametrize("config", ["9", "null", "[[]]"])
 def test_a_model_whose_configuration_is_no_table_is_refused(copied, config):
     replace_config(copied, lambda _: config)
-    with pytest.raises(BundleError, match="no Keras model file"):
+    with pytest.raises(BundleError, match="not a Keras model file"):
         load_bundle(copied)
 
 
@@ -281,7 +281,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
         temperature=1.0,
         min_confidence=0.4,
     )
-    with pytest.raises(BundleError, match="no numbers"):
+    with pytest.raises(BundleError, match="not numbers"):
         load_bundle(tmp_path / "nan")
 
 

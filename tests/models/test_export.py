@@ -138,7 +138,7 @@ def test_a_model_whose_features_the_page_does_not_make_is_refused(tmp_path):
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no format"):
+    with pytest.raises(DataError, match="not a format"):
         export(assets.DEFAULT_MODEL, tmp_path / "out", form="coreml")
     (tmp_path / "out").mkdir()
     with pytest.raises(OutputError, match="exists already"):

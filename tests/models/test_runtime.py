@@ -284,7 +284,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     weight.CopyFrom(numpy_helper.from_array(values, weight.name))
     (folder / NETWORK).write_bytes(model.SerializeToString())
     changed(folder, runtime={NETWORK: bundle.sha256_of(folder / NETWORK)})
-    with pytest.raises(BundleError, match="what is no number"):
+    with pytest.raises(BundleError, match="something that is not a number"):
         Recognizer.load(folder)
 
 

@@ -13,9 +13,9 @@ from ser.training.runs import Run, find_runs
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match="no training run"):
+    with pytest.raises(RunError, match="not a training run"):
         Run(tmp_path).read_config()
-    with pytest.raises(RunError, match="no training run"):
+    with pytest.raises(RunError, match="not a training run"):
         Run(tmp_path / "missing").read_config()
 
 

@@ -27,7 +27,7 @@ def test_a_visit_is_logged_without_what_was_uploaded(playwright, tmp_path, monke
             expect(page.get_by_text("Heard:")).to_be_visible()
             page.goto("/Prediction")
             page.locator("input[type=file]").set_input_files(tmp_path / "anna.wav")
-            expect(page.get_by_test_id("stAlert").get_by_text("no audio").first).to_be_visible()
+            expect(page.get_by_test_id("stAlert").get_by_text("not audio").first).to_be_visible()
     finally:
         browser.close()
     text = (tmp_path / "log.txt").read_text()

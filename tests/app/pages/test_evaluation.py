@@ -213,8 +213,8 @@ def test_the_gap_between_protocols_is_computed(open_report):
         json.loads((PROJECT / "reports" / f"{name}.json").read_text())["accuracy"]
         for name in ("quick", "speakers-quick")
     )
-    assert f"it names {100 * quick:.0f} right" in words(app)
-    assert f"and {100 * unseen:.0f} where it does not" in words(app)
+    assert f"it gets {100 * quick:.0f} right" in words(app)
+    assert f"and {100 * unseen:.0f} when it does not" in words(app)
 
 
 def test_two_reports_are_compared_clip_by_clip(open_report):

@@ -10,12 +10,19 @@ from tests.tiny import SAMPLES
 CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 
 
+def unfolded(page, key, value):
+    """Open the front page with a part of it that is closed at first."""
+    home = page("Home.py")
+    home.session_state[key] = value
+    return home.run()
+
+
 def said(home):
     return " ".join(element.value for element in home.main.markdown)
 
 
 def test_home_says_how_good_the_model_is_with_people_it_has_never_heard(page):
-    home = page("Home.py")
+    home = unfolded(page, "how-good", True)
     assert not home.exception
     for who, name in (
         ("People it has never heard, elsewhere", "corpora"),
@@ -30,7 +37,7 @@ def test_home_says_how_good_the_model_is_with_people_it_has_never_heard(page):
 def test_the_model_that_knows_24_actors_is_shown_for_what_it_is(page, tmp_path, monkeypatch):
     monkeypatch.setenv("SER_HOME", str(tmp_path))
     workspace.set_active_model(RAVDESS_MODEL)
-    home = page("Home.py")
+    home = unfolded(page, "how-good", True)
     assert not home.exception
     own, elsewhere = RAVDESS_MODEL / "report.json", REPORTS / "emodb.json"
     assert f"learned from: **{Report.load(own).accuracy:.0%}** right" in said(home)
@@ -60,7 +67,7 @@ def test_who_speaks_is_answered(page):
 
 @pytest.mark.parametrize("guess", ["fearful", "happy"])
 def test_guesses_are_compared_with_the_model_and_with_what_was_meant(page, guess):
-    home = page("Home.py")
+    home = unfolded(page, "way", "Guess first")
     home.pills[0].set_value(guess).run()
     assert not home.exception and not home.error
     assert "It was meant as **fearful**." in said(home)

@@ -53,7 +53,7 @@ def test_only_possible_emotions_are_answered(page):
     assert "two or more" in prediction.error[0].value
     prediction.multiselect[0].set_value(["sad", "happy"]).run()
     assert not prediction.exception and not prediction.error
-    assert any("which of these it is: happy, sad." in each.value for each in prediction.caption)
+    assert any("Possible emotions: happy, sad." in each.value for each in prediction.caption)
 
 
 def test_the_answer_of_another_model_is_not_that_of_the_first(page, finished_run):

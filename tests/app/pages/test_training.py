@@ -271,7 +271,7 @@ def test_nobody_sees_what_another_user_has_chosen(open_training, finished, home)
 def test_a_training_can_be_begun_again_with_other_settings(open_training, finished):
     page = open_training()
     button(page, "Again with these settings").click().run()
-    assert "On the corpus and with the protocol of **finished**" in said(page)
+    assert "Uses the corpus and protocol of **finished**" in said(page)
     config = TrainingConfig.from_json(finished.read_config())
     assert field(page, "Epochs").value == config.epochs
     assert field(page, "Name").value == "finished-2"
