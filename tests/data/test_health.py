@@ -31,7 +31,8 @@ def test_what_is_wrong_is_found(clips):
     lacking = clips[(clips["speaker"] != one) | (clips["emotion"] == "sad")]
     found = findings(lacking)
     assert (
-        found["Clips per speaker"].problem and "fewer than 10" in found["Clips per speaker"].sentence
+        found["Clips per speaker"].problem
+        and "fewer than 10" in found["Clips per speaker"].sentence
     )
     assert found["Emotions per speaker"].problem and one in found["Emotions per speaker"].sentence
     twice = pd.concat([clips, clips.head(4).assign(emotion="angry")], ignore_index=True)

@@ -198,11 +198,12 @@ def show_recordings(voice: Voice) -> None:
 def _list(voice: Voice, table: pd.DataFrame) -> None:
     """Show recordings as a table with a player and a button in each row."""
     sounds = [base64.b64encode((voice.folder / name).read_bytes()) for name in table["path"]]
-    st.caption("Double-click on :material/play_circle: to listen.")
+    st.caption("Double-click on a sound to listen.")
     st.dataframe(
         table.assign(
             sound=[f"data:audio/wav;base64,{sound.decode()}" for sound in sounds],
             delete=":material/delete: Delete",
+            recorded=pd.to_datetime(table["recorded"], errors="coerce", utc=True),
         ),
         hide_index=True,
         column_config={
@@ -213,7 +214,7 @@ def _list(voice: Voice, table: pd.DataFrame) -> None:
             "level_dbfs": st.column_config.NumberColumn(
                 "Level (dBFS)", format="%.0f", help=TERMS["dBFS"]
             ),
-            "recorded": "Kept on",
+            "recorded": st.column_config.DatetimeColumn("Kept on", format="localized"),
             "path": "File",
             "delete": st.column_config.ButtonColumn("", type="tertiary", key=_DELETE),
         },
@@ -224,14 +225,14 @@ def _list(voice: Voice, table: pd.DataFrame) -> None:
         alt="Recordings, each with a player and a button that deletes it",
     )
     if click := st.session_state.get(_DELETE):
-        _ask_to_delete(voice, table["path"].iloc[click.row])
+        _ask_to_delete(voice, table.iloc[click.row])
 
 
 @st.dialog("Delete this recording?")
-def _ask_to_delete(voice: Voice, name: str) -> None:
+def _ask_to_delete(voice: Voice, row: pd.Series) -> None:
     with layout.errors_for_people():
-        st.audio((voice.folder / name).read_bytes(), format="audio/wav")
-        st.caption(name)
+        st.write(f"{row['emotion'].capitalize()}: “{layout.plain(row['statement'])}”")
+        st.audio((voice.folder / row["path"]).read_bytes(), format="audio/wav")
         if st.button("Delete it", icon=":material/delete:", type="primary"):
-            voice.remove(name)
+            voice.remove(row["path"])
             st.rerun()

@@ -67,6 +67,17 @@ def test_a_voice_is_imported_learned_and_answers(page):
     page.get_by_role("textbox", name="Or a folder or CSV file").press("Enter")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("30 clips imported")).to_be_visible()
+    choose(page, "Recordings")
+    table = page.get_by_test_id("stDataFrame")
+    table.locator("canvas").first.wait_for()
+    # Cells are drawn on a canvas: sound and button of the first row are where they are seen.
+    table.dblclick(position={"x": 30, "y": 52})
+    expect(page.locator("audio")).to_have_count(1)
+    page.keyboard.press("Escape")
+    table.click(position={"x": 100, "y": 52})
+    page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("29 recordings kept")).to_be_visible()
+    assert len(list((workspace.voices() / "bea").glob("*.wav"))) == 29
     choose(page, "Learn")
     page.get_by_role("button", name="Learn my voice").click()
     expect(page.get_by_test_id("stMetric")).to_have_count(2)
