@@ -122,6 +122,6 @@ class Task:
         """Ask the work to stop; it does at its next report."""
         self._stop.set()
 
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, at most so many seconds if that is given."""
+        self._thread.join(timeout)

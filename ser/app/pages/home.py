@@ -19,7 +19,7 @@ def show() -> None:
         "Say a sentence, and a neural network names the emotion it hears. It learned from acted "
         "emotions: it hears how a feeling is portrayed, not what anyone feels."
     )
-    # What is not seen is not drawn: a browser would take a fifth of a second longer for it.
+    # What is not seen is not drawn: the browser has less to do.
     speak, guess = st.tabs(["Speak", "Guess first"], key="way", on_change="rerun")
     if speak.open:
         with speak:

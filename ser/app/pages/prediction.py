@@ -70,7 +70,7 @@ def show() -> None:
                 "Sample",
                 clips.index,
                 index=clips.index.tolist().index(resources.FIRST_SAMPLE),
-                format_func=layout.sample_label,
+                format_func=layout.sample_labels().__getitem__,
             )
             st.caption("Samples are synthetic speech made by a script, not recordings of people.")
             with open(clips.loc[name, "path"], "rb") as file:

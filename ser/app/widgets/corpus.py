@@ -23,6 +23,7 @@ from ser.errors import OutputError, SerError
 from ser.utils.files import free_path
 from ser.utils.zips import unpack
 
+_MOMENT = 0.3  # seconds in which a small corpus is looked at, so that its page is drawn once
 _CORPORA = (
     f"a folder with the file names of a known corpus ({TITLES}), a folder per emotion, or a CSV "
     "file with the columns path and emotion"
@@ -259,6 +260,7 @@ def opened(location: Path, meanwhile: Callable[[Inspection], None]) -> Inspectio
         if not _stamp(location):
             _by_name(str(location))  # alone, since the work in the background would slow it down
         tasks.start(key, work, "Looking for clips")
+        tasks.all_tasks()[key].join(_MOMENT)
     task = tasks.all_tasks()[key]
     stamp = _stamp(location)
     found = _read(str(location), stamp)

@@ -67,11 +67,13 @@ def show(chart: plots.Chart, *, table: pd.DataFrame | None = None, **settings: A
     return event
 
 
-def sample_label(name: str) -> str:
-    """Say what a sample is: its emotion, voice and sentence."""
-    clip = resources.samples().set_index("name").loc[name]
-    strong = ", strong" if clip["intensity"] == "strong" else ""
-    return f"{clip['emotion']}{strong} · {clip['speaker']} ({clip['gender']}) · {clip['statement']}"
+def sample_labels() -> dict[str, str]:
+    """Say what each sample is, by name: its emotion, voice and sentence."""
+    return {
+        clip["name"]: f"{clip['emotion']}{', strong' if clip['intensity'] == 'strong' else ''} · "
+        f"{clip['speaker']} ({clip['gender']}) · {clip['statement']}"
+        for clip in resources.samples().to_dict("records")
+    }
 
 
 def plain(text: str) -> str:

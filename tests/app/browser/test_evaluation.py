@@ -35,7 +35,7 @@ def test_every_part_of_a_report_is_shown(tab, keep):
         ("Emotions", "reach the goal"),
         ("Groups", "By gender"),
         ("Confidence", "surer half"),
-        ("Conditions", "no speech"),
+        ("Conditions", "not speech"),
         ("Training", "epochs in"),
         ("Protocols", "knows the voices"),
         ("Confusions", "clips were called"),
