@@ -256,6 +256,8 @@ class Condition(Record):
     --------
     >>> Condition(kind="babble", snr_db=20).label
     'babble, 20 dB'
+    >>> Condition(kind="gain", gain_db=-10).label
+    'gain −10 dB'
     """
 
     kind: Literal[
@@ -285,7 +287,9 @@ class Condition(Record):
     def label(self) -> str:
         """Its name for people."""
         words, parameter = _CONDITIONS[self.kind]
-        return words.format(getattr(self, parameter)) if parameter else words
+        if parameter is None:
+            return words
+        return words.format(getattr(self, parameter)).replace("-", "\N{MINUS SIGN}")
 
 
 class ConditionFigures(Condition):

@@ -233,7 +233,7 @@ def test_folds_have_intervals_around_their_accuracy(report):
 def test_conditions_and_sounds_keep_their_rows(report):
     conditions = report.conditions()
     assert conditions["accuracy"].tolist() == [row.accuracy for row in report.robustness]
-    assert conditions["condition"].tolist()[:2] == ["clean", "gain -30 dB"]
+    assert conditions["condition"].tolist()[:2] == ["clean", "gain −30 dB"]
     assert {"white noise, 20 dB", "babble, 10 dB", "room, RT60 0.3 s"} <= set(
         conditions["condition"]
     )

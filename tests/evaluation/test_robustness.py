@@ -37,7 +37,7 @@ def snr(clean, noisy):
 
 @pytest.mark.parametrize("db", [-30, -10, 10, 20])
 def test_gain_changes_the_level_and_nothing_else(samples, db):
-    louder = changed(f"gain {db:+} dB", samples)
+    louder = changed(f"gain {db:+} dB".replace("-", "−"), samples)
     assert audio.level_dbfs(louder) - audio.level_dbfs(samples) == pytest.approx(db, abs=0.02)
     np.testing.assert_allclose(
         audio.prepare_clip(louder).samples, audio.prepare_clip(samples).samples, atol=1e-4
@@ -110,8 +110,10 @@ def test_every_condition_is_measured_and_level_costs_nothing(finished_run):
     assert (rows["n"] == len(clips)).all()
     answers = recognizer.predict_files(clips["path"].tolist(), n_jobs=1)["emotion"].to_numpy()
     assert rows.loc["clean", "accuracy"] == (answers == clips["emotion"].to_numpy()).mean()
-    for db in ("-30", "+20"):
-        assert rows.loc[f"gain {db} dB", "accuracy"] == rows.loc["clean", "accuracy"]
+    for db in ("−30", "+20"):
+        assert (
+            rows.loc[f"gain {db} dB".replace("-", "−"), "accuracy"] == rows.loc["clean", "accuracy"]
+        )
 
 
 def test_a_clip_that_a_condition_silences_counts_as_wrong(finished_run, tmp_path):
@@ -124,8 +126,8 @@ def test_a_clip_that_a_condition_silences_counts_as_wrong(finished_run, tmp_path
     )
     recognizer = Recognizer.load(finished_run.folder)
     rows = measured(recognizer, clips)
-    assert rows.loc["gain -30 dB", "uncertain"] >= 0.5
-    assert rows.loc["gain -30 dB", "accuracy"] <= 0.5
+    assert rows.loc["gain −30 dB", "uncertain"] >= 0.5
+    assert rows.loc["gain −30 dB", "accuracy"] <= 0.5
     assert rows.loc["gain +10 dB", "accuracy"] == rows.loc["clean", "accuracy"]
 
 

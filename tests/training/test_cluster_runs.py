@@ -66,20 +66,12 @@ def alone(config_file, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spread(config_file, tmp_path_factory):
-    out = tmp_path_factory.mktemp("spread") / "study"
-    assert main(command(config_file, out, "--cluster", "local")) == 0
-    return out
-
-
-def test_folds_trained_by_workers_are_those_trained_here(alone, spread):
-    assert figures(spread / "report.json") == alone
-
-
-def test_a_killed_client_finds_what_its_workers_finished(config_file, alone, tmp_path):
-    out = tmp_path / "study"
+    """Train on workers; the client is killed when they have begun, and resumed."""
+    folder = tmp_path_factory.mktemp("spread")
+    out = folder / "study"
     started = command(config_file, out, "--cluster", "local")
     running = subprocess.Popen(
-        [sys.executable, "-m", "ser", *started], cwd=tmp_path, stderr=subprocess.PIPE
+        [sys.executable, "-m", "ser", *started], cwd=folder, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 240
     while not any((out / f"fold-{fold}" / "split.json").exists() for fold in (1, 2)):
@@ -88,7 +80,11 @@ def test_a_killed_client_finds_what_its_workers_finished(config_file, alone, tmp
     running.send_signal(signal.SIGKILL)
     running.communicate()
     assert main(command(config_file, out, "--cluster", "local", "--resume")) == 0
-    assert figures(out / "report.json") == alone
+    return out
+
+
+def test_folds_trained_by_workers_whose_client_was_killed_are_those_trained_here(alone, spread):
+    assert figures(spread / "report.json") == alone
 
 
 def test_a_training_that_fails_says_why_and_keeps_the_others(config_file, spread, tmp_path, capfd):
