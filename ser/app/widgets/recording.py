@@ -67,6 +67,7 @@ def choose() -> Voice | None:
         people,
         index=people.index(person),
         accept_new_options=True,
+        key="who",  # without one, a new name makes a new widget and the page jumps
         help="Each person has recordings of their own. Type a new name to add somebody.",
     )
     if not workspace.NAME.fullmatch(name):

@@ -63,6 +63,17 @@ def test_nothing_is_kept_without_consent(open_part, mine):
     assert not mine.folder.exists()
 
 
+def test_choosing_who_speaks_leaves_the_page_where_it_is(open_part, mine):
+    Voice(mine.folder.parent / "ann").add(CLIPS[0], "calm", SENTENCES[0])
+    app = open_part("Import")
+    who = app.selectbox[0].proto.id
+    app.selectbox[0].select("ann").run()
+    app.run()  # "me", who has no recording, is no choice any more
+    assert "1 recording kept" in said(app, "caption")
+    # A new widget would stand above the old one for a moment, and what is clicked would move.
+    assert app.selectbox[0].proto.id == who
+
+
 def test_good_files_become_takes_and_bad_ones_say_why(open_part, mine):
     app = open_part("Import")
     (emotion,) = (box for box in app.selectbox if box.label.startswith("The emotion of"))
@@ -198,9 +209,9 @@ def test_recordings_are_no_model_that_could_be_replaced(open_part, mine):
 
 def test_everybody_has_recordings_of_their_own(open_part, mine):
     fill(mine, 1)
+    (mine.folder.parent / "anna").mkdir()
     app = open_part("Recordings")
-    app.session_state["person"] = "anna"
-    app.run()
+    app.selectbox[0].select("anna").run()
     assert "No recording is kept yet" in said(app, "info")
     assert len(mine.recordings()) == 8
 
