@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import altair as alt
 import numpy as np
@@ -299,22 +300,25 @@ def intervals(
     chance : float, optional
         What guessing would reach, in [0, 1].
     by : sequence of str
-        Values of the column ``speakers``, to colour the rows by.  A comma in a name then begins a
-        new line.
+        Values of the column ``speakers``, to colour the rows by.  Names are then broken into lines.
     step : int
         Height of a row in pixels.
     """
     used = [speakers for speakers in by if speakers in set(table["speakers"])]
-    base = alt.Chart(table).encode(
+    lines = [
+        fill(name, _LINE, break_on_hyphens=False) if by else name
+        for name in table[column].astype(str)
+    ]
+    base = alt.Chart(table.assign(lines=lines)).encode(
         y=alt.Y(
-            f"{column}:N",
+            "lines:N",
             sort=None,
             title=None,
             axis=alt.Axis(
                 labelLimit=180,
                 labelFlush=False,
                 labelOverlap=False,
-                labelExpr="split(datum.label, ', ')" if by else alt.Undefined,
+                labelExpr="split(datum.label, '\\n')",
             ),
         ),
         color=alt.Color(
@@ -358,6 +362,7 @@ def intervals(
     )
 
 
+_LINE = 32  # characters of a row's name beside a chart on a phone
 # As many as `ser.evaluation.report.Speakers`.
 _SPEAKERS = ["#7d8590", "#4a7fd4", "#c98500", "#d9539b"]
 
