@@ -20,6 +20,7 @@ from ser.shards.manifest import find_clips
 from ser.shards.store import count_kept
 from ser.training import queue
 from ser.training.runs import Run, find_runs, working_on
+from ser.utils.places import Place, is_url, to_place
 
 _KEYS = {"model": str, "data": str, "emotions": list, "cluster": str}
 _PER_SHARD = 100  # so that a bar moves every few seconds, and to stop costs no more than that
@@ -31,15 +32,15 @@ def find_all() -> list[Run]:
     return find_runs(workspace.answers())
 
 
-def place(run: Run) -> Path:
-    """Return the folder or manifest whose clips are answered.
+def place(run: Run) -> Place:
+    """Return the folder, manifest or address of a store whose clips are answered.
 
     Raises
     ------
     RunError
         If that cannot be read.
     """
-    return Path(_settings(run)["data"])
+    return to_place(_settings(run)["data"])
 
 
 def store(run: Run) -> Path:
@@ -48,7 +49,7 @@ def store(run: Run) -> Path:
 
 
 def start(
-    model: str | Path, data: str | Path, *, emotions: Sequence[str] = (), cluster: str = ""
+    model: str | Path, data: Place, *, emotions: Sequence[str] = (), cluster: str = ""
 ) -> Run:
     """Start to ask a model about all clips of a folder in the background.
 
@@ -57,7 +58,8 @@ def start(
     model : str or Path
         A bundle.
     data : str or Path
-        A folder of recordings, or a manifest (``.parquet``).
+        A folder of recordings, or a manifest (``.parquet``); also in an object store, such as
+        ``s3://bucket/folder``.
     emotions : sequence of str
         Which are possible; none given, all are.
     cluster : str
@@ -79,7 +81,9 @@ def start(
     OutputError
         If its folder cannot be written.
     """
-    model, data = Path(model).absolute(), Path(data).absolute()
+    model = Path(model).absolute()
+    data = to_place(str(data))
+    data = data if is_url(data) else Path(data).absolute()
     if cluster and access.mode() != access.ALONE:
         raise DataError("This server works by itself. Leave the Dask scheduler empty.")
     bundle.read_manifest(model)
@@ -87,7 +91,7 @@ def start(
         raise DataError("Which emotions are possible? Choose two or more of them, or none.")
     _check(data)
     with processes.alone_in(workspace.answers()):
-        run = processes.named(workspace.answers(), f"{data.stem} by {model.name}")
+        run = processes.named(workspace.answers(), f"{Path(data).stem} by {model.name}")
         audit.record("start answers", run.folder.name)
         run.create(
             {
@@ -121,12 +125,12 @@ def kept_in_words(run: Run) -> str:
     return f"{done} of {total} clips are done and kept" if done else "Nothing is done yet"
 
 
-def _check(data: Path) -> None:
+def _check(data: Place) -> None:
     """Refuse a place without clips, or with some that whoever is served may not have answered."""
     if not access.may_change():
         raise DataError("Only members of a team have folders answered on this server.")
     access.check_readable([data])
-    if data.is_file() and data.suffix.lower() != ".parquet":
+    if isinstance(data, Path) and data.is_file() and data.suffix.lower() != ".parquet":
         raise DataError(f"{data} is a file. Give a folder of recordings, or a manifest (.parquet).")
     if next(find_clips([data]), None) is None:
         raise DataError(f"{data} lists no clip.")

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.app import answers, processes
 from ser.assets import RAVDESS_MODEL
 from ser.cli import main
 from ser.errors import DataError
 from ser.evaluation.report import Report
+from ser.training.runs import BUSY_STATES
 from ser.utils import places
 from tests.shards.processes import free_port, one_line, receipts, refused, start, wait_until
 from tests.tiny import SAMPLES
@@ -147,6 +150,20 @@ def test_a_corpus_in_a_store_is_scanned_and_tested_like_a_folder(server, tmp_pat
     pd.testing.assert_frame_equal(*figures)
     assert main(["scan", there]) == 2
     refused(capfd, "s3://bucket/in lies in an object store", "--out")
+
+
+def test_the_app_answers_a_folder_in_a_store(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_HOME", str(tmp_path / "home"))
+    run = answers.start(RAVDESS_MODEL, "s3://bucket/in/")
+    while run.read_status().state in BUSY_STATES:
+        time.sleep(0.02)
+    assert run.read_status().message == "5 answers, 1 clip cannot be used", processes.read_log(run)
+    assert answers.place(run) == "s3://bucket/in"
+    assert command("s3://bucket/in", tmp_path / "out", "--model", str(RAVDESS_MODEL)) == 2
+    for name in ("predictions.csv", "refused.csv"):
+        assert (answers.store(run) / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+    with pytest.raises(DataError, match="user name or password"):
+        answers.start(RAVDESS_MODEL, "s3://me:hidden@bucket/in")
 
 
 def test_a_store_that_is_lost_in_the_middle_costs_nothing(server, tmp_path):

@@ -21,6 +21,7 @@ from ser.data.inspection import Inspection
 from ser.data.known_corpora import TITLES
 from ser.errors import OutputError, SerError
 from ser.utils.files import free_path
+from ser.utils.places import is_url, to_place
 from ser.utils.zips import unpack
 
 _MOMENT = 0.3  # seconds in which a small corpus is looked at, so that its page is drawn once
@@ -82,6 +83,8 @@ def pick(help: str, *, labelled: bool = True) -> str:
         title, kinds = "Corpus", _CORPORA
     else:
         title, kinds = "Folder", "any folder of recordings, or a manifest (.parquet)"
+        if access.mode() == access.ALONE:
+            kinds += ", also in an object store (s3://BUCKET/FOLDER)"
         known = [path for path in known if path.suffix.lower() != ".csv"]
     chosen = st.selectbox(
         title,
@@ -92,8 +95,11 @@ def pick(help: str, *, labelled: bool = True) -> str:
         help=f"{help} Choose one, or type the path of another: {kinds}.",
     )
     typed = str(chosen or "").strip()
-    location = os.path.abspath(os.path.expanduser(typed)) if typed else ""
     with layout.errors_for_people():
+        if is_url(typed) and not labelled:
+            location = str(to_place(typed))
+        else:
+            location = os.path.abspath(os.path.expanduser(typed)) if typed else ""
         access.check_readable([location] if location else [])
         return location
     return ""
@@ -101,6 +107,8 @@ def pick(help: str, *, labelled: bool = True) -> str:
 
 def label(location: str) -> str:
     """Say where a corpus lies, as short as is clear."""
+    if is_url(location):
+        return location
     path = Path(location)
     return "Samples (synthetic voices)" if path == assets.SAMPLES else layout.display_path(path)
 
