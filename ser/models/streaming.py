@@ -276,6 +276,7 @@ class StreamingRecognizer(Recorder):
         self._recognizer = recognizer
         self._window = audio.CLIP_SAMPLES
         self._answers: deque[dict[str, Any]] = deque(maxlen=round(KEEP_SECONDS / HOP_SECONDS))
+        self._given = 0  # answers, also those that are forgotten
         self._answered = 0
         self._finishing = False
         self._loudest = -np.inf
@@ -318,15 +319,23 @@ class StreamingRecognizer(Recorder):
         self.stop()
         self._thread.join()
 
-    def answers(self) -> pd.DataFrame:
+    def answers(self, after: int = 0) -> pd.DataFrame:
         """Return one row per answer, as `ser.models.recognizer.Recognizer.predict` does.
 
         Start and end count from the first sound.
+
+        Parameters
+        ----------
+        after : int
+            How many of the first are left out; what is older than `KEEP_SECONDS` is forgotten.
         """
         with self._changed:
-            rows = list(self._answers)
+            new = max(self._given - after, 0)
+            rows = list(self._answers)[-new:] if new else []
         columns = ["file", "start", "end", "emotion", "verdict", "reason", *self._recognizer.labels]
-        return pd.DataFrame(rows, columns=columns)
+        # Text alone would turn None, of a pause, into NaN.
+        emotions = pd.Series([row["emotion"] for row in rows], dtype=object)
+        return pd.DataFrame(rows, columns=columns).assign(emotion=emotions)
 
     def current(self) -> StreamingAnswer:
         """Return the answer of this moment."""
@@ -364,6 +373,7 @@ class StreamingRecognizer(Recorder):
                 answer = self._answer(window, end)
                 with self._changed:
                     self._answers.append(answer)
+                    self._given += 1
                     self._answered = end
                     self._lag = time.monotonic() - arrived
                     self._changed.notify_all()

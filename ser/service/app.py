@@ -21,6 +21,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
 import ser
@@ -32,7 +33,7 @@ from ser.models.recognizer import Recognizer
 from ser.models.streaming import StreamingRecognizer
 from ser.service.batching import Batcher
 from ser.service.keys import Keys
-from ser.service.request_log import RequestLog
+from ser.service.request_log import HEADER, RequestLog
 from ser.service.schemas import Answer, Model, Predictions, Problem, Why, records
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ _STATUS = {
     "audio-too-large": 413,
     "audio-too-long": 413,
     "audio-unsupported": 415,
-    "bundle": 404,
+    "bundle": 500,
     "no-such-model": 404,
 }
 _RATES = (4_000, 192_000)  # Hz of a stream
@@ -99,8 +100,7 @@ def create_app(
     Returns
     -------
     FastAPI
-        An ASGI application; its documentation is at ``/docs``, its OpenAPI 3.1 at
-        ``/openapi.json``.
+        An ASGI application; its OpenAPI 3.1 is at ``/openapi.json``.
     """
     service = _Service(models, keys, limits or Limits(), load)
     app = FastAPI(
@@ -204,6 +204,7 @@ class _Service:
             raise DataError("Name at least one model to serve.")
         self.models, self.keys, self.limits, self._load_model = dict(models), keys, limits, load
         self._batchers: dict[str, Batcher] = {}
+        self._broken: set[str] = set()  # models that cannot be loaded
         self._busy = 0
         self._streams = 0
 
@@ -228,7 +229,11 @@ class _Service:
             try:
                 self._batchers[name] = Batcher(self._load_model(folder))
             except SerError as error:
+                self._broken.add(name)
                 _LOG.error("%s cannot be loaded: %s", name, error)
+            except Exception:  # the others can be asked nevertheless
+                self._broken.add(name)
+                _LOG.exception("%s cannot be loaded", name)
 
     async def check_key(
         self, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
@@ -247,6 +252,8 @@ class _Service:
 
     async def readyz(self) -> dict[str, str]:
         """Say that the models are loaded and can be asked."""
+        for name in self._broken:
+            raise HTTPException(503, _cannot_be_loaded(name))
         if len(self._batchers) < len(self.models):
             raise HTTPException(503, "The models are being loaded. Try again in a few seconds.")
         return {"status": "ready"}
@@ -271,6 +278,8 @@ class _Service:
             raise NoSuchModelError(
                 f"There is no model {name[:60]!r} here. There are: {', '.join(self.models)}."
             )
+        if name in self._broken:
+            raise HTTPException(503, _cannot_be_loaded(name))
         if name not in self._batchers:
             raise HTTPException(503, f"The model {name} is not loaded. Try again in a few seconds.")
         return self._batchers[name]
@@ -297,7 +306,10 @@ class _Service:
             )
         self._busy += 1
         try:
-            content = await self._content(request)
+            try:
+                content = await self._content(request)
+            except ClientDisconnect:  # nobody will read this but the log
+                raise HTTPException(400, "The recording did not arrive whole.") from None
             work = partial(self._answer, batcher, content, _listed(emotions), timeline, explain)
             found = await to_thread.run_sync(work, limiter=self._workers)
         finally:
@@ -364,9 +376,7 @@ class _Service:
         try:
             recognizer = await self._welcome(socket, model, rate, emotions)
         except (SerError, StarletteHTTPException) as error:
-            problem = _problem(error)
-            socket.state.code = problem.code
-            await socket.send_json(problem.model_dump() | {"type": "error"})
+            await _tell(socket, _problem(error))
             await socket.close(1008)
             return
         self._streams += 1
@@ -396,24 +406,36 @@ class _Service:
 
     async def _listen(self, socket: WebSocket, listener: StreamingRecognizer, rate: int) -> None:
         sent = 0
+        half = b""  # of a sample whose other byte comes with the next message
         finished = False
         while not finished:
             message = await asyncio.wait_for(socket.receive(), _PATIENCE)
             if message["type"] == "websocket.disconnect":
                 return
             if (data := message.get("bytes")) is not None:
-                pcm = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
+                data = half + data
+                whole = len(data) // 2 * 2
+                half = data[whole:]
+                pcm = np.frombuffer(data[:whole], "<i2")
                 await to_thread.run_sync(listener.push, pcm[None], rate)
             elif _is_finish(message.get("text") or ""):
                 finished = True
                 await to_thread.run_sync(listener.finish)
-            table = listener.answers()
-            for row in records(table.iloc[sent:]):
+            for row in records(listener.answers(after=sent)):
                 answer = Answer.of(row, listener.labels)
                 await socket.send_json({"type": "answer"} | answer.model_dump())
-            sent = len(table)
+                sent += 1
+            if error := listener.current().error:
+                _LOG.error("A stream failed: %s", error)
+                await _tell(socket, _problem(RuntimeError(error)))
+                await socket.close(1011)
+                return
         await socket.send_json({"type": "end", "answers": sent})
         await socket.close()
+
+
+def _cannot_be_loaded(name: str) -> str:
+    return f"The model {name} cannot be loaded. The log of the server says why."
 
 
 def _bounded(receive: Callable[[], Any], most: int) -> Callable[[], Any]:
@@ -466,13 +488,19 @@ def _problem(error: Exception) -> Problem:
     return Problem(type="about:blank", title=title, status=status, code=code, detail=detail)
 
 
+async def _tell(socket: WebSocket, problem: Problem) -> None:
+    socket.state.code = problem.code
+    await socket.send_json(problem.model_dump() | {"type": "error"})
+
+
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     problem = _problem(error)
     request.state.code = problem.code
     return JSONResponse(
         problem.model_dump(),
         problem.status,
-        headers=getattr(error, "headers", None),
+        # What nobody foresaw is answered from outside the log of requests, which adds its number.
+        headers={HEADER: request.state.request} | (getattr(error, "headers", None) or {}),
         media_type="application/problem+json",
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 from pathlib import Path
@@ -81,7 +82,7 @@ def add(file: str | Path, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise DataError(f"{name!r} cannot be a name. Use letters, digits and _.@-, at most 60.")
     text = ""
-    if file.exists():
+    if os.path.exists(file):
         if name in Keys(file)._hashes:
             raise DataError(f"{name} has a key in {file} already. Delete its line first.")
         text = file.read_text(encoding="utf-8").rstrip("\n") + "\n"

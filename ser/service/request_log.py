@@ -29,6 +29,7 @@ class RequestLog:
         begun, number = time.monotonic(), secrets.token_hex(8)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["code"] = "http-500"  # unless somebody says how it ends
+        state["request"] = number
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -37,6 +38,8 @@ class RequestLog:
                 MutableHeaders(scope=message)[HEADER] = number
             elif message["type"] == "websocket.accept":
                 state["code"] = None
+            elif message["type"] == "websocket.close" and state["code"] == "http-500":
+                state["code"] = "http-403"  # as which a close before anything else arrives
             await send(message)
 
         try:

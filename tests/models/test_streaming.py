@@ -102,7 +102,22 @@ def test_a_pause_after_speech_is_no_speech(recognizer):
     stream.stop()
     assert stream.answers()["verdict"].iloc[0] != NO_SPEECH
     assert stream.answers()["verdict"].iloc[-1] == NO_SPEECH
+    assert stream.answers()["emotion"].iloc[-1] is None
     assert not stream.signal().muted
+
+
+def test_answers_go_on_when_the_first_are_forgotten(recognizer, monkeypatch):
+    monkeypatch.setattr("ser.models.streaming.KEEP_SECONDS", 2 * HOP_SECONDS)
+    stream = StreamingRecognizer(recognizer)
+    piece = np.full((1, 8000), 0.1, np.float32)
+    for _ in range(4):
+        stream.push(piece, 16_000)
+        with stream._changed:
+            assert stream._changed.wait_for(lambda: not stream._due(), timeout=60)
+    stream.stop()
+    assert stream.answers()["end"].tolist() == [1.5, 2.0]
+    assert stream.answers(after=3)["end"].tolist() == [2.0]
+    assert stream.answers(after=4).empty
 
 
 def test_an_overdriven_microphone_is_noticed():

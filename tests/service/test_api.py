@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 import websockets.sync.client
 from coverage import Coverage
+from starlette.testclient import TestClient
 from websockets.exceptions import ConnectionClosed
 
 from ser import assets, audio
 from ser.errors import DataError
 from ser.models.recognizer import Recognizer
 from ser.service import keys, server
+from ser.service.app import create_app
 from tests.app.browser.app import serve
 from tests.tiny import SAMPLES
 
@@ -257,6 +259,70 @@ def test_live_speech_is_answered_as_it_comes(address, key, rate):
     assert set(answers[0]) == fields | {"type"}
     assert answers[-1]["end"] == pytest.approx(len(sound) / 2 / rate, abs=0.01)
     assert "fearful" in {answer["emotion"] for answer in answers}
+
+
+def test_a_pause_is_answered_too_and_pieces_may_end_within_a_sample(address, key):
+    hiss = (3 * np.random.default_rng(0).standard_normal(5 * 16_000)).astype("<i2").tobytes()
+    sound = pcm(16_000)
+    sound += hiss
+    answers = []
+    with stream(address, key[1], "?model=ravdess") as socket:
+        for start in range(0, len(sound), 6401):
+            socket.send(sound[start : start + 6401])
+        socket.send(json.dumps({"type": "finish"}))
+        while (message := json.loads(socket.recv(timeout=60)))["type"] == "answer":
+            answers.append(message)
+    assert message == {"type": "end", "answers": len(answers)}
+    assert "fearful" in {answer["emotion"] for answer in answers}
+    last = answers[-1]
+    assert (last["emotion"], last["verdict"], last["probabilities"]) == (None, "no speech", None)
+    assert last["end"] == pytest.approx(len(sound) / 2 / 16_000, abs=0.01)
+
+
+class Broken(Recognizer):
+    """A network that fails whenever it is asked."""
+
+    @classmethod
+    def of(cls, folder):
+        broken = cls.__new__(cls)
+        broken.__dict__.update(Recognizer.load(folder).__dict__)
+        return broken
+
+    def answers(self, inputs):
+        raise RuntimeError("the network is upside down")
+
+
+def test_a_network_that_fails_ends_the_stream_with_a_problem(caplog):
+    app = create_app({"broken": assets.RAVDESS_MODEL}, load=Broken.of)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        while client.get("/readyz").status_code == 503:
+            time.sleep(0.05)
+        with client.websocket_connect("/v1/stream") as socket:
+            socket.send_bytes(pcm(16_000))
+            socket.send_json({"type": "finish"})
+            message = socket.receive_json()
+        assert (message["type"], message["code"], message["status"]) == ("error", "http-500", 500)
+        answer = client.post("/v1/predict", content=CLIP.read_bytes())
+        assert answer.status_code == 500 and answer.json()["code"] == "http-500"
+        assert re.fullmatch("[0-9a-f]{16}", answer.headers["X-Request-ID"])
+    assert "the network is upside down" in caplog.text
+
+
+def test_a_model_that_cannot_be_loaded_is_named_and_keeps_no_other_from_answering():
+    def load(folder):
+        if folder == assets.DEFAULT_MODEL:
+            raise RuntimeError("no memory")
+        return Recognizer.load(folder)
+
+    app = create_app({"everyday": assets.DEFAULT_MODEL, "ravdess": assets.RAVDESS_MODEL}, load=load)
+    with TestClient(app) as client:
+        while not client.get("/v1/models").json():
+            time.sleep(0.05)
+        for answer in (client.get("/readyz"), client.post("/v1/predict", content=b"x")):
+            assert answer.status_code == 503
+            assert "everyday cannot be loaded" in answer.json()["detail"]
+        answer = client.post("/v1/predict?model=ravdess", content=CLIP.read_bytes())
+        assert answer.json()["answers"][0]["emotion"] == "fearful"
 
 
 @pytest.mark.parametrize(
