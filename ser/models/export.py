@@ -6,14 +6,16 @@ and a snippet that asks it.  For browsers there is a whole page, see `ser.models
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from ser.errors import DataError, OutputError
 from ser.models import runtime
-from ser.models.bundle import load_bundle, runtime_contents
+from ser.models.bundle import load_bundle, load_embedding, runtime_contents
 from ser.models.manifest import Manifest, read_manifest
-from ser.models.web_export import write_web
+from ser.models.web_export import whole_graph, write_web
+from ser.utils.extras import need
 from ser.utils.files import atomic_folder, write_json, write_text
 
 FORMATS = ("onnx", "litert", "web")
@@ -24,8 +26,9 @@ def export(folder: str | Path, out: str | Path, *, form: str = "onnx") -> Path:
     """Write a model for other programs.
 
     It maps the features of clips to logits.  What a recogniser adds is in ``model.json``: the
-    temperature, the least probability of a sure answer, and the labels.  (For a model whose
-    recogniser averages over a clip moved in time, as `ravdess`, ask it five times.)
+    temperature, the least probability of a sure answer, and the labels.  Two things are not: a
+    recogniser is less sure of clips that are unlike its training (the page for browsers is too),
+    and one such as `ravdess` averages over a clip moved in time.
 
     Parameters
     ----------
@@ -56,8 +59,8 @@ def export(folder: str | Path, out: str | Path, *, form: str = "onnx") -> Path:
     if form == "web":
         return write_web(folder, out)
     manifest = read_manifest(folder)
-    content = _onnx(folder, manifest) if form == "onnx" else _litert(folder)
-    if out.exists():
+    content = _onnx(folder, manifest) if form == "onnx" else _litert(folder, manifest)
+    if os.path.exists(out):
         raise OutputError(f"{out} exists already. Give a new folder.")
     name = _FILES[form]
     with atomic_folder(out) as work:
@@ -83,23 +86,19 @@ def _description(manifest: Manifest, file: str) -> dict[str, Any]:
 
 
 def _onnx(folder: Path, manifest: Manifest) -> bytes:
-    """Join encoder and network into one graph that gives out logits alone."""
+    """Return one graph that gives out logits alone."""
     import onnx
-    from onnx import compose, utils
+    from onnx import utils
 
-    parts = {n: onnx.load_from_string(c) for n, c in runtime_contents(folder, manifest).items()}
-    joined = parts[runtime.NETWORK]
-    if runtime.ENCODER in parts:
-        between = [("frames", "frames"), ("summary", "summary")]
-        joined = compose.merge_models(
-            parts[runtime.ENCODER], joined, between, prefix1="encoder_", prefix2="network_"
-        )
+    contents = runtime_contents(folder, manifest)
+    content = contents[runtime.NETWORK]
+    if runtime.ENCODER in contents:
+        content = whole_graph(folder, manifest)
+    graph = onnx.load_from_string(content)
     (name,) = manifest.features.shapes
-    extractor = utils.Extractor(joined)
-    given = [value.name for value in joined.graph.input]
-    wanted = [v.name for v in joined.graph.output if v.name.endswith("logits")]
-    alone = extractor.extract_model(given, wanted)
-    return bytes(_renamed(alone, {given[0]: name, wanted[0]: "logits"}).SerializeToString())
+    (given,) = (value.name for value in graph.graph.input)
+    alone = utils.Extractor(graph).extract_model([given], ["logits"])
+    return bytes(_renamed(alone, {given: name}).SerializeToString())
 
 
 def _renamed(model: Any, names: dict[str, str]) -> Any:
@@ -112,7 +111,12 @@ def _renamed(model: Any, names: dict[str, str]) -> Any:
     return model
 
 
-def _litert(folder: Path) -> bytes:
+def _litert(folder: Path, manifest: Manifest) -> bytes:
+    if load_embedding(folder, manifest).voice.count:
+        raise DataError(
+            f"{folder} knows a voice, which only onnx and web take along. Export those."
+        )
+    need("train", "tensorflow")
     import tensorflow as tf
 
     model, _ = load_bundle(folder)

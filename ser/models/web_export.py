@@ -8,6 +8,7 @@ distance, and ``model.json``, which says what else belongs to its answers.
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,14 +70,14 @@ def write_web(folder: Path, out: Path) -> Path:
         )
     if missing := [name for name in PAGE_FILES if not (assets.DEMO / name).is_file()]:
         raise BundleError(f"{assets.DEMO} lacks {missing[0]}. Install ser again.")
-    content = gzip.compress(_graph(folder, manifest), mtime=0)
+    content = gzip.compress(whole_graph(folder, manifest), mtime=0)
     sizes = {RUNTIME_FILE: (assets.DEMO / RUNTIME_FILE).stat().st_size, MODEL_FILE: len(content)}
     about = _description(manifest, load_embedding(folder, manifest).voice.count)
     about |= {"files": sizes, "strangers": _strangers(folder)}
     if out.resolve() == assets.DEMO.resolve():
         _put(out, content, about)
         return out / "index.html"
-    if out.exists():
+    if os.path.exists(out):
         raise OutputError(f"{out} exists already. Give a new folder.")
     with atomic_folder(out) as work:
         for name in PAGE_FILES:
@@ -145,8 +146,11 @@ def _strangers(folder: Path) -> dict[str, Any] | None:
     }
 
 
-def _graph(folder: Path, manifest: Manifest) -> bytes:
-    """Return one graph from features to logits and distance, which does what a recogniser does."""
+def whole_graph(folder: Path, manifest: Manifest) -> bytes:
+    """Return one graph from features to logits and distance, which does what a recogniser does.
+
+    It is for models with an encoder, and takes off what the model knows of a voice.
+    """
     import onnx
     from onnx import helper
 

@@ -111,7 +111,7 @@ def test_the_pages_model_answers_as_the_recognizer(web):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_the_pages_model_knows_the_voice_that_its_bundle_knows(tmp_path):
+def test_an_exported_model_knows_the_voice_that_its_bundle_knows(tmp_path):
     """As one that was adapted does: beside its weights, what it takes off every clip."""
     everyday = Recognizer.load(assets.DEFAULT_MODEL)
     bundle = tmp_path / "bundle"
@@ -129,6 +129,12 @@ def test_the_pages_model_knows_the_voice_that_its_bundle_knows(tmp_path):
     for found, wanted in zip(answers_of(page, inputs), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-4)
     assert read_json(page / "model.json")["strangers"] is None  # nobody has tested this one
+    (values,) = inputs.values()
+    session = onnxruntime.InferenceSession(export(bundle, tmp_path / "onnx"))
+    (found,) = session.run(None, {session.get_inputs()[0].name: values})
+    np.testing.assert_allclose(found, Recognizer.load(bundle).logits(inputs), atol=1e-4)
+    with pytest.raises(DataError, match="knows a voice"):
+        export(bundle, tmp_path / "litert", form="litert")
 
 
 def test_a_model_whose_features_the_page_does_not_make_is_refused(tmp_path):
