@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -241,6 +242,19 @@ def test_predict_answers_for_the_good_files_and_then_names_the_bad(ser, finished
     )  # fmt: skip
     refused(result, "bad.wav", "not audio this program can decode")
     assert len(json.loads(result[1])) == 1
+
+
+def test_predict_answers_files_of_any_name(ser, finished_run, tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.flac")).write_bytes(CLIPS[0].read_bytes())
+    model = ("--model", finished_run.folder)
+    code, out, errors = ser("predict", tmp_path, *model, "--format", "json")
+    assert code == 0, errors
+    assert [row["file"] for row in json.loads(out)] == [f"{tmp_path}/caf\\udce9.flac"]
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence(ser):
+    code, _, errors = ser("predict", "x" * 300)
+    assert code == 2 and errors == f"ser: {'x' * 200}: File name too long.\n"
 
 
 def test_predict_refuses_what_it_cannot_use(ser, finished_run, tmp_path):

@@ -51,6 +51,9 @@ def run_to_exit_code(work: Callable[[], None]) -> int:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.ENAMETOOLONG) and error.filename:
+            print(f"ser: {str(error.filename)[:200]}: {error.strerror}.", file=sys.stderr)
+            return 2
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
         words = "is read-only" if error.errno == errno.EROFS else "is full: free some space"

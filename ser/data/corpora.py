@@ -25,7 +25,7 @@ from ser.data.parsers import ClipFields, parse_name, registered_parsers
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
 from ser.utils.parallel import Progress, map_items
-from ser.utils.places import is_url
+from ser.utils.places import is_url, shown
 
 COLUMNS = (
     "path",
@@ -177,34 +177,29 @@ def _scan_folder(folder: Path) -> Corpus:
     clips, skipped = _Columns(), []
 
     def unreadable(error: OSError) -> None:
-        skipped.append({"path": _shown(error.filename), "reason": f"folder: {error.strerror}"})
+        skipped.append({"path": shown(error.filename), "reason": f"folder: {error.strerror}"})
 
     for parent, subfolders, names in os.walk(folder, onerror=unreadable):
         here = Path(parent)
         subfolders.sort()
         for name in subfolders:
             if os.path.islink(path := here / name):
-                skipped.append({"path": _shown(path), "reason": "link to a folder"})
+                skipped.append({"path": shown(path), "reason": "link to a folder"})
         for name in sorted(names):
             path = here / name
             fields, reason = describe(path, folder)
             if fields is None:
-                skipped.append({"path": _shown(path), "reason": reason})
+                skipped.append({"path": shown(path), "reason": reason})
             else:
                 clips.add(path, fields)
     return _sorted(_corpus(clips, skipped))
-
-
-def _shown(path: str | Path) -> str:
-    """Return a path as text that any table or file can hold, also if its bytes are not UTF-8."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def describe(path: Path, root: Path) -> tuple[ClipFields | None, str]:
     """Return what name and folder say of a clip, or None and the reason why the file is none."""
     if path.name.startswith("."):
         return None, "hidden file"
-    if _shown(path) != str(path):
+    if shown(path) != str(path):
         return None, "name is not UTF-8, so no table can hold it; rename the file"
     if path.suffix.lower() not in audio.EXTENSIONS:
         return None, "no audio file"
@@ -281,7 +276,7 @@ def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:
         elif fields is not None:
             fields = {**fields, **given}  # type: ignore[assignment]
         if fields is None:
-            skipped.append({"path": _shown(row["path"]), "reason": reason})
+            skipped.append({"path": shown(row["path"]), "reason": reason})
         else:
             clips.add(path, fields)
             if is_url(row["path"]):  # of which a Path makes something else

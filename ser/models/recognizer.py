@@ -45,6 +45,7 @@ from ser.models.voice import (
 )
 from ser.utils.files import atomic_folder
 from ser.utils.parallel import Progress, map_items
+from ser.utils.places import shown
 
 if TYPE_CHECKING:
     from ser.models.explanation import Explanation
@@ -659,7 +660,7 @@ class Recognizer:
         """
         one = partial(_prepare, extractor=self.extractor)
         found = map_items(one, paths, "Listening", n_jobs=n_jobs, progress=progress)
-        rows = [(str(path), *each[:3]) for path, each in zip(paths, found, strict=True)]
+        rows = [(shown(path), *each[:3]) for path, each in zip(paths, found, strict=True)]
         clips = pd.DataFrame(rows, columns=["path", "start", "end", "reason"])
         clips = clips.astype({"start": float, "end": float, "reason": "str"})
         return clips, self.extractor.batch([each[3] for each in found if each[3] is not None])
@@ -766,7 +767,7 @@ def _samples(source: Source, sampling_rate: int | None) -> audio.Samples:
 
 
 def _name_of(source: Source) -> str:
-    return str(source) if isinstance(source, str | Path) else "recording"
+    return shown(source) if isinstance(source, str | Path) else "recording"
 
 
 def _prepare(

@@ -16,7 +16,7 @@ from ser.audio import EXTENSIONS
 from ser.data.manifests import first_line, opened_manifest, read_rows, schema
 from ser.errors import DataError, SerError
 from ser.utils.files import atomic_path
-from ser.utils.places import is_url, listed
+from ser.utils.places import is_url, listed, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -231,7 +231,6 @@ def _check_name(path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError:
-        shown = path.encode("utf-8", "backslashreplace").decode()
         raise DataError(
-            f"{shown}: the name is not UTF-8, so no table can hold it. Rename the file."
+            f"{shown(path)}: the name is not UTF-8, so no table can hold it. Rename the file."
         ) from None

@@ -73,6 +73,11 @@ def map_items(
     list
         Results in the order of the items.
 
+    Raises
+    ------
+    WorkerError
+        If a process ended before its work did.
+
     Examples
     --------
     >>> map_items(abs, [-2, 1], "Counting", progress=lambda what, done, total: None)
@@ -90,7 +95,7 @@ def map_items(
         batch_size="auto",
         idle_worker_timeout=_IDLE_SECONDS,
     )
-    with bar_of(len(items), description) as bar:
+    with bar_of(len(items), description) as bar, _lost_worker_told():
         for result in work(joblib.delayed(function)(item) for item in items):
             results.append(result)
             bar.update()

@@ -73,6 +73,17 @@ def join(folder: Place, *names: str) -> Any:
     return "/".join([str(folder), *names]) if is_url(folder) else Path(folder, *names)
 
 
+def shown(place: Place) -> str:
+    r"""Return a path as text that any table or file can hold, also if its bytes are not UTF-8.
+
+    Examples
+    --------
+    >>> print(shown("caf\udce9.wav"))
+    caf\udce9.wav
+    """
+    return str(place).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 @contextmanager
 def opened(place: Place) -> Iterator[BinaryIO]:
     """Open a file to read any part of it.

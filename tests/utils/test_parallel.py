@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 import joblib
 import pytest
 
-from ser.errors import DataError
+from ser.errors import DataError, WorkerError
 from ser.utils.parallel import first_call_alone, map_items
 
 MANY = range(64)  # more than are worked on in one process
@@ -122,6 +123,15 @@ def test_the_first_call_may_fail_and_be_repeated():
     with pytest.raises(ValueError, match="not yet"):
         moody()
     assert moody() == 2 and moody() == 3
+
+
+def test_a_worker_that_is_ended_from_outside_is_one_sentence():
+    with pytest.raises(WorkerError, match="most likely for want of memory"):
+        map_items(end, range(60), "Working", n_jobs=2)
+
+
+def end(_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
