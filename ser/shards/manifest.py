@@ -64,7 +64,8 @@ def need_pyarrow() -> None:
 def write_parquet(path: str | Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Write tables as the row groups of a Parquet file, atomically.
 
-    The same rows always give the same bytes: the file says nothing of when or by whom.
+    One version of pyarrow gives the same bytes for the same rows: nothing in the file says when it
+    was written.
 
     Raises
     ------

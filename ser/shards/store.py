@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -159,6 +160,7 @@ def begin(folder: Place, clips: Iterable[Clip], work: Work, *, resume: bool, siz
         if not count:
             raise DataError("There are no clips to work on.")
         description = {
+            "pyarrow": version("pyarrow"),  # another one writes other bytes of the same rows
             "manifest": sha256_of(temporary),
             "clips": str(count),
             **work.describe(),
