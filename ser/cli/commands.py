@@ -294,7 +294,9 @@ def compare(options: argparse.Namespace) -> None:
     print(f"First:  {first.title} ({first.protocol_in_words})")
     print(f"Second: {second.title} ({second.protocol_in_words})\n")
     print(f"{found}.")
-    if not found.paired:
+    if found.repeated:
+        print("One tested the same clips several times, so they are not compared clip by clip.")
+    elif not found.paired:
         print("They tested different clips, so corpora and speakers differ as well as models.")
     if len(found.recalls):
         print("\n  recall      first  second")

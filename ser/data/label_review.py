@@ -109,7 +109,9 @@ def decide(location: str | Path, path: str | Path, decision: Decision | None) ->
     before = review.pop(place, None)
     if decision is not None:
         if before and before.corrected and before.corrected == decision.emotion:
-            decision = replace(decision, emotion=before.emotion)  # it is what the name says
+            # The label that was decided about is a correction; the name says another one.
+            again = decision.decision == KEEP
+            decision = before if again else replace(decision, emotion=before.emotion)
         review[place] = decision
     rows = [(name, d.emotion, d.decision, d.corrected) for name, d in sorted(review.items())]
     file = review_file(location)

@@ -13,6 +13,7 @@ from ser.evaluation.report import Report
 from ser.utils.extras import need
 
 _Z = 1.959964  # of a 95 % interval
+_CLIP = ["corpus", "file", "truth"]  # what tells a clip from another
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Comparison:
     n : int
         Clips that were compared: where `paired`, those that both tested; else those of the second.
     paired : bool
-        Whether both tested the same clips, at least in part.
+        Whether both tested the same clips, at least in part, and each of them once.
+    repeated : bool
+        Whether they tested the same clips, but one of them several times, as a study of seeds does.
     first, second : float
         Accuracies on these clips.
     difference : float
@@ -43,6 +46,7 @@ class Comparison:
 
     n: int
     paired: bool
+    repeated: bool
     first: float
     second: float
     difference: float
@@ -67,7 +71,9 @@ class Comparison:
 
     @property
     def real(self) -> bool:
-        """Whether the interval excludes no difference."""
+        """Whether chance is unlikely (p < .05): by the test, or as the interval excludes zero."""
+        if self.p_value is not None:
+            return self.p_value < 0.05
         return not self.interval[0] <= 0 <= self.interval[1]
 
 
@@ -88,23 +94,25 @@ def compare(first: Report, second: Report) -> Comparison:
     >>> compare(reports[0], reports[0]).difference, compare(*reports).paired
     (0.0, False)
     """
-    both = _answers(first).merge(
-        _answers(second), on=["corpus", "file", "truth"], suffixes=("_first", "_second")
-    )
-    if len(both):
-        return _paired(both, first, second)
-    return _unpaired(first, second)
-
-
-def _answers(report: Report) -> pd.DataFrame:
-    table = report.predictions
+    repeated = False
     # A cross-validation of several corpora names files with their folder, one report without.
-    names = table["file"].astype(str).str.split("/").str[-1]
-    right = (table["emotion"] == table["truth"]).astype(bool)
-    found = pd.DataFrame(
-        {"corpus": table["corpus"], "file": names, "truth": table["truth"], "right": right}
+    for whole in (True, False):
+        tables = [_answers(report, whole=whole) for report in (first, second)]
+        single = [table.drop_duplicates(_CLIP, keep=False) for table in tables]
+        both = single[0].merge(single[1], on=_CLIP, suffixes=("_first", "_second"))
+        if len(both):
+            return _paired(both, first, second)
+        repeated |= len(tables[0].merge(tables[1], on=_CLIP)) > 0
+    return _unpaired(first, second, repeated=repeated)
+
+
+def _answers(report: Report, *, whole: bool) -> pd.DataFrame:
+    table = report.predictions
+    files = table["file"].astype(str)
+    return table[["corpus", "truth"]].assign(
+        file=files if whole else files.str.split("/").str[-1],
+        right=(table["emotion"] == table["truth"]).astype(bool),
     )
-    return found.drop_duplicates(["corpus", "file", "truth"], keep=False)
 
 
 def _paired(both: pd.DataFrame, first: Report, second: Report) -> Comparison:
@@ -122,6 +130,7 @@ def _paired(both: pd.DataFrame, first: Report, second: Report) -> Comparison:
     return Comparison(
         n=n,
         paired=True,
+        repeated=False,
         first=float(a.mean()),
         second=float(b.mean()),
         difference=float(b.mean() - a.mean()),
@@ -133,7 +142,7 @@ def _paired(both: pd.DataFrame, first: Report, second: Report) -> Comparison:
     )
 
 
-def _unpaired(first: Report, second: Report) -> Comparison:
+def _unpaired(first: Report, second: Report, *, repeated: bool) -> Comparison:
     p, q = first.accuracy, second.accuracy
     (p_low, p_high), (q_low, q_high) = (
         metrics.wilson_interval(round(report.accuracy * report.n_test), report.n_test)
@@ -150,6 +159,7 @@ def _unpaired(first: Report, second: Report) -> Comparison:
     return Comparison(
         n=second.n_test,
         paired=False,
+        repeated=repeated,
         first=p,
         second=q,
         difference=difference,

@@ -54,6 +54,8 @@ def test_what_is_decided_again_remembers_the_name_s_own_label(corpus):
     assert first(corpus)["emotion"] == "angry"
     (decision,) = read_review(corpus).values()
     assert decision.emotion == clip["emotion"]
+    decide(corpus, clip["path"], Decision("angry", KEEP))
+    assert first(corpus)["emotion"] == "angry", "who keeps a correction does not take it back"
     decide(corpus, clip["path"], None)
     assert first(corpus)["emotion"] == clip["emotion"]
     assert counts(corpus) == {}

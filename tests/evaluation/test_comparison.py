@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
@@ -34,6 +35,45 @@ def test_a_report_is_no_better_than_itself():
     found = compare(published("quick"), published("quick"))
     assert (found.difference, found.only_first, found.only_second, found.p_value) == (0, 0, 0, 1)
     assert found.interval[0] < 0 < found.interval[1] and not found.real
+
+
+class Files:
+    """A report of some files, as far as it is compared."""
+
+    labels = ("angry", "sad")
+    classes: dict[str, object] = {}  # noqa: RUF012
+
+    def __init__(self, files, right):
+        answers = ["angry" if each else "sad" for each in right]
+        table = {"corpus": "savee", "file": files, "truth": "angry", "emotion": answers}
+        self.predictions = pd.DataFrame(table)
+        self.accuracy, self.n_test = float(np.mean(right)), len(files)
+
+
+def test_clips_of_one_name_in_several_folders_are_told_apart():
+    files = ["DC/a01.wav", "JE/a01.wav", "JK/a01.wav"]
+    found = compare(Files(files, [1, 0, 1]), Files(files, [1, 1, 1]))
+    assert found.paired and (found.n, found.only_first, found.only_second) == (3, 0, 1)
+    of_several = [f"savee/{file.replace('a01', f'a0{i}')}" for i, file in enumerate(files)]
+    alone = [file.removeprefix("savee/") for file in of_several]
+    assert compare(Files(of_several, [1, 0, 1]), Files(alone, [1, 1, 1])).n == 3
+
+
+def test_clips_that_were_tested_several_times_are_not_called_different():
+    files = ["a.wav", "b.wav"] * 3
+    found = compare(Files(files, [1, 0] * 3), Files(files, [1, 1] * 3))
+    assert found.repeated and not found.paired and found.p_value is None
+    assert not compare(Files(["a.wav"], [1]), Files(["b.wav"], [1])).repeated
+
+
+def test_what_is_called_real_is_what_the_test_says():
+    """Bonett & Price's interval excludes zero here, while McNemar's p is .057."""
+    files = [f"{i}.wav" for i in range(1000)]
+    first, second = np.ones(1000), np.ones(1000)
+    first[:11], second[11:14] = 0, 0
+    found = compare(Files(files, first), Files(files, second))
+    assert found.p_value == pytest.approx(0.0574, abs=1e-3) and found.interval[0] > 0
+    assert not found.real
 
 
 @pytest.mark.parametrize(("one", "other"), [("samples", "emodb"), ("emodb", "samples")])

@@ -10,7 +10,7 @@ import streamlit as st
 from ser import assets, plots
 from ser.app import catalogue, learned, workspace
 from ser.app.glossary import TERMS
-from ser.app.widgets import layout, resources
+from ser.app.widgets import layout, resources, visitor
 from ser.data import corpora
 from ser.data.recordings import Voice
 from ser.evaluation.few_shot_report import Adaptation
@@ -115,6 +115,7 @@ def _learn(voice: Voice, parent: Path, name: str) -> None:
     from ser.models.adaptation import enrol
 
     folder = learned.folder_of(name)
+    visitor.check_space()
     bar = st.progress(0.0, "Loading the model (a few seconds, the first time only) …")
 
     def progress(what: str, done: int, total: int) -> None:

@@ -30,9 +30,12 @@ def show(location: Path, path: str, emotion: str, go_on: Callable[[], None]) -> 
     go_on : callable
         Called after a decision, to open the next clip.
     """
+    made: dict[str, Decision] | None = None
     with layout.errors_for_people():
         made = label_review.read_review(location)
-        before = made.get(label_review.place_of(path, location))
+    if made is None:
+        return
+    before = made.get(label_review.place_of(path, location))
     if "review failed" in st.session_state:
         st.error(layout.plain(st.session_state.pop("review failed")), icon=":material/error:")
 

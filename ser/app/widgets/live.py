@@ -21,8 +21,9 @@ def show_live(model: Recognizer) -> None:
     """Show the live microphone of this visitor."""
     from ser.models.streaming import KEEP_SECONDS, StreamingRecognizer
 
-    # Another model has answers of its own: those of the one before go.
+    # Another model has answers of its own: what was heard for the one before goes.
     name = f"live-{model.manifest.model_sha256[:12]}-{'-'.join(model.labels)}"
+    microphone.forget("live-", but=name)
     connection = microphone.connect(name, lambda: StreamingRecognizer(model))
     stream = cast("StreamingRecognizer | None", connection.recorder)
     if stream is None:

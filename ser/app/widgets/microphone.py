@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ser.models.streaming import InputSignal, Recorder
 
 _WANTED = "-wanted"  # ends the key that says whether a visitor wants to be heard
+_CONNECTION = "-connection"  # ends the key of what was heard
 _PATIENCE = 4.0  # seconds without sound before something is wrong
 # What browsers do to speech for telephony would change how an emotion sounds.
 _CONSTRAINTS = {
@@ -135,7 +136,7 @@ def connect(key: str, make: Callable[[], Recorder]) -> Connection:
     else:
         _start_or_stop(wanted)
     servers = ice_servers(os.environ.get("SER_ICE_SERVERS", ""))
-    connection: Connection = st.session_state.setdefault(f"{key}-connection", Connection())
+    connection: Connection = st.session_state.setdefault(f"{key}{_CONNECTION}", Connection())
     context = webrtc_streamer(
         key=key,
         mode=WebRtcMode.SENDONLY,
@@ -169,6 +170,13 @@ def stop() -> None:
     for key in list(st.session_state):
         if str(key).endswith(_WANTED):
             st.session_state[key] = False
+
+
+def forget(uses: str, but: str) -> None:
+    """Forget what was heard in some uses of the microphone, whose keys begin alike, but one."""
+    for key in [str(key) for key in st.session_state]:
+        if key.startswith(uses) and key.endswith(_CONNECTION) and key != f"{but}{_CONNECTION}":
+            st.session_state.pop(key).close()
 
 
 def _start_or_stop(wanted: str) -> None:

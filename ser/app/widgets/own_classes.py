@@ -11,7 +11,7 @@ import streamlit as st
 
 from ser import assets, audio, plots
 from ser.app import learned, workspace
-from ser.app.widgets import adaptation, answer, layout, microphone, resources
+from ser.app.widgets import adaptation, answer, layout, microphone, resources, visitor
 from ser.data.recordings import write_wav
 from ser.errors import DataError
 from ser.evaluation.metrics import wilson_interval
@@ -39,10 +39,14 @@ def show() -> None:
             st.caption("Learning again replaces the model of this name.")
         folder = workspace.folder() / "classes" / name
         known = sorted(p.name for p in folder.glob("*") if p.is_dir())
+        # A class has a folder from its first example on; until then it is a name here alone.
+        key = f"classes {name}"
+        st.session_state.setdefault(key, known)
         labels = st.multiselect(
             "Classes",
-            known,
-            default=known,
+            sorted({*known, *st.session_state[key]}),
+            key=key,
+            persist_state="session",
             accept_new_options=True,
             max_selections=MOST_LABELS,
             placeholder="Type a name, press Enter, then the next one",
@@ -127,6 +131,7 @@ def _add(folder: Path, label: str, data: bytes) -> None:
     SerError
         If it cannot be used, or there are too many.
     """
+    visitor.check_space()
     samples = audio.load_audio(data)
     audio.find_speech(samples)  # refuses silence
     known = _examples(folder, label)
@@ -158,6 +163,7 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
         disabled=min(map(len, examples.values())) < LEAST_EXAMPLES,
         help=f"Every class needs {LEAST_EXAMPLES} examples.",
     ):
+        visitor.check_space()
         with st.spinner("Learning …"):
             found = learn_classes(
                 resources.recognizer(assets.DEFAULT_MODEL),

@@ -56,6 +56,11 @@ def compare(chosen: Entry, report: Report, entries: list[Entry]) -> None:
             f"{found.only_first} are right only in the first report and {found.only_second} only "
             f"in the second (McNemar's exact test: {p})."
         )
+    elif found.repeated:
+        st.write(
+            "One of them tested the same clips **several times**, so they are not compared clip by "
+            "clip."
+        )
     else:
         st.write(
             "They tested **different clips**, so the difference is between corpora and speakers "
