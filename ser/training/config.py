@@ -51,6 +51,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 for voices that are not in the corpus, which longer training only helps to know those that are, and
 that of the model `everyday`, for several corpora together."""
 
+CLIPS_OF_A_VOICE = 8
+"""Clips of one voice that stand in a batch together, where a model learns to get used to voices."""
+
 if TYPE_CHECKING:
     _Preset = str
     _Protocol = str
@@ -91,7 +94,7 @@ class TrainingConfig(Settings):
     """Passes over the training clips."""
 
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
-    """Clips per step."""
+    """Clips per step; if the network has an encoder, a multiple of 8, as many as of one voice."""
 
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     """Highest value; reached after the warm-up, then falling to 0 along a cosine."""
@@ -117,7 +120,7 @@ class TrainingConfig(Settings):
 
     finish: Annotated[float, Field(ge=0, le=1)] = 0.25
     """Part of the epochs, the last ones, in which half of the draws are the clip itself for sure:
-    the network ends on what it will meet."""
+    the network ends on what it will meet. Without effect if it has an encoder."""
 
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay per step of the running average of the weights, which is what is kept (Polyak &
@@ -142,7 +145,8 @@ class TrainingConfig(Settings):
 
     refit: bool = False
     """Whether, once the held-out clips have told the temperature, the network is trained anew on
-    those as well. It takes twice the time; where speakers are few, every one counts."""
+    those as well. It takes twice the time; where speakers are few, every one counts. Not for a
+    network with an encoder."""
 
     robustness: bool = True
     """Whether the finished model is also heard in noise, rooms and codecs, and asked about sounds
@@ -185,6 +189,13 @@ class TrainingConfig(Settings):
             raise RunError(f"folds {self.folds} is impossible; use 5, the study's own.")
         if self.fold >= (count := splits.folds_of(self.protocol, self.folds)):
             raise RunError(f"fold {self.fold} is impossible; use 0 to {count - 1}.")
+        if self.model.encoder and self.batch_size % CLIPS_OF_A_VOICE:
+            raise RunError(
+                f"batch_size {self.batch_size} is impossible with an encoder, which is trained on "
+                f"{CLIPS_OF_A_VOICE} clips of each voice at a time; use a multiple of that."
+            )
+        if self.model.encoder and self.refit:
+            raise RunError("A network with an encoder is not refit; leave refit out.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as what JSON can hold."""

@@ -18,7 +18,7 @@ import pandas as pd
 from ser.models.inference import Network
 from ser.models.networks import members_of, with_activations, with_front
 from ser.models.voice import trust
-from ser.training.config import TrainingConfig
+from ser.training.config import CLIPS_OF_A_VOICE, TrainingConfig
 from ser.training.fitting import (
     CHECKPOINT,
     Arrays,
@@ -35,7 +35,6 @@ from ser.training.runs import Run
 
 FINE_TUNING_CHECKPOINT = "checkpoint-encoder.npz"
 
-_CLIPS = 8  # of one voice in a batch
 _ONE_EMOTION = 0.2  # part of the clips whose voice is known by clips of one emotion alone
 _TUNED = ("block_2", "block_3")  # blocks of the encoder that learn; the first ones know enough
 _HEAD_RATE = 0.2  # of the learning rate, while the encoder learns as well
@@ -99,11 +98,11 @@ class Voices:
         """Return the rows of a batch, shape (count, 8): each the clips of one voice, or sounds."""
         spoken = count - 1 if len(self.sounds) and count > 1 else count
         drawn = [
-            rng.choice(self.rows[who], _CLIPS, p=self.chances[who])
+            rng.choice(self.rows[who], CLIPS_OF_A_VOICE, p=self.chances[who])
             for who in rng.choice(len(self.rows), spoken, p=self.chance)
         ]
         if spoken < count:
-            drawn.append(rng.choice(self.sounds, _CLIPS))
+            drawn.append(rng.choice(self.sounds, CLIPS_OF_A_VOICE))
         return np.array(drawn)
 
 
@@ -347,8 +346,8 @@ def _train_epoch(
 
     rng = np.random.default_rng([config.seed, epoch])
     y_true = np.where(targets.max(axis=1) > 0.5, targets.argmax(axis=1), -1)
-    count = max(config.batch_size // _CLIPS, 1)
-    steps = max(len(targets) // (count * _CLIPS), 1)
+    count = config.batch_size // CLIPS_OF_A_VOICE
+    steps = max(len(targets) // (count * CLIPS_OF_A_VOICE), 1)
     copies = next(iter(training.values())).copies.shape[1]
 
     def batches() -> Iterator[tuple[npt.NDArray[np.float32], ...]]:

@@ -122,6 +122,8 @@ def test_a_toml_file_is_read(tmp_path):
         ("model = 7", "model 7 is impossible"),
         ('preset = "best"', "preset 'best' is impossible; use quick or full or unseen-speakers"),
         ('protocol = ["random"]', "protocol .* is impossible; use random or"),
+        ('preset = "everyday"\nbatch_size = 20', "batch_size 20 is impossible with an encoder"),
+        ('preset = "everyday"\nrefit = true', "with an encoder is not refit"),
         ("learning_rate = nan", "learning_rate nan is impossible"),
         ("epochs = ", "cannot be read as a configuration"),
     ],
