@@ -102,7 +102,7 @@ def evaluate(
         },
         confusion_matrix=matrix.tolist(),
         labels=labels,
-        by={group: by_group(predictions, group) for group in _GROUPS if group in predictions},
+        by={g: by_group(predictions, g, clips=clips) for g in _GROUPS if g in predictions},
     )
 
 
@@ -395,17 +395,20 @@ def _bootstrap(
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
-def by_group(predictions: pd.DataFrame, group: str) -> dict[str, GroupFigures]:
-    """Return accuracy, interval, UAR and number of clips for each value of a column but ""."""
+def by_group(
+    predictions: pd.DataFrame, group: str, *, clips: pd.Series | None = None
+) -> dict[str, GroupFigures]:
+    """Return accuracy, interval, UAR and number of answers for each value of a column but ""."""
     result = {}
     for value, rows in predictions.groupby(group, sort=True):
         if value == "":
             continue
         right = int((rows["truth"] == rows["emotion"]).sum())
+        different = len(rows) if clips is None else clips.loc[rows.index].nunique()
         result[str(value)] = GroupFigures(
             n=len(rows),
             accuracy=right / len(rows),
-            accuracy_interval=wilson_interval(right, len(rows)),
+            accuracy_interval=wilson_interval(right / len(rows) * different, different),
             uar=float(rows["truth"].eq(rows["emotion"]).groupby(rows["truth"]).mean().mean()),
         )
     return result

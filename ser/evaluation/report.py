@@ -211,11 +211,14 @@ class SureAnswers:
     ----------
     n, right, of : int
         Sure answers, those of them that are right, and all answers.
+    clips : int
+        How many different clips the sure answers are about.
     """
 
     n: int
     right: int
     of: int
+    clips: int
 
     @property
     def accuracy(self) -> float | None:
@@ -225,7 +228,8 @@ class SureAnswers:
     @property
     def interval(self) -> tuple[float, float]:
         """Its 95 % interval (Wilson)."""
-        return metrics.wilson_interval(self.right, self.n)
+        share = self.right / max(self.n, 1)
+        return metrics.wilson_interval(share * self.clips, self.clips)
 
     def __str__(self) -> str:
         """Say it in a sentence."""
@@ -341,7 +345,13 @@ class Report(Figures, Origin):
         """
         sure = self.predictions[self.predictions["verdict"] == SURE]
         right = int((sure["emotion"] == sure["truth"]).sum())
-        return SureAnswers(n=len(sure), right=right, of=self.n_test)
+        return SureAnswers(n=len(sure), right=right, of=self.n_test, clips=self._count_clips(sure))
+
+    def _count_clips(self, rows: pd.DataFrame) -> int:
+        """Return how many clips rows of predictions are of: with other seeds, some come again."""
+        if self.part != "seed":
+            return len(rows)
+        return len(rows[["corpus", "file"]].drop_duplicates())
 
     def per_class(self) -> pd.DataFrame:
         """Return the classification report.
@@ -355,8 +365,8 @@ class Report(Figures, Origin):
         """
         rows = []
         for emotion, values in self.classes.items():
-            total = values.support
-            low, high = metrics.wilson_interval(round(values.recall * total), total)
+            total = self._count_clips(self.predictions[self.predictions["truth"] == emotion])
+            low, high = metrics.wilson_interval(values.recall * total, total)
             counts = zip(self.labels, self._answers(emotion), strict=True)
             wrong = {answer: n for answer, n in counts if answer != emotion and n}
             rows.append(
@@ -417,6 +427,8 @@ class Report(Figures, Origin):
             members = self.by.get(name, {})
             if len(members) > 1:
                 table = as_table(list(members.values())).rename(columns={"n": "clips"})
+                rows = [self.predictions[self.predictions[name] == member] for member in members]
+                table["clips"] = [self._count_clips(each) for each in rows]
                 called = self._speaker_names() if name == "speaker" else {}
                 table.insert(0, "group", [called.get(member, member) for member in members])
                 tables[name] = table

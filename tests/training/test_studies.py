@@ -42,6 +42,18 @@ def test_a_clip_that_several_seeds_test_counts_once_in_the_interval(study):
     right = (table["truth"] == table["emotion"]).mean() * different
     assert different < report.n_test == len(table), "the two test sets have a clip in common"
     assert report.accuracy_interval == pytest.approx(wilson_interval(right, different))
+    for emotion, own in table.groupby("truth"):
+        row = report.per_class().set_index("emotion").loc[emotion]
+        right = (own["truth"] == own["emotion"]).mean() * own["file"].nunique()
+        assert (row["low"], row["high"]) == pytest.approx(
+            wilson_interval(right, own["file"].nunique())
+        )
+    for speaker, own in table.groupby("speaker"):
+        right = (own["truth"] == own["emotion"]).mean() * own["file"].nunique()
+        assert report.by["speaker"][speaker].accuracy_interval == pytest.approx(
+            wilson_interval(right, own["file"].nunique())
+        )
+    assert report.groups()["speaker"]["clips"].sum() == different
 
 
 def test_only_runs_of_one_configuration_make_a_study():
