@@ -265,6 +265,19 @@ def test_classes_of_ones_own_are_learned_from_uploads(open_part):
     assert Recognizer.load(folder).labels == ("high", "low")
 
 
+def test_the_first_example_of_a_class_keeps_the_names_of_the_others(open_part):
+    app = open_part("Own classes")
+    app.session_state["classes my-classes"] = ["tired", "awake"]
+    app.run()
+    app.file_uploader[0].upload(CLIPS[0].name, CLIPS[0].read_bytes(), "audio/flac").run()
+    app.run()
+    assert not app.exception and not app.error
+    assert app.multiselect[0].value == ["tired", "awake"]
+    assert [path.name for path in (workspace.folder() / "classes/my-classes").iterdir()] == [
+        "tired"
+    ]
+
+
 def test_examples_of_a_class_are_counted_bounded_and_deleted(open_part, monkeypatch):
     monkeypatch.setattr(own_classes, "_MOST_EXAMPLES", 2)
     folder = workspace.folder() / "classes" / "my-classes"
