@@ -14,6 +14,7 @@ from ser.audio.clip import (
     find_speech,
     level_dbfs,
     prepare_clip,
+    speech_level_dbfs,
     to_level,
 )
 from ser.audio.decoding import (
@@ -64,6 +65,7 @@ __all__ = [
     "mono_samples",
     "prepare_clip",
     "read_bytes",
+    "speech_level_dbfs",
     "to_level",
     "use_decoder",
 ]

@@ -116,6 +116,21 @@ def _overlapping(samples: Samples) -> Iterator[Samples]:
         yield samples[first * _HOP : last * _HOP + _FRAME]
 
 
+def speech_level_dbfs(samples: Samples) -> float:
+    """Return the RMS level without offset, which pauses have as well; -120 of silence.
+
+    Examples
+    --------
+    >>> speech_level_dbfs(np.array([0.3, 0.1] * 100, dtype=np.float32))
+    -20.0
+    >>> speech_level_dbfs(np.full(100, 0.1, dtype=np.float32))
+    -120.0
+    """
+    centred = samples - samples.mean() if len(samples) else samples
+    silent = np.abs(centred).max(initial=0.0) < SILENCE_PEAK
+    return -120.0 if silent else level_dbfs(centred)
+
+
 def to_level(samples: Samples) -> Samples:
     """Remove the offset and bring the RMS to `LEVEL_DBFS`.
 

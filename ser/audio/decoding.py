@@ -53,6 +53,8 @@ _UNKNOWN_FRAMES = (1 << 63) - 1
 # Streamed WAV files announce 0xFFFFFFFF bytes or something just below or above 2 GiB.
 _UNKNOWN_BYTES = 0x7FFFF000
 _HEADER_BYTES = 256
+# Formats that announce no length: FFmpeg guesses it by the first frames, wrongly if nobody speaks.
+_GUESSED = ("aac",)
 # Squares of larger samples would overflow further on.
 _LARGEST_SAMPLE = 1e18
 
@@ -199,8 +201,9 @@ def mono_samples(samples: npt.NDArray[np.floating], sampling_rate: int) -> Sampl
             f"Samples must be floats in [-1, 1], not {samples.dtype}: divide 16-bit integers by "
             "32768."
         )
-    if isinstance(sampling_rate, bool) or not sampling_rate > 0:
+    if isinstance(sampling_rate, bool) or not 0 < sampling_rate < np.inf:
         raise TypeError(f"sampling_rate must be a positive number of Hz, not {sampling_rate!r}.")
+    _check_rate(sampling_rate, "The recording")
     channels = np.atleast_2d(samples)
     if channels.ndim != 2 or len(channels) > max(channels.shape[1], 1):
         raise ValueError(f"Samples must have the shape (n,) or (channels, n), not {samples.shape}.")
@@ -320,6 +323,8 @@ def _decode_ffmpeg(data: bytes, name: str, sampling_rate: int, kind: Format) -> 
             rate = int(stream.rate)
             _check_rate(rate, name)
             announced = float((stream.duration or 0) * (stream.time_base or 0))
+            if container.format.name in _GUESSED:
+                announced = 0.0
             _check_length(announced, name)
             samples, frames = _collect(_ffmpeg_blocks(container, stream), rate, name, sampling_rate)
     except (av.FFmpegError, ValueError) as error:

@@ -18,6 +18,7 @@ Matrix = npt.NDArray[np.float32]
 
 _LEAST_POWER = 1e-10  # that decibels are made of
 _CONTRAST_RANGE = 80.0  # dB below the largest peak, and valley, of a clip
+_FRAMES_AT_ONCE = 2000  # 33 MB of a transform of 2048
 _YIN_THRESHOLD = 0.1  # how unlike itself, one period later, a voice may be
 _LEAST_UNLIKE = 1e-30
 _QUANTILE = 0.02  # of a band's bins that are its peak, and its valley
@@ -189,9 +190,17 @@ def yin(
     >>> bool(abs(np.median(found) - 200.0) < 2.0)
     True
     """
-    shortest, longest = int(sampling_rate / highest), int(np.ceil(sampling_rate / lowest))
+    lags = int(sampling_rate / highest), int(np.ceil(sampling_rate / lowest))
     padded = np.pad(samples, frame // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]
+    # Half an hour at once would take gigabytes.
+    parts = np.split(frames, range(_FRAMES_AT_ONCE, len(frames), _FRAMES_AT_ONCE))
+    return np.concatenate([sampling_rate / _periods(part, *lags) for part in parts])
+
+
+def _periods(frames: Matrix, shortest: int, longest: int) -> npt.NDArray[np.float64]:
+    """Return the period of each frame in samples, between the shortest and the longest."""
+    frame = frames.shape[1]
     # Power of what each lag leaves of a frame, and how alike it is to the frame moved by the lag.
     power = np.abs(np.fft.rfft(frames, 2 * frame, axis=1)) ** 2
     alike = np.fft.irfft(power, axis=1)[:, : longest + 1]
@@ -211,4 +220,4 @@ def yin(
         shift = np.where(np.abs(rise) < np.abs(bend), -rise / bend, 0.0)
     shift = np.pad(shift, ((0, 0), (1, 1)))
     rows = np.arange(len(ratio))
-    return np.asarray(sampling_rate / (shortest + chosen + shift[rows, chosen]))
+    return np.asarray(shortest + chosen + shift[rows, chosen])

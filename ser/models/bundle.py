@@ -547,6 +547,8 @@ def _largest_number(config: Any) -> float:
         config = [v for k, v in config.items() if k not in ("shared_object_id", "seed")]
     if isinstance(config, list):
         return max(map(_largest_number, config), default=0.0)
+    if isinstance(config, float) and not math.isfinite(config):
+        return math.inf  # NaN is larger than nothing
     return abs(config) if isinstance(config, int | float) else 0.0
 
 

@@ -85,12 +85,13 @@ def explain(recognizer: Recognizer, samples: Samples) -> Explanation:
     else:
         parts = _log_mel_parts(inputs[name])
 
-    answer = recognizer.probabilities({name: inputs[name][None]})[0]
-    best = int(answer.argmax())
+    probabilities, distances = recognizer.answers({name: inputs[name][None]})
+    answer, best = probabilities[0], int(probabilities[0].argmax())
     time = _within(parts.time, clip)
     heard = [parts.hidden[i] for i in time.index]  # hiding what is only padding shows nothing
     hidden = np.array([inputs[name], *heard, *parts.hidden[len(parts.time) :]])
-    scaled = recognizer.logits({name: hidden}) / recognizer.manifest.temperature
+    # As sure as the answer is, which depends on how far the whole clip lies from the training.
+    scaled = recognizer.logits({name: hidden}) / recognizer.temperatures(distances)
     effects = _log_odds(softmax(scaled), best)
     effects = effects[0] - effects[1:]
     return Explanation(

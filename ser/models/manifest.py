@@ -30,7 +30,7 @@ MOST_LABELS = 10
 """Labels that a model may have."""
 
 _LABEL = re.compile(r"\w[\w -]{0,39}")
-_MAX_BYTES = 20_000_000
+_MAX_BYTES = 60_000_000  # 42 of each training clip, of which there may be a million
 # Columns of predictions, beside which every label has one of its own.
 _COLUMNS = (
     *("file", "start", "end", "emotion", "verdict", "reason", "distance", "truth", "speaker"),

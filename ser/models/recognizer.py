@@ -32,7 +32,7 @@ from ser.models.bundle import (
     read_manifest,
     write_bundle,
 )
-from ser.models.embedding import Embedding
+from ser.models.embedding import Embedding, ood_temperature
 from ser.models.inference import Answers, averaged, calibrated
 from ser.models.manifest import Manifest
 from ser.models.runtime import ENCODER, NETWORK, Layer, Runtime, with_layer
@@ -300,7 +300,7 @@ class Recognizer:
         last = max(len(samples) - audio.CLIP_SAMPLES, 0)
         starts = [*range(0, last, max(round(hop * audio.SAMPLING_RATE), 1)), last]
         windows = [samples[s : s + audio.CLIP_SAMPLES] for s in starts]
-        levels = np.array([audio.level_dbfs(w) for w in windows])
+        levels = np.array([audio.speech_level_dbfs(w) for w in windows])
         speaking = levels > levels.max() - _QUIET_DB
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         distances = np.full(len(windows), np.nan)
@@ -609,6 +609,11 @@ class Recognizer:
         distances = self.embedding.distances(self.embedding.transform(activations))
         temperature = self.manifest.temperature
         return calibrated(logits[:, self._columns], distances, temperature), distances
+
+    def temperatures(self, distances: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return what the logits of clips at these distances are divided by, shape (n,)."""
+        factor = known_factor(self.manifest.voice_temperature, self.voice.count)
+        return np.asarray(self.manifest.temperature * factor * ood_temperature(distances))
 
     def probabilities(self, inputs: Inputs) -> npt.NDArray[np.float64]:
         """Return calibrated probabilities, shape (n, labels); each row sums to 1."""

@@ -384,7 +384,7 @@ class StreamingRecognizer(Recorder):
                 self._changed.notify_all()
 
     def _answer(self, window: Samples, end: int) -> dict[str, Any]:
-        level = audio.level_dbfs(window)
+        level = audio.speech_level_dbfs(window)
         self._loudest = max(self._loudest, level)
         row = dict.fromkeys(self._recognizer.labels, np.nan)
         pause = {"emotion": None, "verdict": NO_SPEECH, "reason": "Nobody speaks here."}

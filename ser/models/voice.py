@@ -191,6 +191,8 @@ def without_chosen(
     dict of str to ndarray of float32
         Of the same shapes.
     """
+    if not chosen:
+        return encoded
     others = {
         name: np.stack(
             [values[rows].mean(axis=0) if len(rows) else typical[name] for rows in chosen]

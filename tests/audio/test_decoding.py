@@ -162,6 +162,14 @@ def test_lossy_formats_keep_length_pitch_and_level(tmp_path, name):
     assert np.array_equal(load_audio(tmp_path / "clip.bin"), samples)
 
 
+def test_aac_that_begins_with_a_pause_is_not_called_damaged():
+    """Its length is announced nowhere, and FFmpeg guesses 112 s from the pause."""
+    speech = np.random.default_rng(0).uniform(-0.3, 0.3, 5 * 48_000).astype(np.float32)
+    sound = np.concatenate([np.zeros(3 * 48_000, np.float32), speech])
+    samples = load_audio(LOSSY["aac"](sound, 48_000))
+    assert len(samples) == pytest.approx(8 * 16_000, abs=1_500)
+
+
 @pytest.mark.parametrize("rate", [1, 3_999, 500_000])
 def test_rates_at_which_nobody_speaks_are_refused(rate):
     words = f"a sampling rate of {rate} Hz. Speech needs 4000 to 400000 Hz"

@@ -44,6 +44,16 @@ def test_the_pitch_is_that_of_librosa(samples):
         assert np.isclose(found, expected, rtol=1e-3).mean() > 0.98
 
 
+def test_the_pitch_of_a_long_recording_is_that_of_its_parts():
+    rng = np.random.default_rng(0)
+    sound = rng.standard_normal(2500 * 512).astype(np.float32)
+    settings = {"sampling_rate": 16_000, "lowest": 65.0, "highest": 600.0, "frame": 1024}
+    found = spectra.yin(sound, hop=512, **settings)
+    late = spectra.yin(sound[1990 * 512 :], hop=512, **settings)
+    assert len(found) == 2501
+    np.testing.assert_array_equal(found[1992:], late[2:])
+
+
 def test_peaks_are_those_of_scipy():
     rng = np.random.default_rng(0)
     for decimals in (6, 0):  # the second has plateaus

@@ -234,6 +234,10 @@ def test_a_model_that_would_fill_the_memory_is_refused(copied):
     replace_config(copied, lambda text: text.replace('"filters": 8', '"filters": 300000'))
     with pytest.raises(BundleError, match=r"300000.*memory"):
         load_bundle(copied)
+    # No number is larger or smaller than NaN.
+    replace_config(copied, lambda text: text.replace('"layers": [', '"layers": [NaN, ', 1))
+    with pytest.raises(BundleError, match=r"size inf.*memory"):
+        load_bundle(copied)
     replace_config(copied, lambda text: text + " " * 2_000_000)
     with pytest.raises(BundleError, match="more than a model"):
         load_bundle(copied)

@@ -63,6 +63,28 @@ def test_a_model_that_looks_at_one_place_is_explained_by_it(recognizer, finished
     assert why.time.loc[~outside, "effect"].max() > 0
 
 
+def test_an_effect_is_by_how_much_the_answers_own_odds_fall(recognizer):
+    """Also of a sound far out of distribution, of which the answer is less sure."""
+    t = np.arange(48_000) / 16_000
+    sound = (0.3 * np.sign(np.sin(2 * np.pi * 440 * t))).astype(np.float32)
+    why = explain(recognizer, sound)
+    answer = recognizer.predict(sound, sampling_rate=16_000).iloc[0]
+    assert answer["distance"] > 1
+    inputs = recognizer.extractor.extract(audio.prepare_clip(sound).samples)["features"]
+    (row,) = why.rows.index[why.rows["name"] == "MFCC 1"]
+    hidden = inputs.copy()
+    hidden[row - 32, :, 1] = recognizer.feature_means[row - 32, 0, 1]
+    logits = recognizer.logits({"features": np.array([inputs, hidden])})
+    divisor = np.log(answer[list(recognizer.labels)].to_numpy(float))
+    scale = np.ptp(logits[0]) / np.ptp(divisor)
+    odds = [
+        logits[i, recognizer.labels.index(why.emotion)] / scale
+        - np.log(np.exp(np.delete(logits[i] / scale, recognizer.labels.index(why.emotion))).sum())
+        for i in (0, 1)
+    ]
+    assert why.rows["effect"][row] == pytest.approx(odds[0] - odds[1], abs=1e-4)
+
+
 def test_silence_is_refused(recognizer):
     with pytest.raises(audio.SilentAudioError):
         explain(recognizer, np.zeros(48_000, np.float32))

@@ -4,6 +4,7 @@ import soundfile
 import soxr
 
 from ser import audio
+from ser.assets import DEFAULT_MODEL
 from ser.audio.features import SPECTRAL
 from ser.errors import DataError
 from ser.labels import EMOTIONS
@@ -168,6 +169,10 @@ def test_samples_need_their_rate(recognizer):
         recognizer.predict(CLIPS[0], sampling_rate=16_000)
     with pytest.raises(TypeError, match="positive number of Hz, not -1"):
         recognizer.predict(samples, sampling_rate=-1)
+    with pytest.raises(TypeError, match="positive number of Hz, not inf"):
+        recognizer.predict(samples, sampling_rate=np.inf)
+    with pytest.raises(audio.UnsupportedAudioError, match="4000 to 400000 Hz"):
+        recognizer.predict(samples, sampling_rate=10**9)
     with pytest.raises(TypeError, match="divide 16-bit integers by 32768"):
         recognizer.predict((samples * 32767).astype(np.int16), sampling_rate=16_000)
     with pytest.raises(ValueError, match=r"\(n,\) or \(channels, n\), not \(48000, 2\)"):
@@ -201,6 +206,23 @@ def test_pauses_of_a_timeline_have_no_emotion(recognizer, tmp_path):
     assert table.loc[pause, list(EMOTIONS)].isna().all(axis=None)
     assert table["emotion"].iloc[0] in EMOTIONS
     assert table["emotion"].iloc[-1] in EMOTIONS
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.01, 0.3])
+@pytest.mark.parametrize("gain", [1.0, 0.01])
+def test_neither_an_offset_nor_a_silent_pause_disturbs_a_timeline(recognizer, offset, gain):
+    recording = (gain * speech(0, 8.0, 8) + offset).astype(np.float32)
+    table = recognizer.timeline(recording, sampling_rate=16_000)
+    expected = recognizer.timeline(speech(0, 8.0, 8), sampling_rate=16_000)
+    assert table["verdict"].tolist() == expected["verdict"].tolist()
+
+
+def test_files_that_cannot_be_used_are_refused_whatever_is_known_of_the_voice(tmp_path):
+    (tmp_path / "empty.wav").write_bytes(b"")
+    listening = Recognizer.load(DEFAULT_MODEL)
+    nobody = [np.zeros(0, np.int64)]
+    table = listening.predict_files([tmp_path / "empty.wav"], known_by=nobody, n_jobs=1)
+    assert table["verdict"].tolist() == [REFUSED]
 
 
 def test_a_short_recording_has_a_timeline_of_one_window(recognizer):

@@ -35,9 +35,11 @@ export function prepareClip(recording: Float32Array, format: ClipFormat): Clip {
   return { samples, start: start / rate, end: end / rate };
 }
 
-/** Return the RMS level in dB relative to full scale, at least -120. */
-export function levelDbfs(samples: Float32Array): number {
-  const power = samples.length ? samples.reduce((sum, x) => sum + x * x, 0) / samples.length : 0;
+/** Return the RMS level without offset, which pauses have as well, in dBFS; -120 of silence. */
+export function speechLevelDbfs(samples: Float32Array): number {
+  const offset = samples.length ? mean(samples) : 0;
+  if (samples.every((x) => Math.abs(x - offset) < SILENCE_PEAK)) return -120;
+  const power = samples.reduce((sum, x) => sum + (x - offset) ** 2, 0) / samples.length;
   return 10 * Math.log10(Math.max(power, 1e-12));
 }
 

@@ -1,6 +1,6 @@
 /** A microphone as it speaks: the last 3 s are asked about three times a second. */
 
-import { levelDbfs, NothingHeard, SILENCE_PEAK } from "./clip";
+import { NothingHeard, SILENCE_PEAK, speechLevelDbfs } from "./clip";
 import type { Recognizer } from "./recognizer";
 import { Resampler } from "./resample";
 import type { Answer, LiveAnswer } from "./types";
@@ -53,7 +53,7 @@ export class Live {
 
   private async answer(window: Float32Array): Promise<Answer> {
     const end = this.received;
-    const level = levelDbfs(window);
+    const level = speechLevelDbfs(window);
     this.loudest = Math.max(this.loudest, level);
     if (level > this.loudest - PAUSE_DB) {
       try {

@@ -89,7 +89,7 @@ def sound_view(
     shown = samples[: round(LONGEST * audio.SAMPLING_RATE)]
     if len(shown) < len(samples):
         st.caption(f"The first {LONGEST:.0f} s of {len(samples) / audio.SAMPLING_RATE:.0f} s.")
-    own = _measured(identity, shown)
+    own = _measured(identity, samples)
     peak = peak or own["peak"]
     name = hashlib.sha256(f"{identity} {peak}".encode()).hexdigest()  # paths stay here
     show(key=key, data={**own, "peak": peak, "id": name, "autoplay": autoplay})
@@ -102,8 +102,9 @@ def _script() -> str:
 
 @st.cache_data(show_spinner="Drawing …", max_entries=32)
 def _measured(identity: str, _samples: npt.NDArray[np.float32]) -> dict[str, Any]:
-    """Return what the view draws, as JSON can hold it."""
+    """Return what the view draws, as JSON can hold it: of the beginning, but as it is heard."""
     clip = audio.prepare_clip(_samples)
+    _samples = _samples[: round(LONGEST * audio.SAMPLING_RATE)]
     _, decibels = plots.spectrogram_db(_samples, extractor=FEATURES)
     cells = np.round(255 * (1 - decibels / _FLOOR_DB)).astype(np.uint8)
     pitch = FEATURES.pitch(_samples)
