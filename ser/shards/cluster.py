@@ -33,7 +33,7 @@ LOCAL = "local"
 Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 """What gives the results of a function of one item, in the order in which they are finished."""
 
-_ANSWER_SECONDS = 10  # in which a scheduler answers, and has a worker
+_ANSWER_SECONDS = 30  # in which a scheduler answers, and has a worker
 _AHEAD = 5000  # tasks that the scheduler knows of at once; a billion clips are two million
 _MEMORY = 1_000_000_000  # of which a worker takes half, see benchmarks/memory.json
 _RETRIES = 2  # a disk that is reached by a network hiccups

@@ -220,7 +220,7 @@ def test_requests_made_of_the_openapi_document_are_answered_as_it_says(address, 
     command = [
         Path(sys.executable).parent / "st", "run", f"{address}/openapi.json",
         "--header", f"Authorization: Bearer {key[1]}", "--generation-deterministic",
-        "--max-examples", "50", "--continue-on-failure",
+        "--max-examples", "50", "--continue-on-failure", "--request-timeout", "120",
         "--exclude-checks", "positive_data_acceptance",  # most bytes are no recording
     ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

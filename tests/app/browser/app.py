@@ -63,7 +63,7 @@ def serve(
             yield address
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def wait_until_drawn(page: Page) -> None:
@@ -104,9 +104,12 @@ def start_listening(page: Page) -> None:
     """Press start; one start in three brings no sound from this fake device, so look and repeat."""
     arrived = page.get_by_text(re.compile("^[1-9][0-9]* s heard"))
     silent = page.get_by_text("No sound has arrived yet")
+    start = page.get_by_role("button", name="Start listening")
     stop = page.get_by_role("button", name="Stop", exact=True)
     for _ in range(6):
-        page.get_by_role("button", name="Start listening").click()
+        start.or_(stop).first.wait_for()
+        if start.is_visible():
+            start.click()
         try:
             stop.wait_for(timeout=PATIENCE / 6)
         except TimeoutError:  # pressed while the page was still being drawn
@@ -120,9 +123,10 @@ def start_listening(page: Page) -> None:
 
 
 def record(page: Page) -> None:
-    """Record two seconds of what the microphone hears, by the widget's own clock."""
+    """Record two seconds or more of what the microphone hears, by the widget's own clock."""
     page.get_by_role("button", name="Record", exact=True).click()
-    expect(page.get_by_test_id("stAudioInputWaveformTimeCode")).to_have_text("00:02")
+    clock = page.get_by_test_id("stAudioInputWaveformTimeCode")
+    expect(clock).to_have_text(re.compile(r"^\d\d:(0[2-9]|[1-5]\d)$"))
     page.get_by_role("button", name="Stop recording").click()
 
 

@@ -3,7 +3,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.app.browser.app import PATIENCE, answer, record
+from tests.app.browser.app import PATIENCE, answer, record, wait_until_drawn
 
 
 def test_a_sample_is_guessed_and_compared_with_the_model(tab, keep):
@@ -20,6 +20,7 @@ def test_a_sample_is_guessed_and_compared_with_the_model(tab, keep):
     keep(tab, "home-game")
     tab.get_by_role("button", name="Next").click()
     expect(tab.get_by_text("It was meant as")).to_have_count(0)
+    wait_until_drawn(tab)
     tab.get_by_text("How good is it?").click()
     expect(tab.get_by_text("People it has never heard, elsewhere")).to_be_visible()
     keep(tab, "home")

@@ -38,7 +38,7 @@ def serve_page(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port[1]}/"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def open_page(page: Page, address: str) -> None:
