@@ -3,9 +3,9 @@
     model = ser.load()
     model.predict("clip.wav")
 
-The names in ``__all__`` are the public interface.  Everything else is internal and may change
-without notice.  Heavy libraries (TensorFlow, librosa, pandas) are imported where they are used, so
-that ``import ser`` is quick.
+The names in ``__all__``, and the others that docs/api.md describes, are the public interface.
+Everything else is internal and may change without notice.  Heavy libraries (TensorFlow, librosa,
+pandas) are imported where they are used, so that ``import ser`` is quick.
 """
 
 from __future__ import annotations

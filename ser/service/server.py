@@ -94,7 +94,7 @@ def application(
     if keys is None and not public and not _is_own(address):
         raise ServiceError(
             f"Everybody who reaches {address} could ask without a key. Make keys with ser key NAME "
-            "FILE and give --keys FILE, or say --public."
+            "FILE and give --keys FILE. (ser serve also takes --public.)"
         )
     named = {folder.resolve().name: folder for folder in models}
     if len(named) < len(models):
