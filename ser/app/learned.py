@@ -83,6 +83,7 @@ def delete(folder: Path) -> None:
     if folder not in models():
         raise DataError(f"{folder.name} is not a model that learned a voice here.")
     audit.record("delete", folder.name)
+    workspace.forget_model(folder)
     delete_folder(folder)
 
 

@@ -315,6 +315,7 @@ def delete(run: Run) -> None:
     if any(inner.is_held() for inner in find_runs(folder)):
         raise RunError(f"{folder.name} is being worked on. Wait for it or stop it.")
     audit.record("delete", folder.name)
+    workspace.forget_model(folder)
     try:
         with run.locked():
             # config.json makes it a run, so while anything is left it can still be deleted.

@@ -22,7 +22,6 @@ from ser.utils.files import (
     write_json,
 )
 
-_OWNER = "shared.json"
 # What a run needs to go on, and what only its owner is to read.
 _PRIVATE = ("*checkpoint*", "log.txt", "notes.txt", ".*")
 
@@ -30,7 +29,7 @@ _PRIVATE = ("*checkpoint*", "log.txt", "notes.txt", ".*")
 def owner(folder: Path) -> str:
     """Return the name of the member who shares something; empty if it cannot be told."""
     try:
-        return str(read_json(folder / _OWNER).get("by", ""))
+        return str(read_json(folder / workspace.SHARED_FILE).get("by", ""))
     except (OSError, ValueError):
         return ""
 
@@ -38,7 +37,9 @@ def owner(folder: Path) -> str:
 def is_own(folder: Path) -> bool:
     """Say whether whoever is served shares this."""
     try:
-        return read_json(folder / _OWNER).get("member") == access.visitor().folder.name
+        return (
+            read_json(folder / workspace.SHARED_FILE).get("member") == access.visitor().folder.name
+        )
     except (OSError, ValueError):
         return False
 
@@ -66,8 +67,10 @@ def share(folder: Path) -> Path:
         with atomic_folder(target) as copy:
             ignore = shutil.ignore_patterns(*_PRIVATE)
             shutil.copytree(folder, copy, ignore=ignore, dirs_exist_ok=True)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            write_json(copy / _OWNER, {"by": by.name, "member": by.folder.name, "at": now})
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            write_json(
+                copy / workspace.SHARED_FILE, {"by": by.name, "member": by.folder.name, "at": now}
+            )
     return target
 
 
@@ -84,4 +87,5 @@ def take_back(folder: Path) -> None:
     if folder not in workspace.shared_models() or not (is_own(folder) or access.is_admin()):
         raise RunError(f"{folder.name} is not yours to take back.")
     audit.record("take back", folder.name)
+    workspace.forget_model(folder)
     delete_folder(folder)

@@ -39,6 +39,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 TAKEN = ("answers", "classes", "data", "evaluations", "voices")
 """Names that no run or model may have: what else lies in the folder of the app, or will."""
 
+SHARED_FILE = "shared.json"
+"""In the folder of a model that somebody shares: who, and since when."""
+
 _RECENT = 8
 
 
@@ -100,10 +103,24 @@ def shared_models() -> list[Path]:
 
 def active_model() -> Path:
     """Return the model that answers: the one chosen last, or ``everyday`` if that is gone."""
-    chosen = _settings().get("active_model")
-    if isinstance(chosen, str) and (Path(chosen) / bundle.MANIFEST_FILE).is_file():
-        return Path(chosen)
-    return assets.DEFAULT_MODEL
+    settings = _settings()
+    chosen = settings.get("active_model")
+    if not isinstance(chosen, str) or not (Path(chosen) / bundle.MANIFEST_FILE).is_file():
+        return assets.DEFAULT_MODEL
+    # Another member may have given another model under the name of one that was taken back.
+    same = settings.get("shared_at", "") == _shared_at(Path(chosen))
+    return Path(chosen) if same else assets.DEFAULT_MODEL
+
+
+def _shared_at(model: Path) -> str:
+    """Return by whom and when a model was shared; empty if it is not."""
+    if model.parent != shared():
+        return ""
+    try:
+        about = read_json(model / SHARED_FILE)
+        return f"{about.get('member', '')} {about.get('at', '')}"
+    except (OSError, ValueError):
+        return ""
 
 
 def set_active_model(model: str | Path) -> None:
@@ -121,7 +138,19 @@ def set_active_model(model: str | Path) -> None:
     if not (model / bundle.MODEL_FILE).is_file():
         raise BundleError(f"{model} has no {bundle.MODEL_FILE}. Copy the bundle again.")
     audit.record("choose active model", model.name)
-    _change(active_model=str(model))
+    _change(active_model=str(model), shared_at=_shared_at(model))
+
+
+def forget_model(folder: Path) -> None:
+    """Let the default model answer again if this one is active, since it will be deleted.
+
+    Raises
+    ------
+    OutputError
+        If that cannot be kept.
+    """
+    if _settings().get("active_model") == str(folder):
+        _change(active_model=None)
 
 
 def move_model(folder: Path, target: Path) -> None:

@@ -84,7 +84,8 @@ def answers_for(
 
 
 def _file(recognizer: Recognizer, location: str | Path) -> Path:
-    whose = f"{recognizer.manifest.model_sha256} {os.path.abspath(location)}"
+    model = f"{recognizer.manifest.model_sha256} {recognizer.labels}"
+    whose = f"{model} {os.path.abspath(location)}"
     return cache_folder("answers") / f"{hashlib.sha256(os.fsencode(whose)).hexdigest()[:24]}.csv"
 
 

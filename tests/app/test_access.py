@@ -245,6 +245,13 @@ def test_what_somebody_shares_others_can_ask_but_not_take_back(team):
     sharing.take_back(copy)
     team(BOB)
     assert workspace.active_model() == assets.DEFAULT_MODEL
+    # What gets its name next was chosen by nobody.
+    other = sharing.share(model_in(team(ADA).folder / "mine"))
+    assert other == copy
+    team(BOB)
+    assert workspace.active_model() == assets.DEFAULT_MODEL
+    workspace.set_active_model(other)
+    assert workspace.active_model() == other
 
 
 def test_clips_of_a_shared_report_are_heard_only_by_who_may_read_them(team):

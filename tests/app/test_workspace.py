@@ -1,8 +1,12 @@
+import shutil
+
 import pytest
 
 from ser import assets
-from ser.app import workspace
+from ser.app import learned, processes, workspace
 from ser.errors import BundleError
+from ser.training.runs import Run
+from ser.utils.files import read_json, write_json
 
 
 @pytest.fixture
@@ -33,6 +37,24 @@ def test_the_chosen_model_is_kept_until_it_is_gone(home, finished_run, tmp_path)
         assert workspace.active_model() == moved
     finally:
         moved.rename(finished_run.folder)
+    assert workspace.active_model() == assets.DEFAULT_MODEL
+
+
+@pytest.mark.parametrize("kind", ["run", "learned"])
+def test_a_model_that_is_deleted_stays_inactive_whatever_gets_its_name(home, finished_run, kind):
+    folder = workspace.folder() / "mine"
+    shutil.copytree(finished_run.folder, folder)
+    if kind == "learned":
+        manifest = read_json(folder / "manifest.json")
+        manifest["training"] = {"adapted": {}}
+        write_json(folder / "manifest.json", manifest)
+        (folder / "config.json").unlink()
+    workspace.set_active_model(folder)
+    if kind == "learned":
+        learned.delete(folder)
+    else:
+        processes.delete(Run(folder))
+    shutil.copytree(finished_run.folder, folder)
     assert workspace.active_model() == assets.DEFAULT_MODEL
 
 

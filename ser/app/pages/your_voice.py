@@ -14,6 +14,8 @@ from ser.app.widgets import (
     recording,
 )
 
+_SHOWN = "voice part shown"  # to this visitor, when the page was drawn last
+
 
 def show() -> None:
     """Show the page."""
@@ -34,8 +36,9 @@ def show() -> None:
                 key="voice part",
                 persist_state="session",
             )
-            if part not in ("Record", "Own classes"):
-                microphone.stop()
+            if st.session_state.get(_SHOWN) != part:
+                microphone.stop()  # who comes to a part is not heard before they say so
+                st.session_state[_SHOWN] = part
             if part == "Record":
                 hands_free.show(mine)
             elif part == "Import":

@@ -48,7 +48,7 @@ def show() -> None:
         label = f"{layout.plain(who.name)} · {who.role}"
         st.button(label, icon=":material/account_circle:", width="stretch", on_click=_open)
     if st.session_state.get(_OPEN):
-        _show_account(who)
+        _show_account()
 
 
 def _open() -> None:
@@ -87,7 +87,12 @@ def _show_login() -> None:
 
 
 @st.dialog("Your account", width="large", on_dismiss=_close)
-def _show_account(who: Visitor) -> None:
+def _show_account() -> None:
+    who = None  # asked anew at each click, as the role may have been taken away
+    with layout.errors_for_people():
+        who = visitor.current()
+    if who is None:
+        st.rerun()
     st.write(f"**{layout.plain(who.name)}**, {who.role}. {_ROLES[who.role]}")
     st.button("Log out", icon=":material/logout:", on_click=st.logout)
     with layout.errors_for_people():

@@ -134,14 +134,20 @@ def show_files(
         model.manifest.model_sha256,
         model.labels,
     )
-    voices = kept("voices", what, lambda: _voices(files, model)) if same_voice else {}
+
+    def listen() -> dict[int, Voice]:
+        visitor.count(len(files))
+        return _voices(files, model)
+
+    voices = kept("voices", what, listen) if same_voice else {}
 
     def asked(number: int) -> Recognizer:
         others = voice.joined(each for other, each in voices.items() if other != number)
         return model.knowing(others) if same_voice else model
 
     def predict() -> pd.DataFrame:
-        visitor.count(len(files))
+        if not same_voice:  # or they were counted when they were listened to
+            visitor.count(len(files))
         return _predict_all(files, asked, model.labels)
 
     table = kept("files", what, predict)
@@ -154,7 +160,8 @@ def show_files(
     event = st.dataframe(
         table,
         hide_index=True,
-        key="files",
+        # Other files have other rows: what was selected before is none of them.
+        key=f"files {hashlib.sha256(repr(what).encode()).hexdigest()}",
         on_select="rerun",
         selection_mode="single-cell",
         column_config=columns(model.labels),

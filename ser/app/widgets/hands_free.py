@@ -27,7 +27,7 @@ _HOW = {
     "disgust": "as if something smelled bad",
     "surprised": "as if you could not believe it",
 }
-_SESSION = "hands-free"  # of this visitor: what was said and is not kept yet
+_SESSION = "hands-free"  # begins the key of what one person said and does not keep yet
 _LEAST = 3  # emotions that make a beginning
 
 
@@ -51,7 +51,7 @@ class Session:
 
 def show(voice: Voice) -> None:
     """Guide through the recordings, and show what was said to be kept or thrown away."""
-    session: Session = st.session_state.setdefault(_SESSION, Session())
+    session: Session = st.session_state.setdefault(_key(voice), Session())
     emotions = st.pills(
         "Emotions to record",
         EMOTIONS,
@@ -96,6 +96,10 @@ def show(voice: Voice) -> None:
             icon=":material/mic:",
         )
         _review(voice, session)
+
+
+def _key(voice: Voice) -> str:
+    return f"{_SESSION} {voice.folder.name}"
 
 
 def next_prompt(
@@ -194,10 +198,10 @@ def _review(voice: Voice, session: Session) -> None:
                 visitor.check_space()
                 voice.add(take.recording, take.emotion, take.sentence)
                 session.takes.remove(take)  # what is kept is not asked about again, come what may
-            st.session_state[_SESSION] = Session()
+            st.session_state[_key(voice)] = Session()
             st.rerun()
     if clear.button("Throw all away", icon=":material/delete:", width="stretch"):
-        st.session_state[_SESSION] = Session()
+        st.session_state[_key(voice)] = Session()
         st.rerun()
 
 

@@ -53,10 +53,10 @@ def with_answers(shown: pd.DataFrame, index: Inspection, location: Path) -> pd.D
             found = answers_for(model, index.clips, location, progress=task.report)
             return found.assign(path=index.clips["path"].astype(str).to_numpy())
 
-        key = ("answers", f"{model.manifest.model_sha256} {index.key}")
+        key = ("answers", f"{model.manifest.model_sha256} {model.labels} {index.key}")
         found = tasks.result(key, work, "Asking the model")
         if found is not None:
-            table = shown.merge(found, on="path", how="left")
+            table = shown.merge(found.drop_duplicates("path"), on="path", how="left")
             return table.assign(agrees=table["answer"] == table["emotion"].astype(str))
     return None
 
@@ -80,5 +80,7 @@ def with_doubt(shown: pd.DataFrame, index: Inspection) -> pd.DataFrame | None:
     found = tasks.result(("doubt", index.key), work, "Encoding clips")
     if found is None:
         return None
-    table = shown.merge(found[["path", "suggested", "doubt"]], on="path", how="left")
+    # A CSV file may list a clip twice.
+    once = found[["path", "suggested", "doubt"]].drop_duplicates("path")
+    table = shown.merge(once, on="path", how="left")
     return table.sort_values("doubt", ascending=False, ignore_index=True, na_position="last")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -75,7 +76,7 @@ def show(data: bytes, name: str, recording: Samples, model: Recognizer, what: An
     _summary(summary)
     marks = layout.show(
         plots.timeline(table, model.labels, hop=HOP_SECONDS, seconds=seconds),
-        key="timeline",
+        key=f"timeline {hashlib.sha256(repr(what).encode()).hexdigest()}",
         on_select="rerun",
         alt="The likeliest emotion over time; the table below holds the same numbers",
     )

@@ -13,7 +13,7 @@ from ser import assets, audio, plots
 from ser.app import learned, workspace
 from ser.app.widgets import adaptation, answer, layout, microphone, resources, visitor
 from ser.data.recordings import write_wav
-from ser.errors import DataError
+from ser.errors import DataError, SerError
 from ser.evaluation.metrics import wilson_interval
 from ser.evaluation.own_classes import LEAST_EXAMPLES, learn_classes
 from ser.models.manifest import MOST_LABELS, check_label
@@ -81,6 +81,7 @@ def _collect(folder: Path, labels: Sequence[str]) -> None:
     )
     way = st.segmented_control("From", ["Files", "Microphone"], default="Files", required=True)
     if way == "Files":
+        microphone.stop()
         _upload(folder, label)
     else:
         connection = microphone.connect("classes", PhraseRecorder)
@@ -105,8 +106,12 @@ def _upload(folder: Path, label: str) -> None:
     taken: set[str] = st.session_state.setdefault("own-classes-taken", set())
     for upload in uploads:
         if upload.file_id not in taken:
-            _add(folder, label, upload.getvalue())
-            taken.add(upload.file_id)
+            taken.add(upload.file_id)  # one that cannot be used is refused once
+            try:
+                _add(folder, label, upload.getvalue())
+            except SerError as error:
+                words = layout.plain(f"{upload.name}: {error}")
+                st.error(words, icon=":material/error:")
 
 
 @st.fragment(run_every=0.3)

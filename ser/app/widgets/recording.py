@@ -133,25 +133,26 @@ def _import(
     voice: Voice, files: Sequence[Any], emotion: str, place: str
 ) -> tuple[int, pd.DataFrame]:
     """Import what was given; returns how many became recordings, and why the others did not."""
-    added, refused = 0, [pd.DataFrame(columns=["path", "reason"])]
+    before = len(voice.recordings())
+    refused = [pd.DataFrame(columns=["path", "reason"])]
     bar = st.progress(0.0, "Importing …")
 
     def progress(_: str, done: int, total: int) -> None:
         bar.progress(done / total, f"{done} of {total} clips")
+        if done % _AT_ONCE == 0:
+            visitor.check_space()
 
     # One that cannot be used must not keep the others out.
     for file in files:
         try:
             visitor.check_space()
             if file.name.lower().endswith(".zip"):
-                some, others = voice.import_zip(file.getvalue(), progress=progress)
-                added += some
+                _, others = voice.import_zip(file.getvalue(), progress=progress)
                 refused.append(others)
             elif emotion not in EMOTIONS:
                 raise DataError("It is not a zip: choose its emotion first.")
             else:
                 voice.add(file.getvalue(), emotion, file.name)
-                added += 1
         except (AudioError, DataError) as error:
             refused.append(pd.DataFrame([{"path": file.name, "reason": str(error)}]))
     if place:
@@ -159,13 +160,12 @@ def _import(
             folder = Path(place).expanduser()
             if access.is_team():
                 workspace.scan([folder])
-            some, others = voice.import_clips(folder, progress=progress)
-            added += some
+            _, others = voice.import_clips(folder, progress=progress)
             refused.append(others)
         except DataError as error:
             refused.append(pd.DataFrame([{"path": place, "reason": str(error)}]))
     bar.empty()
-    return added, pd.concat(refused, ignore_index=True)
+    return len(voice.recordings()) - before, pd.concat(refused, ignore_index=True)
 
 
 def show_recordings(voice: Voice) -> None:
@@ -225,7 +225,8 @@ def _list(voice: Voice, table: pd.DataFrame) -> None:
         ),
         alt="Recordings, each with a player and a button that deletes it",
     )
-    if click := st.session_state.get(_DELETE):
+    click = st.session_state.get(_DELETE)
+    if click and click.row < len(table):  # or another tab has deleted it already
         _ask_to_delete(voice, table.iloc[click.row])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,7 @@ def conditions(report: Report) -> None:
 
 def training(entry: Entry, report: Report) -> None:
     """Show the curves of the training, and the folds of a cross-validation."""
+    epochs: Sequence[Mapping[str, Any]] = []
     with layout.errors_for_people():
         epochs = catalogue.epochs_of(entry)
         if epochs:

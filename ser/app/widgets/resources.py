@@ -20,6 +20,7 @@ from ser.app import workspace
 from ser.audio import sandbox
 from ser.data import corpora
 from ser.models import bundle
+from ser.utils.files import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +119,8 @@ def recognizer(folder: Path | None = None) -> Recognizer:
 
 def shared_recognizer(folder: Path) -> Recognizer:
     """Return the model in a folder, loaded once for everybody; also where no page is drawn."""
-    return _recognizer(folder, bundle.read_manifest(folder).model_sha256)
+    bundle.read_manifest(folder)  # says what is wrong with it, if anything is
+    return _recognizer(folder, sha256_of(folder / bundle.MANIFEST_FILE))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

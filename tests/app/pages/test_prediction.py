@@ -127,10 +127,15 @@ def test_several_uploads_become_a_table_in_which_bad_ones_say_why(page):
     # The first of them is looked into; the third can only say why it cannot be.
     assert "%" in headline(prediction)
     cell = {"selection": {"rows": [], "columns": [], "cells": [(2, "file")]}}
-    prediction.session_state["files"] = cell
+    state = prediction.session_state
+    (key,) = (k for k in map(str, state._state.filtered_state) if k.startswith("files "))
+    state[key] = cell
     prediction.run()
     assert not headline(prediction)
     assert "not audio this program can decode" in prediction.error[0].value
+    prediction.file_uploader[0].set_value(uploads[:2]).run()
+    assert not prediction.exception
+    assert "%" in headline(prediction), "the row that was chosen is gone with its file"
 
 
 @pytest.fixture(scope="module")

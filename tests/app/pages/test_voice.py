@@ -222,7 +222,7 @@ def test_what_is_kept_is_not_asked_about_again_if_another_is_refused(visit, mine
     takes = [hands_free.Take(e, SENTENCES[0], clip.read_bytes(), ()) for e, clip in said_now]
     app = visit("pages/5_Your_voice.py")
     app.session_state["voice-consent"] = True
-    app.session_state["hands-free"] = hands_free.Session(takes)
+    app.session_state["hands-free me"] = hands_free.Session(takes)
     app.session_state["emotions"] = ["happy", "angry", "fearful"]
     app.session_state["wanted"] = 1
     app.run()
@@ -230,8 +230,42 @@ def test_what_is_kept_is_not_asked_about_again_if_another_is_refused(visit, mine
     assert not app.exception
     assert "already there" in said(app, "error")
     assert sorted(mine.recordings()["emotion"]) == ["happy", "sad"]
-    left = [take.emotion for take in app.session_state["hands-free"].takes]
+    left = [take.emotion for take in app.session_state["hands-free me"].takes]
     assert left == ["angry", "fearful"]
+
+
+def test_what_one_person_said_is_not_kept_as_anothers(visit, mine):
+    takes = [hands_free.Take(e, SENTENCES[0], CLIPS[0].read_bytes(), ()) for e in EMOTIONS[:3]]
+    (mine.folder.parent / "bob").mkdir(parents=True)
+    app = visit("pages/5_Your_voice.py")
+    app.session_state["voice-consent"] = True
+    app.session_state["hands-free me"] = hands_free.Session(takes)
+    app.session_state["emotions"] = EMOTIONS[:3]
+    app.session_state["wanted"] = 1
+    app.run()
+    assert button(app, "Keep 3 recordings")
+    app.session_state["who"] = "bob"
+    app.session_state["voice part"] = "Recordings"  # AppTest cannot run the microphone
+    app.run()
+    assert not app.exception
+    assert not [each for each in app.button if each.label.startswith("Keep")]
+    app.session_state["who"] = "me"
+    app.session_state["voice part"] = "Record"
+    app.run()
+    assert button(app, "Keep 3 recordings")
+
+
+def test_an_example_that_cannot_be_used_keeps_no_other_out(open_part):
+    for label in ("low", "high"):
+        (workspace.folder() / "classes" / "my-classes" / label).mkdir(parents=True)
+    app = open_part("Own classes")
+    files = [(clip.name, clip.read_bytes(), "audio/flac") for clip in CLIPS[:2]]
+    files.insert(1, ("notes.wav", b"no audio at all", "audio/wav"))
+    app.file_uploader[0].set_value(files).run()
+    assert "notes.wav: The recording is not audio" in said(app, "error")
+    assert len(list((workspace.folder() / "classes" / "my-classes" / "high").iterdir())) == 2
+    app.run()
+    assert not app.error and not app.exception
 
 
 def test_what_is_asked_for_is_what_is_rarest():
