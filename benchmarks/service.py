@@ -1,6 +1,6 @@
 """The HTTP API under load: how long answers take when many ask at once, and what fails.
 
-    python -m benchmarks.service [--clients 20] [--minutes 5] [--model BUNDLE] [--json FILE]
+    python -m benchmarks.service [--clients 20] [--minutes 5] [--model BUNDLE …] [--json FILE]
 
 ``ser serve`` is started here and asked by so many clients, each of which posts a sample of 1 to 3 s
 as soon as the last one is answered, or as often as ``--pause`` says. Run it on a machine that does
@@ -18,12 +18,13 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import requests
 
 from benchmarks.timing import megabytes
-from ser.assets import DEFAULT_MODEL, SAMPLES
+from ser.assets import DEFAULT_MODEL, RAVDESS_MODEL, SAMPLES
 from ser.utils.files import write_json
 
 CLIPS = [clip.read_bytes() for clip in sorted(SAMPLES.rglob("*.flac"))]
@@ -54,14 +55,26 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between two questions")
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--model", type=Path, action="append", help="may be given again")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    results = {}
+    for model in options.model or [DEFAULT_MODEL, RAVDESS_MODEL]:
+        results[model.name] = load(model, options.clients, options.minutes, options.pause)
+        print(model.name)
+        for name, value in results[model.name].items():
+            print(f"  {name:14} {value}")
+    if options.json:
+        write_json(options.json, results)
+
+
+def load(model: Path, clients: int, minutes: float, pause: float) -> dict[str, Any]:
+    """Serve a model, let clients ask it, and return what came of it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "ser", "serve", "--port", str(port)]
-    process = subprocess.Popen([*command, "--model", str(options.model)])
+    process = subprocess.Popen([*command, "--model", str(model)])
     try:
         begun = time.monotonic()
         while True:
@@ -74,38 +87,33 @@ def main() -> None:
         ready = time.monotonic() - begun
         times: list[float] = []
         fails: Counter[str] = Counter()
-        until = time.monotonic() + 60 * options.minutes
+        until = time.monotonic() + 60 * minutes
         address = f"http://127.0.0.1:{port}/v1/predict"
-        clients = [
-            threading.Thread(target=ask, args=(address, until, options.pause, i, times, fails))
-            for i in range(options.clients)
+        threads = [
+            threading.Thread(target=ask, args=(address, until, pause, i, times, fails))
+            for i in range(clients)
         ]
-        for client in clients:
-            client.start()
-        for client in clients:
-            client.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         memory = megabytes(process.pid, "VmRSS")
     finally:
         process.terminate()
         process.wait(60)
     milliseconds = 1000 * np.array(times)
-    result = {
-        "model": options.model.name,
-        "clients": options.clients,
-        "minutes": options.minutes,
-        "pause_s": options.pause,
+    return {
+        "clients": clients,
+        "minutes": minutes,
+        "pause_s": pause,
         "ready_s": round(ready, 2),
         "answers": len(times),
-        "answers_per_s": round(len(times) / (60 * options.minutes), 1),
+        "answers_per_s": round(len(times) / (60 * minutes), 1),
         "errors": dict(fails),
-        "p50_ms": round(float(np.median(milliseconds)), 1),
-        "p95_ms": round(float(np.quantile(milliseconds, 0.95)), 1),
+        "p50_ms": round(float(np.median(milliseconds))),
+        "p95_ms": round(float(np.quantile(milliseconds, 0.95))),
         "memory_mb": round(memory),
     }
-    for name, value in result.items():
-        print(f"{name:14} {value}")
-    if options.json:
-        write_json(options.json, result)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,14 @@ From features to logits on one thread ([export](../benchmarks/export.json)).
 | Model | Format | File | One clip | Largest difference of a probability |
 |---|---|---|---|---|
 """
+_SERVICE_HEAD = """
+## The HTTP API under load
+
+`ser serve`, and on the same two cores clients that post a sample of 1 to 3 s as soon as their last one is answered ([service](../benchmarks/service.json)).
+
+| Model | Clients | Minutes | Answers | Per second | Errors | Median | 95 % within | Memory |
+|---|---|---|---|---|---|---|---|---|
+"""  # noqa: E501
 _MEMORY_HEAD = """
 ## Memory of work by shards
 
@@ -160,6 +168,7 @@ def results() -> str:
 def performance() -> str:
     """Return the page of how fast and how large things are, from the files in ``benchmarks``."""
     speed, runtime, export, memory = map(measured, ("speed", "runtime", "export", "memory"))
+    service = measured("service")
     page = _PERFORMANCE_HEAD
     for step, found in speed.items():
         if not isinstance(found, dict) or "ms" not in found:
@@ -189,6 +198,13 @@ def performance() -> str:
                 f"{found[form]['one clip (ms)']:g} ms | "
                 f"{found[form]['largest difference of a probability']:.1e} |\n"
             )
+    page += _SERVICE_HEAD
+    for name, found in service.items():
+        page += (
+            f"| {name} | {found['clients']} | {found['minutes']:g} | {found['answers']} | "
+            f"{found['answers_per_s']:g} | {sum(found['errors'].values())} | "
+            f"{found['p50_ms']} ms | {found['p95_ms']} ms | {found['memory_mb']} MB |\n"
+        )
     page += _MEMORY_HEAD
     for command, rows in memory.items():
         for row in rows if isinstance(rows, list) else []:

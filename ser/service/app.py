@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, WebSocket
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -234,6 +235,8 @@ class _Service:
             except Exception:  # the others can be asked nevertheless
                 self._broken.add(name)
                 _LOG.exception("%s cannot be loaded", name)
+        gc.collect()
+        gc.freeze()  # or what was loaded is looked through again and again
 
     async def check_key(
         self, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
@@ -297,7 +300,7 @@ class _Service:
         explain: Annotated[
             bool, Query(description="Whether to say which parts moved the answer.")
         ] = False,
-    ) -> Predictions:
+    ) -> Response:
         """Name the emotion in a recording: of the 3 s of most energy, or of every window."""
         batcher = self._batcher(model)
         if self._busy >= self.limits.waiting:
@@ -314,7 +317,9 @@ class _Service:
             found = await to_thread.run_sync(work, limiter=self._workers)
         finally:
             self._busy -= 1
-        return found.model_copy(update={"model": model or next(iter(self.models))})
+        found = found.model_copy(update={"model": model or next(iter(self.models))})
+        # It is checked already, which FastAPI would do once more.
+        return Response(found.model_dump_json(), media_type="application/json")
 
     async def _content(self, request: Request) -> bytes:
         """Return the recording in a request, however it is packed, if it is not too large."""
@@ -352,15 +357,15 @@ class _Service:
                     f"The recording lasts {seconds:.0f} s, and a timeline is made of at most "
                     f"{self.limits.seconds} s. Send a part of it."
                 )
-            table = recognizer.timeline(samples, sampling_rate=rate)
+            rows = records(recognizer.timeline(samples, sampling_rate=rate))
         elif emotions:
-            table = recognizer.predict(samples, sampling_rate=rate)
+            rows = records(recognizer.predict(samples, sampling_rate=rate))
         else:
-            table = batcher.predict(samples, "recording")
+            rows = [batcher.predict(samples, "recording")]
         return Predictions(
             model="",
             labels=list(recognizer.labels),
-            answers=[Answer.of(row, recognizer.labels) for row in records(table)],
+            answers=[Answer.of(row, recognizer.labels) for row in rows],
             explanation=Why.of(explain_clip(recognizer, samples)) if explain else None,
         )
 

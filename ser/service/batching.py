@@ -5,16 +5,25 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Future
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from ser import audio
 from ser.audio.features import Inputs
 from ser.models.recognizer import Recognizer
 
 _MOST = 32  # clips that are asked about at once
+
+Row = dict[str, Any]
+"""A row of a table of predictions, by the names of its columns."""
+
+
+class _Question(NamedTuple):
+    name: str
+    clip: audio.Clip
+    inputs: Inputs
+    answer: Future[Row]
 
 
 class Batcher:
@@ -30,14 +39,14 @@ class Batcher:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self.recognizer = recognizer
-        self._waiting: deque[tuple[Inputs, Future[tuple[npt.NDArray[np.float64], float]]]] = deque()
+        self._waiting: deque[_Question] = deque()
         self._come = threading.Condition()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
 
-    def predict(self, samples: audio.Samples, name: str) -> pd.DataFrame:
-        """Answer a recording as `ser.models.recognizer.Recognizer.predict` does.
+    def predict(self, samples: audio.Samples, name: str) -> Row:
+        """Answer a recording as `ser.models.recognizer.Recognizer.predict` does, with its row.
 
         Raises
         ------
@@ -47,14 +56,11 @@ class Batcher:
         clip = audio.prepare_clip(samples)
         extractor = self.recognizer.extractor
         inputs = extractor.batch([extractor.extract(clip.samples)])
-        found: Future[tuple[npt.NDArray[np.float64], float]] = Future()
+        question = _Question(name, clip, inputs, Future())
         with self._come:
-            self._waiting.append((inputs, found))
+            self._waiting.append(question)
             self._come.notify()
-        probabilities, distance = found.result()
-        return self.recognizer.table(
-            [name], [clip.start], [clip.end], probabilities[None], np.array([distance])
-        )
+        return question.answer.result()
 
     def close(self) -> None:
         """Answer whoever waits, then stop."""
@@ -71,13 +77,21 @@ class Batcher:
                     return
                 some = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
             try:
-                joined = {
-                    name: np.concatenate([inputs[name] for inputs, _ in some])
-                    for name in some[0][0]
-                }
-                probabilities, distances = self.recognizer.answers(joined)
-                for i, (_, found) in enumerate(some):
-                    found.set_result((probabilities[i], float(distances[i])))
+                for question, row in zip(some, self._rows(some), strict=True):
+                    question.answer.set_result(row)
             except Exception as error:  # raised by whoever waits for it
-                for _, found in some:
-                    found.set_exception(error)
+                for question in some:
+                    question.answer.set_exception(error)
+
+    def _rows(self, some: list[_Question]) -> list[Row]:
+        joined = {
+            name: np.concatenate([question.inputs[name] for question in some])
+            for name in some[0].inputs
+        }
+        table = self.recognizer.table(
+            [question.name for question in some],
+            [question.clip.start for question in some],
+            [question.clip.end for question in some],
+            *self.recognizer.answers(joined),
+        )
+        return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
