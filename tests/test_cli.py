@@ -150,6 +150,7 @@ def test_scan_refuses_what_is_no_corpus(ser, tmp_path):
 def test_plot_draws_png_and_html(ser, tmp_path):
     assert ser("plot", CLIPS[0], "--out", tmp_path / "clip.png")[0] == 0
     assert (tmp_path / "clip.png").stat().st_size > 50_000
+    assert ser("plot", CLIPS[0], "--out", tmp_path / "clip.PNG")[0] == 0
     assert ser("plot", CLIPS[0], "--out", tmp_path / "clip.html")[0] == 0
     assert CLIPS[0].name in (tmp_path / "clip.html").read_text()
 
@@ -250,6 +251,32 @@ def test_predict_answers_files_of_any_name(ser, finished_run, tmp_path):
     code, out, errors = ser("predict", tmp_path, *model, "--format", "json")
     assert code == 0, errors
     assert [row["file"] for row in json.loads(out)] == [f"{tmp_path}/caf\\udce9.flac"]
+
+
+def test_names_that_no_table_can_hold_and_hidden_files_cost_no_other(ser, tmp_path):
+    data = tiny_corpus(tmp_path / "clips", ("01", "05"))
+    count = len(list(data.iterdir()))
+    (data / "Icon\r").write_bytes(b"")
+    (data / "03-01-05-01-01-01-99\r.wav").write_bytes(b"RIFF")
+    (data / "._a.wav").write_bytes(b"x")
+    code, out, errors = ser("scan", data, "--n-jobs", 1)
+    assert code == 0 and f"{count} clips" in out, errors
+    (data / "03-01-05-01-01-01-99\r.wav").unlink()
+    code, out, _ = ser("predict", data, "--format", "csv", "--n-jobs", 1)
+    assert code == 0 and len(out.splitlines()) == count + 1
+
+
+def test_an_address_is_no_place_for_what_is_written_here(ser, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = ser("evaluate", "m", "--data", "d", "--json", "s3://b/report.json")
+    assert code == 2 and "--json: use a path on this computer" in errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_robustness_is_not_measured_after_listening(ser):
+    model, data = assets.DEFAULT_MODEL, SAMPLES / "Actor_25"
+    options = ("--protocol", "all", "--listen", 3, "--robustness", "--n-jobs", 1)
+    refused(ser("evaluate", model, "--data", data, *options), "measured without listening")
 
 
 def test_a_name_that_no_file_can_have_is_one_sentence(ser):

@@ -104,6 +104,10 @@ def report_together(runs: Sequence[Run]) -> Run:
 
     configs = [TrainingConfig.from_json(run.read_config()) for run in runs]
     part = one_configuration(configs)
+    if len({run.read_split().corpus for run in runs}) > 1:
+        raise RunError("The corpus changed between these runs, so they do not belong together.")
+    if configs[0].protocol == "corpora" and max(c.fold for c in configs) >= configs[0].folds:
+        raise RunError("Some of these runs train on one corpus alone. Choose those on all others.")
     reports = [Report.load(run.folder / "report.json") for run in runs]
     names = [run.folder.name for run in runs]
     stem = re.sub(r"-(seed|fold)-[0-9]+$", "", names[0])

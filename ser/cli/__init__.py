@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         from ser.cli.options import make_parser
 
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe may have an encoding without Greek
+            sys.stdout.reconfigure(errors="backslashreplace")
         given = sys.argv[1:] if arguments is None else arguments
         options = make_parser(given).parse_args(given)
         _load_parsers(options)

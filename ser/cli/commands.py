@@ -108,7 +108,9 @@ def scan(options: argparse.Namespace) -> None:
         from ser.training.label_errors import find_label_errors
 
         doubtful = find_label_errors(clips, n_jobs=options.n_jobs)
-        clips = clips.merge(doubtful[["path", "suggested", "doubt"]], on="path", how="left")
+        # A CSV file may list a clip twice.
+        once = doubtful[["path", "suggested", "doubt"]].drop_duplicates("path")
+        clips = clips.merge(once, on="path", how="left")
     if options.csv:
         with atomic_path(options.csv) as temporary:
             clips.to_csv(temporary, index=False, float_format="%.4f")
@@ -245,10 +247,13 @@ def evaluate(options: argparse.Namespace) -> None:
     from ser.evaluation.evaluate import evaluate_corpus
     from ser.evaluation.latex import to_latex
     from ser.training.runs import Run
+    from ser.utils.extras import DRAWS, need
     from ser.utils.files import atomic_path, write_text
 
     if options.protocol == "few-shot":
         return adaptation.study(options)
+    if options.html:
+        need("train", *DRAWS)
     if options.out:
         report, finish = many.evaluate(options)
     else:
@@ -267,6 +272,8 @@ def evaluate(options: argparse.Namespace) -> None:
         )
         finish = partial(print_skipped, corpus.skipped)
     # Files first: a reader of the output that leaves early (head) must not cost them.
+    if options.json:
+        report.save(options.json)
     if options.csv:
         with atomic_path(options.csv) as temporary:
             report.predictions.to_csv(temporary, index=False, float_format="%.5f")
@@ -274,8 +281,6 @@ def evaluate(options: argparse.Namespace) -> None:
         write_text(options.html, rendering.to_html(report, Run(options.model).read_epochs()))
     if options.latex:
         write_text(options.latex, to_latex(report))
-    if options.json:
-        report.save(options.json)
     print_figures(report)
     print_robustness(report)
     finish()
@@ -391,7 +396,8 @@ def predict(options: argparse.Namespace) -> None:
         if is_url(path):
             raise DataError(f"{path}: recordings in an object store are answered by shards: --out.")
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            every = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            inside = sorted(p for p in every if not p.name.startswith(".") and not p.is_dir())
             if not inside:
                 raise DataError(f"{path} holds no audio file.")
             files += inside

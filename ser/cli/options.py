@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
@@ -11,7 +12,7 @@ import ser
 from ser.assets import DEFAULT_MODEL
 from ser.cli import adaptation, commands
 from ser.data.known_corpora import TITLES
-from ser.utils.places import to_place
+from ser.utils.places import is_url, to_place
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -68,13 +69,13 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "--api", action="store_true", help="with the HTTP API under /api, in the same process"
     )
     sub.add_argument(
-        "--keys", type=Path, metavar="FILE", help="who may ask it: API keys made with ser key"
+        "--keys", type=_local, metavar="FILE", help="who may ask it: API keys made with ser key"
     )
 
     sub = command(
         "export", commands.export, "write a model for phones, browsers and other programs"
     )
-    sub.add_argument("model", type=Path, metavar="BUNDLE", help="a folder with a model")
+    sub.add_argument("model", type=_local, metavar="BUNDLE", help="a folder with a model")
     sub.add_argument(
         "--to",
         dest="form",
@@ -83,13 +84,13 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="onnx, for ONNX Runtime everywhere (default); litert, for Android and others; or web, "
         "a page that runs it in the browser",
     )
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
+    sub.add_argument("--out", type=_local, required=True, metavar="DIR", help="new folder")
 
     sub = command("serve", commands.serve, "serve the HTTP API for other programs")
     sub.add_argument(
         "--model",
         dest="models",
-        type=Path,
+        type=_local,
         action="append",
         metavar="BUNDLE",
         help="a model that can be asked, by the name of its folder; may be given again, the first "
@@ -103,17 +104,17 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="where to listen; 0.0.0.0 lets other computers in (127.0.0.1)",
     )
     sub.add_argument(
-        "--keys", type=Path, metavar="FILE", help="who may ask: API keys made with ser key"
+        "--keys", type=_local, metavar="FILE", help="who may ask: API keys made with ser key"
     )
     sub.add_argument(
         "--public", action="store_true", help="let everybody ask without a key from elsewhere"
     )
     sub.add_argument(
-        "--most-mb", type=int, default=60, metavar="N", help="largest recording, in MB (60)"
+        "--most-mb", type=_count, default=60, metavar="N", help="largest recording, in MB (60)"
     )
     sub.add_argument(
         "--longest",
-        type=int,
+        type=_count,
         default=600,
         metavar="N",
         help="longest recording of which a timeline is made, in seconds (600)",
@@ -121,7 +122,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
     sub = command("key", commands.key, "make an API key for ser serve; its hash is added to a file")
     sub.add_argument("name", metavar="NAME", help="who is to have it")
-    sub.add_argument("file", type=Path, metavar="FILE", help="made if it is missing")
+    sub.add_argument("file", type=_local, metavar="FILE", help="made if it is missing")
 
     command("info", commands.info, "versions, models with their figures, and corpora found here")
 
@@ -132,7 +133,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "scan", commands.scan, "list the clips of a corpus, and what was left out and why"
     )
     _corpus(sub, "corpus")
-    sub.add_argument("--csv", type=Path, metavar="FILE", help="write the table of clips here")
+    sub.add_argument("--csv", type=_local, metavar="FILE", help="write the table of clips here")
     sub.add_argument(
         "--health", action="store_true", help="say what may be wrong before anything is learned"
     )
@@ -156,15 +157,24 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "download", commands.download, "fetch RAVDESS (434 MB, CC BY-NC-SA 4.0) from Zenodo"
     )
     sub.add_argument("corpus", choices=["ravdess"], help="which corpus")
-    sub.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the clips")
-    sub.add_argument("--url", metavar="URL", help="another server with the same two archives")
+    sub.add_argument("--to", type=_local, required=True, metavar="DIR", help="folder for the clips")
+    sub.add_argument(
+        "--url",
+        default=os.environ.get("SER_RAVDESS_URL"),
+        metavar="URL",
+        help="another server with the same two archives",
+    )
 
     sub = command(
         "plot", commands.plot, "draw a clip: waveform, spectrogram, MFCCs, the model's input"
     )
-    sub.add_argument("clip", type=Path, metavar="CLIP", help="an audio file")
+    sub.add_argument("clip", type=_local, metavar="CLIP", help="an audio file")
     sub.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="a .png, or an .html to hover over"
+        "--out",
+        type=_local,
+        required=True,
+        metavar="FILE",
+        help="a .png, or an .html to hover over",
     )
 
     sub = command(
@@ -182,14 +192,16 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     _jobs(sub)
 
     sub = command("train", commands.train, "train a model, test it on unseen clips, write a report")
-    sub.add_argument("--out", type=Path, metavar="RUN", help="new folder for everything it makes")
-    sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run instead")
+    sub.add_argument("--out", type=_local, metavar="RUN", help="new folder for everything it makes")
+    sub.add_argument(
+        "--resume", type=_local, metavar="RUN", help="go on with a stopped run instead"
+    )
     _jobs(sub)
     if "train" in arguments:
         _training_options(sub)
 
     sub = command("evaluate", commands.evaluate, "test a model on a corpus")
-    sub.add_argument("model", type=Path, metavar="BUNDLE_OR_RUN", help="a folder with a model")
+    sub.add_argument("model", type=_local, metavar="BUNDLE_OR_RUN", help="a folder with a model")
     _corpus(sub, "--data")
     sub.add_argument(
         "--protocol",
@@ -209,10 +221,10 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         action="store_true",
         help="also in noise, rooms and codecs, and on non-speech",
     )
-    sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
-    sub.add_argument("--html", type=Path, metavar="FILE", help="and as a page here")
-    sub.add_argument("--csv", type=Path, metavar="FILE", help="and every prediction here")
-    sub.add_argument("--latex", type=Path, metavar="FILE", help="and its tables for a paper here")
+    sub.add_argument("--json", type=_local, metavar="FILE", help="write the report here")
+    sub.add_argument("--html", type=_local, metavar="FILE", help="and as a page here")
+    sub.add_argument("--csv", type=_local, metavar="FILE", help="and every prediction here")
+    sub.add_argument("--latex", type=_local, metavar="FILE", help="and its tables for a paper here")
     _store(sub, "predictions.csv and skipped.csv")
     _jobs(sub)
 
@@ -222,20 +234,20 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "say how far two reports are apart, and what of that chance explains",
     )
     what = "a report as JSON, or the folder of a run or model that has one"
-    sub.add_argument("first", type=Path, metavar="REPORT", help=what)
-    sub.add_argument("second", type=Path, metavar="REPORT2", help=what)
+    sub.add_argument("first", type=_local, metavar="REPORT", help=what)
+    sub.add_argument("second", type=_local, metavar="REPORT2", help=what)
 
     sub = command(
         "adapt",
         adaptation.adapt,
         "adapt a model to a voice with a few labelled recordings (few-shot)",
     )
-    sub.add_argument("model", type=Path, metavar="BUNDLE", help="the model, which stays as it is")
+    sub.add_argument("model", type=_local, metavar="BUNDLE", help="the model, which stays as it is")
     _corpus(sub, "--data")
-    sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE2", help="new folder")
+    sub.add_argument("--out", type=_local, required=True, metavar="BUNDLE2", help="new folder")
     sub.add_argument("--shots", type=int, metavar="N", help="draw so many (all)")
     sub.add_argument("--seed", type=_seed, default=42, help="of the draw (42)")
-    sub.add_argument("--json", type=Path, metavar="FILE", help="write before and after here")
+    sub.add_argument("--json", type=_local, metavar="FILE", help="write before and after here")
     _jobs(sub)
 
     sub = command(
@@ -243,7 +255,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         commands.crossval,
         "train and test once per fold, so that every clip is unseen once; or once per seed",
     )
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
+    sub.add_argument("--out", type=_local, required=True, metavar="DIR", help="new folder")
     sub.add_argument("--resume", action="store_true", help="keep what is already finished")
     sub.add_argument(
         "--seeds",
@@ -252,14 +264,15 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         metavar="N",
         help="N seeds, from --seed on, instead of folds; each also decides which clips are tested",
     )
-    sub.add_argument("--json", type=Path, metavar="FILE", help="write the report here as well")
+    sub.add_argument("--json", type=_local, metavar="FILE", help="write the report here as well")
     _listen(sub)
     _jobs(sub)
     _cluster(sub, "spread the folds or seeds")
     if "crossval" in arguments:
         from ser.data.splits import FOLDS
 
-        _training_options(sub, without=["fold"], protocol=next(iter(FOLDS)))
+        # A run of a study is not tested in noise and rooms by itself.
+        _training_options(sub, without=["fold", "robustness"], protocol=next(iter(FOLDS)))
 
     sub = command("predict", commands.predict, "name the emotion in audio files")
     sub.add_argument(
@@ -270,7 +283,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="audio files or folders; with --out also manifests (.parquet) and s3:// addresses",
     )
     sub.add_argument(
-        "--model", type=Path, default=DEFAULT_MODEL, metavar="BUNDLE", help="the model (everyday)"
+        "--model", type=_local, default=DEFAULT_MODEL, metavar="BUNDLE", help="the model (everyday)"
     )
     _emotions(sub)
     sub.add_argument(
@@ -352,7 +365,7 @@ def _corpus(parser: argparse.ArgumentParser, name: str) -> None:
     )
     parser.add_argument(
         "--parser",
-        type=Path,
+        type=_local,
         action="append",
         default=[],
         metavar="FILE",
@@ -376,26 +389,39 @@ def _emotions(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _local(text: str) -> Path:
+    if is_url(text):
+        raise argparse.ArgumentTypeError("use a path on this computer")
+    return Path(text)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("use a whole number") from None
+
+
 def _workers(text: str) -> int:
-    if (count := int(text)) < 1 and count != -1:
+    if (count := _whole(text)) < 1 and count != -1:
         raise argparse.ArgumentTypeError("use 1 or more, or -1 for one per core")
     return count
 
 
 def _count(text: str) -> int:
-    if (count := int(text)) < 1:
+    if (count := _whole(text)) < 1:
         raise argparse.ArgumentTypeError("use 1 or more")
     return count
 
 
 def _seed(text: str) -> int:
-    if not 0 <= (seed := int(text)) < 2**32:
+    if not 0 <= (seed := _whole(text)) < 2**32:
         raise argparse.ArgumentTypeError("use 0 to 4294967295")
     return seed
 
 
 def _port(text: str) -> int:
-    if not 1 <= (port := int(text)) <= 65_535:
+    if not 1 <= (port := _whole(text)) <= 65_535:
         raise argparse.ArgumentTypeError("use 1 to 65535")
     return port
 
@@ -421,7 +447,7 @@ def _training_options(
         f"unseen-speakers is for voices that are not in the corpus; {sizes}",
     )
     group.add_argument(
-        "--config", type=Path, metavar="FILE", help="a TOML file, or a run or its config.json"
+        "--config", type=_local, metavar="FILE", help="a TOML file, or a run or its config.json"
     )
     usual = configure({"data": ""}, base)
     _options(group, usual, without=["model", "preset", *without])

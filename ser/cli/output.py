@@ -68,9 +68,9 @@ def formatted(table: Any, labels: Sequence[str], form: str) -> str:
     if form in FORMATS:
         return write_segments(table, form).rstrip("\n")
     if form == "csv":
-        return str(table.to_csv(index=False, float_format="%.5f")).rstrip()
+        return str(table.to_csv(index=False, float_format="%.5f", lineterminator="\n")).rstrip()
     if form == "audformat":
-        return str(audformat_table(table).to_csv(float_format="%.5f")).rstrip()
+        return str(audformat_table(table).to_csv(float_format="%.5f", lineterminator="\n")).rstrip()
     if form == "json":
         records = []
         for row in table.to_dict("records"):

@@ -6,6 +6,7 @@ memory for a large corpus than for a small one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -276,3 +277,5 @@ def _write(file: Path, first: int, rows: npt.NDArray[Any], shape: tuple[int, ...
         stream.seek(stream.tell() + first * rows.dtype.itemsize * int(np.prod(shape[1:])))
         stream.write(np.ascontiguousarray(rows).data)
         stream.truncate()
+        stream.flush()
+        os.fsync(stream.fileno())  # before the marker says that it is there

@@ -214,12 +214,20 @@ def corpus_folds(clips: pd.DataFrame, *, folds: int = 5, seed: int = 42) -> list
         parts = min(folds, clips["speaker"].iloc[own].nunique())
         try:
             test = own[speaker_folds(clips.iloc[own], folds=parts, seed=seed)[0][1]]
-        except DataError:  # there is one speaker, or who speaks is unknown
-            test = own[:0]
+        except DataError:  # too few speakers or clips, or who speaks is not always known
+            test = own[_one_in(clips["speaker"].iloc[own], parts, seed)]
         tested = ~here & ~song
         tested[test] = ~song[test]
         alone.append((np.setdiff1d(own, test), np.flatnonzero(tested)))
     return left_out + alone
+
+
+def _one_in(speakers: pd.Series, parts: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Say which clips are of one in so many speakers, at least one of two or more."""
+    known = sorted(set(speakers) - {""})
+    count = max(round(len(known) / max(parts, 1)), 1) if len(known) > 1 else 0
+    chosen = np.random.default_rng(seed).choice(np.array(known, object), count, replace=False)
+    return speakers.isin(chosen).to_numpy()
 
 
 def random_speech_folds(
@@ -288,8 +296,9 @@ def make_split(
     Returns
     -------
     Split
-        Training clips whose audio equals a test or validation clip are left out, and so are
-        validation clips that equal a test clip; the test part is always complete.
+        Training clips that are a test or validation clip as well, by their audio or because their
+        names say that they are other files of one recording, are left out, and so are validation
+        clips that are test clips; the test part is always complete.
 
     Raises
     ------
@@ -329,10 +338,8 @@ def make_split(
         least = 2 * clips["emotion"].iloc[rest].nunique()
         count = max(math.ceil(validation * len(rest)), least)
         train, held_out = _random_part(clips, rest, min(count, len(rest) // 2), seed)
-    hashes = clips["audio"]
-    held_out = held_out[~hashes.iloc[held_out].isin(hashes.iloc[test]).to_numpy()]
-    kept = pd.concat([hashes.iloc[test], hashes.iloc[held_out]])
-    train = train[~hashes.iloc[train].isin(kept).to_numpy()]
+    held_out = held_out[~_same_clips(clips, held_out, test)]
+    train = train[~_same_clips(clips, train, np.concatenate([test, held_out]))]
     if not len(train) or not len(held_out):
         raise DataError(
             "Nothing is left to train on or to validate with once the clips that sound the same "
@@ -353,18 +360,35 @@ def check_split(clips: pd.DataFrame, split: Split, *, speakers_apart: bool) -> N
     """
     parts = {"training": split.train, "validation": split.validation, "test": split.test}
     names = list(parts)
-    columns = ["audio", "speaker"] if speakers_apart else ["audio"]
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
-            for column in columns:
-                one, other = clips.iloc[parts[first]], clips.iloc[parts[second]]
-                shared = one[one[column].isin(other[column])]
-                if len(shared):
-                    who = shared.iloc[0]["speaker" if column == "speaker" else "name"]
+            one, other = parts[first], parts[second]
+            shared = {"name": one[_same_clips(clips, one, other)]}
+            if speakers_apart:
+                shared["speaker"] = one[_alike(_voices(clips), one, other)]
+            for column, rows in shared.items():
+                if len(rows):
                     raise LeakError(
-                        f"{who} stands in both the {first} and the {second} part "
-                        f"({len(shared)} clips). Figures from this split would be too good."
+                        f"{clips[column].iloc[rows[0]]} stands in both the {first} and the "
+                        f"{second} part ({len(rows)} clips). Figures from this split would be too "
+                        "good."
                     )
+
+
+def _same_clips(clips: pd.DataFrame, rows: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    """Say which rows are of a recording that is among others too."""
+    return _alike(clips["audio"], rows, others) | _alike(clips["clip_id"], rows, others)
+
+
+def _voices(clips: pd.DataFrame) -> pd.Series:
+    """Name each clip's voice: people of two corpora are two, whatever they are called."""
+    return (clips["corpus"] + "\n" + clips["speaker"]).where(clips["speaker"] != "", "")
+
+
+def _alike(values: pd.Series, rows: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    """Say which rows have a value that is known, and that one of the others has as well."""
+    own = values.iloc[rows]
+    return np.asarray(own.isin(values.iloc[others]) & (own != ""))
 
 
 def draw_others(clips: pd.DataFrame, count: int, *, seed: int) -> list[Rows]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ser.data.cache import cache_folder
 from ser.errors import OutputError
-from ser.models.recognizer import Recognizer
+from ser.models.recognizer import REFUSED, Recognizer
 from ser.utils.files import atomic_path
 from ser.utils.parallel import Progress
 
@@ -72,6 +72,8 @@ def answers_for(
                     "verdict": found["verdict"].astype(str).to_numpy(),
                 }
             )
+            # What cannot be used is tried again: a disk may have been away.
+            fresh = fresh[fresh["verdict"] != REFUSED]
             known = fresh if known.empty else pd.concat([known, fresh], ignore_index=True)
             if (first + _CHUNK) % _WRITE_EVERY == 0:
                 _write(file, known)
@@ -94,7 +96,7 @@ def _read(file: Path) -> pd.DataFrame:
         kinds = dict.fromkeys(_COLUMNS, "str") | {"probability": "float64"}
         table = pd.read_csv(file, dtype=kinds, keep_default_na=False, na_values={"probability": ""})
         if list(table.columns) == _COLUMNS:
-            return table
+            return table[table["verdict"] != REFUSED]
     except (OSError, ValueError):  # none yet, or damaged: it can be made again
         pass
     return pd.DataFrame(columns=_COLUMNS)

@@ -76,6 +76,8 @@ def evaluate_clips(
         If a clip has an emotion the model has no label for, or cannot be decoded.
     """
     recognizer.check_labels(clips["emotion"])
+    if listen and robustness:
+        raise DataError("Robustness is measured without listening. Leave out one of the two.")
     known_by = draw_others(clips, listen, seed=seed or 0) if listen else None
     found = recognizer.predict_files(
         clips["path"].tolist(), known_by=known_by, n_jobs=n_jobs, progress=progress

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio import audio_hash, load_audio
+from ser.audio import AudioError, audio_hash, load_audio
 from ser.errors import DataError
 from ser.evaluation import metrics
 from ser.models.adaptation import Array, fit_regression, fit_temperature, leave_out
@@ -77,6 +77,8 @@ def learn_classes(
         If there are fewer labels, more, or ones that cannot be a name; too few examples; one that
         cannot be used.
     """
+    _checked(examples)
+    examples = _once(examples)
     labels = _checked(examples)
     paths = [path for label in labels for path in examples[label]]
     y_true = np.repeat(np.arange(len(labels)), [len(examples[label]) for label in labels])
@@ -122,6 +124,32 @@ def learn_classes(
     )
     matrix = metrics.count_answers(y_true, logits.argmax(axis=1), len(labels))
     return OwnClasses(learned, confusion_matrix=matrix.tolist(), **figures)
+
+
+def _once(examples: Mapping[str, Sequence[str | Path]]) -> dict[str, list[str | Path]]:
+    """Leave out what is given twice, which would be learned from when it is tested.
+
+    Raises
+    ------
+    DataError
+        If a recording is of two classes.
+    """
+    labels: dict[str, str] = {}
+    kept: dict[str, list[str | Path]] = {label: [] for label in examples}
+    for label, paths in examples.items():
+        for path in paths:
+            try:
+                name = audio_hash(load_audio(path))
+            except AudioError:  # it is refused below, by its name
+                name = str(path)
+            if name not in labels:
+                labels[name] = label
+                kept[label].append(path)
+            elif labels[name] != label:
+                raise DataError(
+                    f"{path} is an example of {labels[name]} and of {label}. Delete one of them."
+                )
+    return kept
 
 
 def _checked(examples: Mapping[str, Sequence[str | Path]]) -> list[str]:

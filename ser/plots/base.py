@@ -60,9 +60,9 @@ def save_chart(chart: Chart, path: str | Path) -> None:
     drawn = chart.configure(background="white")
     with atomic_path(path) as temporary:
         if suffix == ".png":
-            drawn.save(temporary, scale_factor=2)
+            drawn.save(temporary, format="png", scale_factor=2)
         else:
-            drawn.save(temporary, inline=True)
+            drawn.save(temporary, format="html", inline=True)
 
 
 def to_svg(chart: Chart) -> str:

@@ -192,7 +192,7 @@ def _in_folder(folder: Path) -> Iterator[Clip]:
     for parent, subfolders, names in os.walk(os.path.abspath(folder), onerror=unreadable):
         subfolders.sort()
         for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in EXTENSIONS:
+            if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith("."):
                 yield _file(os.path.join(parent, name))
 
 
@@ -229,9 +229,8 @@ def _file(path: str) -> Clip:
 
 
 def _check_name(path: str) -> None:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
+    if shown(path) != path:
         raise DataError(
-            f"{shown(path)}: the name is not UTF-8, so no table can hold it. Rename the file."
-        ) from None
+            f"{shown(path)}: the name is not UTF-8 or not one line, so no table can hold it. "
+            "Rename the file."
+        )

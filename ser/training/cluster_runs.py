@@ -7,11 +7,13 @@ corpus and runs lie on a disk that all machines share.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ser.errors import RunError, Stopped
@@ -53,7 +55,7 @@ def train_runs(runs: Sequence[Run], *, cluster: str, n_jobs: int = -1) -> None:
             opened(cluster, n_jobs=n_jobs) as spread,
             bar_of(len(runs), "Training", done=done, unit="run") as bar,
         ):
-            for _ in spread(train_run, folders):
+            for _ in spread(partial(train_run, cwd=os.getcwd()), folders):
                 bar.update()
     except KeyboardInterrupt:
         for run in left:
@@ -65,8 +67,10 @@ def train_runs(runs: Sequence[Run], *, cluster: str, n_jobs: int = -1) -> None:
         ) from None
 
 
-def train_run(folder: str) -> str:
+def train_run(folder: str, *, cwd: str) -> str:
     """Train a run in a process of its own, unless it is finished; returns its folder.
+
+    Relative paths in its configuration, such as that of the corpus, lie in `cwd`.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def train_run(folder: str) -> str:
     run = Run(Path(folder))
     while not _is_finished(run):
         command = [sys.executable, "-m", "ser", "train", "--resume", folder, "--n-jobs", "1"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
         if done.returncode and not run.is_held():
             said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise RunError(said[-1].removeprefix("ser: "))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ser.data.corpora import fingerprint
 from ser.data.inspection import inspect_corpus
 from ser.data.splits import FOLDS, folds_of, make_split
 from ser.errors import DataError, RunError, Stopped
@@ -83,6 +84,12 @@ def cross_validate(
         raise RunError(
             f"{folder} was started with other settings. Give the same ones, or another folder."
         )
+    kind = next(iter(parts)).partition("-")[0]
+    for other in {"seed", "fold"} - {kind}:
+        if any(folder.glob(f"{other}-*")):
+            raise RunError(
+                f"{folder} was started with {other}s. Give the same --seeds, or another folder."
+            )
     results = []
     if cluster:
         runs = [pipeline.start_or_resume(folder / name, part) for name, part in parts.items()]
@@ -144,6 +151,11 @@ def _result(run: Run, which: str, n_jobs: int) -> Report:
 def _after_listening(run: Path, config: TrainingConfig, listen: int, n_jobs: int) -> Report:
     """Answer the test clips of a run again, getting used to each voice before."""
     clips = inspect_corpus(config.data, n_jobs=n_jobs).clips
+    if Run(run).read_split().corpus != fingerprint(clips, config.data):
+        raise RunError(
+            f"The corpus has changed since {run} was trained, so its test clips may be others now. "
+            "Restore the corpus, or start in a new folder."
+        )
     split = make_split(
         clips,
         config.protocol,

@@ -176,7 +176,7 @@ def _calibrate_on_corpora(
     """
     file = run.folder / CALIBRATION
     corpora = training.clips["corpus"]
-    names = sorted(corpora.unique())
+    names = sorted(corpora[training.clips["channel"] != "song"].unique())  # song tells nothing
     if len(names) < _LEAST_CORPORA:
         return None
     kept = _read(file)
@@ -216,7 +216,8 @@ def _calibrate_on_corpora(
         held: Arrays = {k: known.features[k].clean for k in inputs}
         _, activations = network.answer(held)
         nearer = embedding.distances(embedding.transform(activations))
-        reach = float(np.quantile(nearer, 1 - OOD_SHARE))
+        # Nobody may be left to compare with, if all that was held out is of this corpus.
+        reach = float(np.quantile(nearer, 1 - OOD_SHARE)) if len(nearer) else 1.0
         found.append(
             {
                 "logits": logits,

@@ -105,7 +105,7 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
     >>> [file.name for file in target.iterdir()], len(list(target.parent.iterdir()))
     (['a.txt'], 1)
     """
-    folder = Path(folder)
+    folder = Path(os.path.abspath(folder))  # "." has no name to put a temporary one beside
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"Cannot write {folder}: it is a file. Give the name of a folder.")
     temporary = folder.with_name(f".writing-{secrets.token_hex(8)}")

@@ -8,6 +8,7 @@ Credentials come from the environment or ``~/.aws`` alone: an address that holds
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -74,14 +75,15 @@ def join(folder: Place, *names: str) -> Any:
 
 
 def shown(place: Place) -> str:
-    r"""Return a path as text that any table or file can hold, also if its bytes are not UTF-8.
+    r"""Return a path as text that any table can hold: of UTF-8, and in one line.
 
     Examples
     --------
     >>> print(shown("caf\udce9.wav"))
     caf\udce9.wav
     """
-    return str(place).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = str(place).encode("utf-8", "backslashreplace").decode("utf-8")
+    return re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 @contextmanager

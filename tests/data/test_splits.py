@@ -43,7 +43,9 @@ def small(emotions, speakers=None, audio=None):
             "name": [f"{n}.wav" for n in range(size)],
             "emotion": list(emotions),
             "speaker": list(speakers or [f"s{n % 4}" for n in range(size)]),
-            "audio": list(audio or range(size)),
+            "audio": [str(each) for each in audio or range(size)],
+            "clip_id": "",
+            "corpus": "c",
         }
     )
 
@@ -101,6 +103,20 @@ def test_duplicates_are_left_out_of_training():
     assert not (train & test or validation & test or train & validation)
     assert len(split.train) + len(split.validation) < 96
     assert train | validation | test == set(clips["audio"])
+
+
+@pytest.mark.parametrize("protocol", ["random", "kfold-speech"])
+def test_another_file_of_a_test_recording_does_not_train(ravdess, protocol):
+    """As MP3, or at another rate, it sounds the same and has another hash."""
+    copies = ravdess.assign(name="copy-" + ravdess["name"], audio="copy-" + ravdess["audio"])
+    both = pd.concat([ravdess, copies], ignore_index=True)
+    split = make_split(both, protocol, folds=10)
+    ids = both["clip_id"].to_numpy()
+    for one, other in ((split.train, split.test), (split.train, split.validation)):
+        assert not set(ids[one]) & set(ids[other])
+    leaking = Split((split.test + 2452) % 4904, split.validation, split.test)
+    with pytest.raises(LeakError, match="stands in both the training and the test"):
+        check_split(both, leaking, speakers_apart=False)
 
 
 def test_a_seed_makes_the_same_split(ravdess):
@@ -197,6 +213,31 @@ def test_every_corpus_is_tested_by_what_the_others_taught(ravdess):
         assert (test["corpus"] != name).sum() == {"emodb": 1440, "ravdess": 24}[name]
     with pytest.raises(DataError, match="has 2 folds, not 3"):
         make_split(clips, "corpora", folds=3)
+
+
+def test_people_of_two_corpora_are_two_whatever_they_are_called():
+    emotions = ["sad", "angry"] * 12
+    corpora = []
+    for name in "abc":
+        speakers = [str(n % 6) for n in range(24)] if name != "c" else [""] * 24
+        corpora.append(small(emotions, speakers).assign(corpus=name, channel="speech"))
+    clips = pd.concat(corpora, ignore_index=True)
+    clips["audio"] = [str(n) for n in range(len(clips))]
+    for fold in range(5):  # the sixth trains on a corpus that names nobody
+        assert len(make_split(clips, "corpora", folds=3, fold=fold).test)
+
+
+def test_a_rare_emotion_does_not_keep_a_corpus_from_being_tested_on_itself(ravdess):
+    speech = ravdess[(ravdess["channel"] == "speech") & (ravdess["emotion"] != "fearful")]
+    one = ravdess[(ravdess["channel"] == "speech") & (ravdess["emotion"] == "fearful")].iloc[:1]
+    other = speech.assign(corpus="other", speaker="other " + speech["speaker"])
+    other["audio"] = "other " + other["audio"]
+    clips = pd.concat([speech, one, other], ignore_index=True)
+    pairs = splits.corpus_folds(clips)
+    _, tested = pairs[3]  # trains on RAVDESS alone
+    own = clips.iloc[tested]
+    own = own[own["corpus"] == "ravdess"]
+    assert 1 <= own["speaker"].nunique() <= 6
 
 
 def test_one_corpus_alone_cannot_be_left_out(ravdess):

@@ -64,6 +64,11 @@ def test_live_what_is_no_louder_than_the_room_is_no_answer(everyday, examples):
         (lambda known: known | {"voice": known["voice"][:2]}, "2 examples of voice"),
         (lambda known: {"whistle": known["whistle"], "<b>": known["voice"]}, "letters, digits"),
         (lambda known: {"whistle": known["whistle"], "file": known["voice"]}, "name of a column"),
+        (lambda known: known | {"voice": 5 * known["voice"][:2]}, "2 examples of voice"),
+        (
+            lambda known: known | {"voice": [*known["voice"], known["whistle"][0]]},
+            "is an example of whistle and of voice",
+        ),
     ],
 )
 def test_what_cannot_be_learned_is_refused(everyday, examples, change, words):
