@@ -173,7 +173,7 @@ def launch(run: Run) -> None:
 def begin(run: Run, *module: str) -> None:
     """Start ``python -m …``, a module that works on a run, as a process that outlives this one.
 
-    Returns as soon as the process has taken the run in hand.
+    Returns as soon as the process has taken the run in hand and says so in its status.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def begin(run: Run, *module: str) -> None:
     # Somebody must ask how it ended, or it stays in the system's table as long as the app runs.
     Thread(target=process.wait, daemon=True).start()
     while process.poll() is None:
-        if run.is_held():
+        if run.is_held() and run.read_status().state in BUSY_STATES:
             return
         time.sleep(0.05)
     if process.returncode:
