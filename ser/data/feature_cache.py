@@ -86,7 +86,13 @@ def compute_features(
     folder = cache or cache_folder("features")
     behind = _find_backgrounds(backgrounds) if backgrounds and copies else ()
     one = partial(
-        _cached, extractor=extractor, copies=copies, seed=seed, backgrounds=behind, cache=folder
+        _cached,
+        extractor=extractor,
+        copies=copies,
+        seed=seed,
+        backgrounds=behind,
+        recordings=_digest(behind),
+        cache=folder,
     )
     found = map_items(one, paths, "Computing features", n_jobs=n_jobs, progress=progress)
     prune(folder)
@@ -99,6 +105,14 @@ def _find_backgrounds(folder: str) -> tuple[str, ...]:
     if not found:
         raise DataError(f"{folder} holds no recordings of backgrounds. Give a folder of them.")
     return tuple(map(str, found))
+
+
+def _digest(files: tuple[str, ...]) -> str:
+    """Name what backgrounds sound like, as the seed of the augmentation knows their names alone."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(audio.read_bytes(file)).digest())
+    return digest.hexdigest() if files else ""
 
 
 @lru_cache(maxsize=1)
@@ -172,11 +186,15 @@ def _cached(
     copies: int,
     seed: int,
     backgrounds: tuple[str, ...],
+    recordings: str,
     cache: Path,
 ) -> tuple[Inputs, Inputs]:
     data = audio.read_bytes(path)
     name = _entry_name(data, extractor, copies, seed, backgrounds)
-    entry = cache / name[:2] / f"{name}.npz"
+    place = name
+    if recordings:
+        place = hashlib.sha256(f"{recordings} behind {name}".encode()).hexdigest()
+    entry = cache / place[:2] / f"{place}.npz"
     if (found := _read_entry(entry, extractor.shapes)) is not None:
         return found
     clean, more = _compute(data, name, path, extractor, copies, backgrounds)
@@ -244,6 +262,7 @@ def derived_features(
     """
     cache = cache_folder("features")
     behind = _find_backgrounds(backgrounds) if backgrounds and copies else ()
+    key = f"{key} {_digest(behind)}" if behind else key
 
     entry_of = partial(
         _entry_of_file, extractor=extractor, copies=copies, seed=seed, backgrounds=behind

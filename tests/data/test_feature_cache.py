@@ -5,9 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 from ser import audio
 from ser.audio.features import SPECTRAL, SpectralFeatures
+from ser.audio.log_mel import LogMelFeatures
 from ser.data import feature_cache
 from ser.data.feature_cache import compute_features, save_features
 from ser.errors import OutputError
@@ -279,3 +281,19 @@ def test_another_ending_is_refused(compute, tmp_path, name):
     with pytest.raises(OutputError, match=r"must end in \.npz"):
         save_features(tmp_path / name, {"features": compute([])}, [], [])
     assert not (tmp_path / name).exists()
+
+
+def test_other_backgrounds_of_the_same_names_are_heard(paths, tmp_path):
+    rng = np.random.default_rng(0)
+    found = []
+    given = {"extractor": LogMelFeatures(), "cache": tmp_path / "cache", "n_jobs": 1, "copies": 8}
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        soundfile.write(folder / "street.wav", rng.uniform(-0.5, 0.5, 4 * 16_000), 16_000)
+        for _ in range(2):
+            found += compute_features(paths[:1], backgrounds=str(folder), **given).values()
+    one, again, other, _ = found
+    assert same(one, again)
+    assert np.array_equal(one.clean, other.clean)
+    assert not np.array_equal(one.copies, other.copies)
