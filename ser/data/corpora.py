@@ -200,7 +200,10 @@ def describe(path: Path, root: Path) -> tuple[ClipFields | None, str]:
     if path.name.startswith("."):
         return None, "hidden file"
     if shown(path) != str(path):
-        return None, "name is not UTF-8 or not one line, so no table can hold it; rename the file"
+        return (
+            None,
+            "name is not UTF-8 or has a carriage return, so no table can hold it; rename it",
+        )
     if path.suffix.lower() not in audio.EXTENSIONS:
         return None, "no audio file"
     try:

@@ -231,6 +231,6 @@ def _file(path: str) -> Clip:
 def _check_name(path: str) -> None:
     if shown(path) != path:
         raise DataError(
-            f"{shown(path)}: the name is not UTF-8 or not one line, so no table can hold it. "
-            "Rename the file."
+            f"{shown(path)}: the name is not UTF-8 or has a carriage return, so no table can "
+            "hold it. Rename the file."
         )

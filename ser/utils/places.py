@@ -8,7 +8,6 @@ Credentials come from the environment or ``~/.aws`` alone: an address that holds
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -75,7 +74,7 @@ def join(folder: Place, *names: str) -> Any:
 
 
 def shown(place: Place) -> str:
-    r"""Return a path as text that any table can hold: of UTF-8, and in one line.
+    r"""Return a path as text that any table can hold: of UTF-8, without carriage returns.
 
     Examples
     --------
@@ -83,7 +82,7 @@ def shown(place: Place) -> str:
     caf\udce9.wav
     """
     text = str(place).encode("utf-8", "backslashreplace").decode("utf-8")
-    return re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    return text.replace("\r", "\\r")  # at which a row of a CSV file would end
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ser.models.onnx_check import check
 from ser.models.onnx_export import OPSET, to_onnx
 from ser.models.recognizer import Recognizer
 from ser.models.runtime import ENCODER, NETWORK, Runtime
+from ser.utils.files import read_json
 from tests.tiny import SAMPLES
 
 CLIPS = sorted(SAMPLES.rglob("*.flac"))
@@ -165,11 +166,24 @@ def test_a_bundle_of_an_older_version_answers_the_same(tmp_path):
     np.testing.assert_array_equal(found["angry"], expected["angry"])
 
 
+def test_an_encoder_that_another_model_left_is_passed_over(tmp_path):
+    folder = copy_of(assets.DEFAULT_MODEL, tmp_path)
+    (folder / ENCODER).write_bytes(b"of a model that was replaced")
+    found, expected = (
+        Recognizer.load(each).predict(CLIPS[0]) for each in (folder, assets.DEFAULT_MODEL)
+    )
+    np.testing.assert_array_equal(found["angry"], expected["angry"])
+
+
 @pytest.mark.parametrize("name", [NETWORK, ENCODER])
 def test_a_file_that_is_missing_or_another_is_refused(tmp_path, name):
     folder = copy_of(assets.DEFAULT_MODEL, tmp_path)
     if name == ENCODER:  # of its own, in place of the shipped one
-        shutil.copy(assets.ENCODER_ONNX, folder / ENCODER)
+        own = bytearray(assets.ENCODER_ONNX.read_bytes())
+        own[own.index(b"ser")] = ord("S")  # who made it
+        (folder / ENCODER).write_bytes(own)
+        hashes = read_json(folder / "manifest.json")["runtime"]
+        changed(folder, runtime=hashes | {ENCODER: bundle.sha256_of(folder / ENCODER)})
         Recognizer.load(folder)
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1

@@ -94,9 +94,10 @@ def test_a_folder_is_answered_while_the_page_is_closed(tab, keep, tmp_path):
     download.value.save_as(tmp_path / "table.csv")
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 17
     keep(tab, "prediction-folder")
+    for table in tab.get_by_test_id("stDataFrame").all():  # until they are drawn the page grows
+        table.locator("canvas").first.wait_for()
     wait_until_drawn(tab)
     tab.get_by_role("button", name="Remove", exact=True).click()
-    wait_until_drawn(tab)
     tab.get_by_role("button", name="Remove them").click()
     expect(tab.get_by_text("16 answers")).to_have_count(0)
 
