@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import ParamSpec, TypeVar
 
 import platformdirs
@@ -88,6 +89,8 @@ def map_items(
     items = list(items)
     if len(items) < _TOO_FEW_FOR_PROCESSES:
         n_jobs = 1  # starting processes would take longer than the work
+    if n_jobs != 1:  # workers of an earlier call may be in the folder that was the current one then
+        function = partial(_in_folder, os.getcwd(), function)
     results: list[Result] = []
     work = joblib.Parallel(
         n_jobs=n_jobs,
@@ -102,6 +105,11 @@ def map_items(
             if progress is not None:
                 progress(description, len(results), len(items))
     return results
+
+
+def _in_folder(folder: str, function: Callable[[Item], Result], item: Item) -> Result:
+    os.chdir(folder)
+    return function(item)
 
 
 def bar_of(total: int, description: str, *, done: int = 0, unit: str = "clip") -> tqdm:

@@ -125,6 +125,18 @@ def test_the_first_call_may_fail_and_be_repeated():
     assert moody() == 2 and moody() == 3
 
 
+def test_workers_work_in_the_folder_that_is_the_current_one_now(tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        found = map_items(own_folder, range(60), "Working", n_jobs=2)
+        assert set(found) == {str(tmp_path / name)}
+
+
+def own_folder(_):
+    return os.getcwd()
+
+
 def test_a_worker_that_is_ended_from_outside_is_one_sentence():
     with pytest.raises(WorkerError, match="most likely for want of memory"):
         map_items(end, range(60), "Working", n_jobs=2)
