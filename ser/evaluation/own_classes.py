@@ -77,9 +77,10 @@ def learn_classes(
         If there are fewer labels, more, or ones that cannot be a name; too few examples; one that
         cannot be used.
     """
-    _checked(examples)
-    examples = _once(examples)
-    labels = _checked(examples)
+    _check(examples)
+    once = _once(examples)
+    examples = {label: list(named.values()) for label, named in once.items()}
+    labels = _check(examples)  # what is given twice is one example
     paths = [path for label in labels for path in examples[label]]
     y_true = np.repeat(np.arange(len(labels)), [len(examples[label]) for label in labels])
     found, inputs = recognizer.prepare(paths, n_jobs=n_jobs)
@@ -119,15 +120,17 @@ def learn_classes(
         min_confidence=metrics.fit_min_confidence(probabilities),
         training=parent.training | {"adapted": record | {"classes": True} | figures},
         training_clips=TrainingClips(
-            ids=[], audio=sorted({audio_hash(load_audio(path)) for path in paths})
+            ids=[], audio=sorted(name for named in once.values() for name in named)
         ),
     )
     matrix = metrics.count_answers(y_true, logits.argmax(axis=1), len(labels))
     return OwnClasses(learned, confusion_matrix=matrix.tolist(), **figures)
 
 
-def _once(examples: Mapping[str, Sequence[str | Path]]) -> dict[str, list[str | Path]]:
-    """Leave out what is given twice, which would be learned from when it is tested.
+def _once(examples: Mapping[str, Sequence[str | Path]]) -> dict[str, dict[str, str | Path]]:
+    """Return the examples of each label by their `audio_hash`, what is given twice once.
+
+    Otherwise its twin would be learned from when it is tested.
 
     Raises
     ------
@@ -135,24 +138,22 @@ def _once(examples: Mapping[str, Sequence[str | Path]]) -> dict[str, list[str | 
         If a recording is of two classes.
     """
     labels: dict[str, str] = {}
-    kept: dict[str, list[str | Path]] = {label: [] for label in examples}
+    kept: dict[str, dict[str, str | Path]] = {label: {} for label in examples}
     for label, paths in examples.items():
         for path in paths:
             try:
                 name = audio_hash(load_audio(path))
             except AudioError:  # it is refused below, by its name
                 name = str(path)
-            if name not in labels:
-                labels[name] = label
-                kept[label].append(path)
-            elif labels[name] != label:
+            if (other := labels.setdefault(name, label)) != label:
                 raise DataError(
-                    f"{path} is an example of {labels[name]} and of {label}. Delete one of them."
+                    f"{path} is an example of {other} and of {label}. Delete one of them."
                 )
+            kept[label].setdefault(name, path)
     return kept
 
 
-def _checked(examples: Mapping[str, Sequence[str | Path]]) -> list[str]:
+def _check(examples: Mapping[str, Sequence[str | Path]]) -> list[str]:
     labels = list(examples)
     if not 2 <= len(labels) <= MOST_LABELS:
         raise DataError(f"There are {len(labels)} classes. Give two to {MOST_LABELS}.")

@@ -359,8 +359,10 @@ def runtime_contents(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     for name, sha256 in manifest.runtime.items():
         file = folder / name
-        if name == runtime.ENCODER and _is_shipped(sha256):
-            file = ENCODER_ONNX  # also where one of another model was left
+        if name == runtime.ENCODER and not file.is_file():
+            file = ENCODER_ONNX
+        elif name == runtime.ENCODER and sha256_of(file) != sha256 and _is_shipped(sha256):
+            file = ENCODER_ONNX  # the other one was left by a model that was replaced
         contents[name] = runtime.read(file)
         if hashlib.sha256(contents[name]).hexdigest() != sha256:
             raise BundleError(_differs(file))

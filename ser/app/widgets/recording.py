@@ -24,6 +24,7 @@ from ser.labels import EMOTIONS
 _ME = "me"
 _WANTED = 5  # recordings of each emotion
 _AT_ONCE = 10  # recordings in one table, each sent with its sound
+_CHECK_EVERY = 10  # clips of an import, whether there is room for more
 _DELETE = "delete recording"
 _PERSON, _CONSENT = "person", "voice-consent"  # of this visitor
 
@@ -139,7 +140,7 @@ def _import(
 
     def progress(_: str, done: int, total: int) -> None:
         bar.progress(done / total, f"{done} of {total} clips")
-        if done % _AT_ONCE == 0:
+        if done % _CHECK_EVERY == 0:
             visitor.check_space()
 
     # One that cannot be used must not keep the others out.
