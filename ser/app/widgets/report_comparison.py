@@ -103,7 +103,7 @@ def protocols(chosen: Entry, entries: list[Entry]) -> None:
         return
     table["speakers"] = [Speakers(value).words for value in table["speakers"]]
     kinds = [speakers.words for speakers in Speakers]
-    layout.show(plots.intervals(table, "title", by=kinds, step=44))
+    layout.show(plots.intervals(table, "title", by=kinds, step=52))
     st.caption(
         "A random split tests on the speakers of the training; unseen speakers are left out of it "
         "altogether; another corpus has other speakers, rooms, and often another language."
