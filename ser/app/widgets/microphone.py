@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WANTED = "-wanted"  # ends the key that says whether a visitor wants to be heard
 _CONNECTION = "-connection"  # ends the key of what was heard
+_PROBLEM = "microphone-problem"  # of this visitor: which one, as their browser said last
 _PATIENCE = 4.0  # seconds without sound before something is wrong
 # What browsers do to speech for telephony would change how an emotion sounds.
 _CONSTRAINTS = {
@@ -80,11 +81,27 @@ def show_problem() -> bool:
     bool
         Whether anything is.
     """
+    _look()
+    problem = st.session_state.get(_PROBLEM)
+    if problem is not None:
+        st.warning(PROBLEMS[problem], icon=":material/mic_off:")
+    return problem is not None
+
+
+# A part of its own: what a browser says by itself about its microphone, a moment after a page is
+# drawn, would otherwise draw the whole page anew, and Streamlit loses a click that arrives just
+# before.
+@st.fragment
+def _look() -> None:
+    """Ask the browser for its microphone; draw the page anew if the problem is another one."""
     probe = st.components.v2.component("microphone_probe", js=_PROBE)
     state = probe(key="microphone_probe", on_state_change=lambda: None).get("state")
-    if state in PROBLEMS:
-        st.warning(PROBLEMS[str(state)], icon=":material/mic_off:")
-    return state in PROBLEMS
+    if state is None:  # it has not said yet
+        return
+    problem = state if state in PROBLEMS else None
+    if problem != st.session_state.get(_PROBLEM):
+        st.session_state[_PROBLEM] = problem
+        st.rerun()
 
 
 class Connection:

@@ -2,6 +2,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from tests.app.browser.app import PATIENCE, answer, record, wait_until_drawn
 
@@ -40,3 +41,23 @@ def test_who_speaks_on_the_first_screen_is_answered(home):
     record(home)
     expect(answer(home)).to_be_visible()
     expect(home.get_by_text("Getting used to this voice: 1 of 10")).to_be_visible()
+
+
+def test_what_the_browser_says_of_its_microphone_does_not_draw_the_page_anew(talking, server):
+    # Streamlit loses a click that arrives just before a page is asked to be drawn anew.
+    page = talking.new_page(base_url=server)
+    asked = []
+
+    def sent(frame: bytes) -> None:
+        message = BackMsg.FromString(frame)
+        if message.HasField("rerun_script"):
+            asked.append("a part" if message.rerun_script.fragment_id else "the page")
+
+    page.on("websocket", lambda socket: socket.on("framesent", sent))
+    page.goto("/")
+    for _ in range(PATIENCE // 50):
+        if "a part" in asked:
+            break
+        page.wait_for_timeout(50)  # lets frames in
+    assert asked == ["the page", "a part"]
+    page.close()
