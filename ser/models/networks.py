@@ -195,6 +195,14 @@ def members_of(model: keras.Model) -> list[keras.Model]:
     return [layer for layer in model.layers if layer.name.startswith("member_")]
 
 
+def only_member(model: keras.Model, number: int) -> keras.Model:
+    """Return one of the networks that `build_cnn_lstm` averages, for inputs as of all of them."""
+    import keras
+
+    member = members_of(model)[number]
+    return keras.Model(model.input, member(_alone(normalised_by(model))), name="cnn_lstm")
+
+
 def with_activations(model: keras.Model) -> keras.Model:
     """Return the same network with a second output: what its convolutions make of a clip.
 

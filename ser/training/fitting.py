@@ -21,7 +21,7 @@ from ser.errors import RunError
 from ser.labels import EMOTIONS
 from ser.models.embedding import Embedding, fit_embedding
 from ser.models.inference import Network, averaged, softmax
-from ser.models.networks import build_cnn_lstm, members_of, with_activations
+from ser.models.networks import build_cnn_lstm, members_of, only_member, with_activations
 from ser.training.config import TrainingConfig
 from ser.training.runs import Run
 from ser.utils.files import atomic_path
@@ -62,6 +62,7 @@ def fit(
     *,
     config: TrainingConfig,
     run: Run,
+    member: int | None = None,
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Train a network on training clips, watching validation clips. There are no test clips here.
 
@@ -83,25 +84,39 @@ def fit(
         How to train.
     run : Run
         Where epochs and checkpoints are written; an existing checkpoint is continued.
+    member : int, optional
+        Which member of the network alone is to learn, exactly as it does beside the others; the
+        rest keep their first weights.
 
     Returns
     -------
     model : keras.Model
         The network with its averaged weights.
     epochs : list of dict
-        The record of every epoch.
+        The record of every epoch; of one member also what `joined_epochs` needs.
     """
     (features,) = training.values()
     model, average = networks(config, training)
-    optimizer = adamw(config, model.trainable_variables, config.learning_rate, len(targets))
-    step = _training_step(config, model, average, optimizer, targets)
+    chosen = range(config.model.members) if member is None else [member]
+    learning, slow = model, average
+    if member is not None:
+        learning, slow = (members_of(each)[member] for each in (model, average))
+    optimizer = adamw(config, learning.trainable_variables, config.learning_rate, len(targets))
+    members = [members_of(model)[each] for each in chosen]
+    pairs = list(zip(slow.weights, learning.weights, strict=True))
+    step = _training_step(config, model.get_layer("rows"), members, pairs, optimizer, targets)
     watched = validation is not None
+
+    def train(epoch: int) -> dict[str, Any]:
+        sums = _train_epoch(config, step, features, targets, epoch, chosen)
+        return _means(sums) | ({} if member is None else {"sums": sums.tolist()})
+
     epochs = run_epochs(
         config,
         run,
-        state=[*model.variables, *average.variables, *optimizer.variables],
-        train=lambda epoch: _train_epoch(config, step, features, targets, epoch),
-        validate=validation_of(average, validation, y_validation),
+        state=[*learning.variables, *slow.variables, *optimizer.variables],
+        train=train,
+        validate=validation_of(average, validation, y_validation, member=member),
         rate=lambda: optimizer.learning_rate,
         words="Training" if watched else "Training again, on all clips",
         stages=(1 if watched else 2, 2 if config.refit else 1),
@@ -115,8 +130,8 @@ def run_epochs(
     run: Run,
     *,
     state: list[Any],
-    train: Callable[[int], dict[str, float]],
-    validate: Callable[[], dict[str, float]] | None,
+    train: Callable[[int], dict[str, Any]],
+    validate: Callable[[], dict[str, Any]] | None,
     rate: Callable[[], Any],
     words: str,
     stages: tuple[int, int],
@@ -176,17 +191,49 @@ def run_epochs(
 
 
 def validation_of(
-    model: Any, validation: Arrays | None, y_true: npt.NDArray[np.integer] | None
-) -> Callable[[], dict[str, float]] | None:
-    """Return what says how well a network does on the validation clips, if there are any."""
+    model: Any,
+    validation: Arrays | None,
+    y_true: npt.NDArray[np.integer] | None,
+    *,
+    member: int | None = None,
+) -> Callable[[], dict[str, Any]] | None:
+    """Return what says how well a network, or a member, does on the validation clips, if any."""
     if validation is None or y_true is None:
         return None
-    watch = Network(with_activations(model))
+    watch = Network(with_activations(model if member is None else only_member(model, member)))
 
-    def validate() -> dict[str, float]:
-        return _validate(watch, validation, y_true)
+    def validate() -> dict[str, Any]:
+        logits, _ = watch.answer(validation)
+        kept = {} if member is None else {"logits": logits.tolist()}
+        return {**figures_of(logits, y_true), **kept}
 
     return validate
+
+
+def joined_epochs(
+    members: Sequence[Sequence[dict[str, Any]]], y_true: npt.NDArray[np.integer]
+) -> list[dict[str, Any]]:
+    """Return the records of a network's epochs from those of its members.
+
+    Parameters
+    ----------
+    members : sequence of sequence of dict
+        Records of each, see `fit`.
+    y_true : ndarray of int
+        Labels of the validation clips.
+    """
+    joined = []
+    for records in zip(*members, strict=True):
+        logits = np.mean([np.array(each["logits"], np.float32) for each in records], axis=0)
+        joined.append(
+            records[0]
+            | _means(np.sum([each["sums"] for each in records], axis=0))
+            | figures_of(logits, y_true)
+            | {"seconds": sum(each["seconds"] for each in records)}
+        )
+    for record in joined:
+        del record["sums"], record["logits"]
+    return joined
 
 
 def networks(config: TrainingConfig, training: Inputs) -> tuple[Any, Any]:
@@ -244,21 +291,22 @@ def adamw(
 
 def _training_step(
     config: TrainingConfig,
-    model: Any,
-    average: Any,
+    normalise: Any,
+    members: Sequence[Any],
+    pairs: Sequence[tuple[Any, Any]],
     optimizer: Any,
     targets: npt.NDArray[np.float32],
 ) -> Any:
     """Return the compiled function that learns from one batch.
 
-    It takes inputs and targets, (members, size, …), and the decay of the running average; it
+    It takes inputs and targets, (members, size, …), and the decay of the running average, which is
+    kept in the first of each of the `pairs` of weights, of what is learned in the second; it
     returns, of the speech among them, the summed loss, how many are right, and how many they are.
     """
     import keras
     import tensorflow as tf
 
-    normalise, members = model.get_layer("rows"), members_of(model)
-    pairs = list(zip(average.weights, model.weights, strict=True))
+    learned = [variable for member in members for variable in member.trainable_variables]
     loss_of = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=config.label_smoothing, reduction=None
     )
@@ -286,8 +334,8 @@ def _training_step(
             ]
             losses = losses_of(logits, wanted, spoken)
             loss = tf.add_n([tf.reduce_mean(each) for each in losses])
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        gradients = tape.gradient(loss, learned)
+        optimizer.apply_gradients(zip(gradients, learned, strict=True))
         for slow, fast in pairs:
             slow.assign(slow + (fast - slow) * tf.cast(1.0 - decay, slow.dtype))
         return _figures_of_speech(logits, wanted, losses, spoken)
@@ -320,8 +368,9 @@ def _train_epoch(
     training: Features | StoredFeatures,
     targets: npt.NDArray[np.float32],
     epoch: int,
-) -> dict[str, float]:
-    """Go once through the clips; returns loss and accuracy."""
+    chosen: Sequence[int],
+) -> npt.NDArray[np.float64]:
+    """Have the chosen members go once through the clips; returns what `_training_step` summed."""
     import tensorflow as tf
 
     rng = np.random.default_rng([config.seed, epoch])
@@ -330,7 +379,10 @@ def _train_epoch(
 
     def batches() -> Iterator[tuple[npt.NDArray[np.float32], ...]]:
         for rows in _batches(len(targets), size, config.model.members, rng):
-            yield np.stack([_draw(training, own, rng, clean) for own in rows]), targets[rows]
+            # Drawn for all, so that a member alone meets the same clips as beside the others.
+            which = [_draw(len(own), training.copies.shape[1], rng, clean) for own in rows]
+            inputs = np.stack([take(training, rows[each], which[each]) for each in chosen])
+            yield inputs, targets[rows[chosen]]
 
     figures = []
     for number, (inputs, wanted) in enumerate(read_ahead(batches())):
@@ -339,7 +391,12 @@ def _train_epoch(
         decay = min(config.ema_decay, (1 + count) / (10 + count))
         result = step(inputs, wanted, tf.constant(decay))
         figures.append([float(value) for value in result])
-    loss, right, spoken = np.sum(figures, axis=0)
+    return np.asarray(np.sum(figures, axis=0))
+
+
+def _means(sums: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Return loss and accuracy from the sums over some clips."""
+    loss, right, spoken = sums
     return {"loss": float(loss / max(spoken, 1)), "accuracy": float(right / max(spoken, 1))}
 
 
@@ -358,13 +415,6 @@ def read_ahead(batches: Iterator[tuple[npt.NDArray[np.float32], ...]]) -> Iterat
         ).prefetch(1):
             yield batch
             obey()
-
-
-def _validate(
-    network: Network, validation: Arrays, y_true: npt.NDArray[np.integer]
-) -> dict[str, float]:
-    """Return loss and accuracy on the validation clips."""
-    return figures_of(network.answer(validation)[0], y_true)
 
 
 def figures_of(
@@ -489,18 +539,15 @@ def _batches(
 
 
 def _draw(
-    training: Features | StoredFeatures,
-    rows: npt.NDArray[np.int64],
-    rng: np.random.Generator,
-    clean: float,
-) -> npt.NDArray[np.float32]:
-    """Return for each row the clip itself or one of its copies.
+    count: int, copies: int, rng: np.random.Generator, clean: float
+) -> npt.NDArray[np.int64]:
+    """Return for each of some clips whether it or which of its copies is learned from, see `take`.
 
     All are equally likely, but for a further probability `clean` of the clip itself.
     """
-    which = rng.integers(0, training.copies.shape[1] + 1, len(rows))
-    which[rng.random(len(rows)) < clean] = 0
-    return take(training, rows, which)
+    which = rng.integers(0, copies + 1, count)
+    which[rng.random(count) < clean] = 0
+    return which
 
 
 def take(
