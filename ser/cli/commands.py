@@ -186,11 +186,11 @@ def features(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train a model, or go on where a training was stopped."""
-    from ser.training import pipeline, queue
+    from ser.training import ensembles, pipeline, queue
     from ser.training.runs import Run
 
     if options.resume:
-        settings = {"n_jobs", "parser", "resume", "run"}
+        settings = {"cluster", "n_jobs", "parser", "resume", "run"}
         if given := [k for k, v in vars(options).items() if k not in settings and v is not None]:
             raise DataError(
                 f"--resume knows its corpus, folder and settings; leave out "
@@ -200,12 +200,15 @@ def train(options: argparse.Namespace) -> None:
     else:
         if not options.out:
             raise DataError("ser train needs --data DIR and --out RUN, or --resume RUN.")
-        run = pipeline.start(options.out, _config(options))
+        config = _config(options)
+        if options.cluster:
+            ensembles.check(config)
+        run = pipeline.start(options.out, config)
     with pipeline.working_on(run), queue.obeying_stop(run):
-        train_run(run, n_jobs=options.n_jobs)
+        train_run(run, n_jobs=options.n_jobs, cluster=options.cluster)
 
 
-def train_run(run: Run, *, n_jobs: int) -> None:
+def train_run(run: Run, *, n_jobs: int, cluster: str = "") -> None:
     """Train a run, or go on with it, and print how good the model is."""
     import pandas as pd
 
@@ -213,7 +216,7 @@ def train_run(run: Run, *, n_jobs: int) -> None:
 
     with pipeline.working_on(run) as config:
         warm_up_tensorflow(members=config.model.members)
-        result = pipeline.train(run, n_jobs=n_jobs)
+        result = pipeline.train(run, n_jobs=n_jobs, cluster=cluster)
     print_figures(result)
     print_robustness(result)
     print_skipped(pd.read_csv(run.folder / "skipped.csv", dtype=str))

@@ -197,6 +197,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "--resume", type=_local, metavar="RUN", help="go on with a stopped run instead"
     )
     _jobs(sub)
+    _cluster(sub, "spread the members of the network")
     if "train" in arguments:
         _training_options(sub)
 

@@ -1,8 +1,8 @@
-"""Runs of a study trained over a Dask cluster, each by a process of its own beside a worker.
+"""Trainings over a Dask cluster, each by a process of its own beside a worker.
 
 Not by the worker itself: TensorFlow would keep it from telling the scheduler that it lives, and a
-process gives back all its memory.  Folds and seeds share nothing, so nothing but names is sent;
-corpus and runs lie on a disk that all machines share.
+process gives back all its memory.  Folds, seeds and members of an ensemble share nothing while they
+learn, so nothing but names is sent; corpus and runs lie on a disk that all machines share.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -46,19 +46,48 @@ def train_runs(runs: Sequence[Run], *, cluster: str, n_jobs: int = -1) -> None:
         If Ctrl-C was pressed; the runs are asked to stop after their epoch.
     """
     left = [run for run in runs if not _is_finished(run)]
-    if not left:
-        return
-    folders = [str(run.folder.absolute()) for run in left]
-    done = len(runs) - len(left)
+    if left:
+        spread_runs(
+            partial(train_run, cwd=os.getcwd()),
+            left,
+            cluster=cluster,
+            n_jobs=n_jobs,
+            done=len(runs) - len(left),
+        )
+
+
+def spread_runs(
+    train: Callable[[str], str],
+    runs: Sequence[Run],
+    *,
+    cluster: str,
+    n_jobs: int = -1,
+    done: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Train runs by tasks of a cluster; see `train_runs`.
+
+    Parameters
+    ----------
+    train : callable
+        Of the name of a run's folder, by a process of its own.
+    done : int
+        How many are finished already, for the bar.
+    progress : callable, optional
+        Called with how many are.
+    """
+    folders = [str(run.folder.absolute()) for run in runs]
     try:
         with (
             opened(cluster, n_jobs=n_jobs) as spread,
-            bar_of(len(runs), "Training", done=done, unit="run") as bar,
+            bar_of(done + len(runs), "Training", done=done, unit="run") as bar,
         ):
-            for _ in spread(partial(train_run, cwd=os.getcwd()), folders):
+            for count, _ in enumerate(spread(train, folders), done + 1):
                 bar.update()
+                if progress:
+                    progress(count)
     except KeyboardInterrupt:
-        for run in left:
+        for run in runs:
             with suppress(RunError):  # it is not running
                 run.ask_to_stop()
         raise Stopped(
@@ -79,14 +108,26 @@ def train_run(folder: str, *, cwd: str) -> str:
     """
     run = Run(Path(folder))
     while not _is_finished(run):
-        command = [sys.executable, "-m", "ser", "train", "--resume", folder, "--n-jobs", "1"]
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-        if done.returncode and not run.is_held():
-            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise RunError(said[-1].removeprefix("ser: "))
-        if done.returncode:  # Dask may start a task twice, and then the first is at work
-            time.sleep(_WAIT_SECONDS)
+        by_process(run, "ser", "train", "--resume", folder, "--n-jobs", "1", cwd=cwd)
     return folder
+
+
+def by_process(run: Run, module: str, *arguments: str, cwd: str) -> bool:
+    """Have a process of its own work on a run; returns whether it did, or another one does.
+
+    Raises
+    ------
+    RunError
+        If the work fails, in its words.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode and not run.is_held():
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise RunError(said[-1].removeprefix("ser: "))
+    if done.returncode:  # Dask may start a task twice, and then the first is at work
+        time.sleep(_WAIT_SECONDS)
+    return done.returncode == 0
 
 
 def _is_finished(run: Run) -> bool:

@@ -211,28 +211,17 @@ def validation_of(
 
 
 def joined_epochs(
-    members: Sequence[Sequence[dict[str, Any]]], y_true: npt.NDArray[np.integer]
+    members: Sequence[Sequence[dict[str, Any]]], y_validation: npt.NDArray[np.integer] | None
 ) -> list[dict[str, Any]]:
-    """Return the records of a network's epochs from those of its members.
-
-    Parameters
-    ----------
-    members : sequence of sequence of dict
-        Records of each, see `fit`.
-    y_true : ndarray of int
-        Labels of the validation clips.
-    """
+    """Return the records of a network's epochs from those of its members, see `fit`."""
     joined = []
     for records in zip(*members, strict=True):
-        logits = np.mean([np.array(each["logits"], np.float32) for each in records], axis=0)
-        joined.append(
-            records[0]
-            | _means(np.sum([each["sums"] for each in records], axis=0))
-            | figures_of(logits, y_true)
-            | {"seconds": sum(each["seconds"] for each in records)}
-        )
-    for record in joined:
-        del record["sums"], record["logits"]
+        record = records[0] | _means(np.sum([each["sums"] for each in records], axis=0))
+        if y_validation is not None:
+            logits = np.mean([np.array(each["logits"], np.float32) for each in records], axis=0)
+            record |= figures_of(logits, y_validation)
+        record["seconds"] = max(each["seconds"] for each in records)
+        joined.append({k: v for k, v in record.items() if k not in ("sums", "logits")})
     return joined
 
 
@@ -538,9 +527,7 @@ def _batches(
         yield order[:, begin : begin + size]
 
 
-def _draw(
-    count: int, copies: int, rng: np.random.Generator, clean: float
-) -> npt.NDArray[np.int64]:
+def _draw(count: int, copies: int, rng: np.random.Generator, clean: float) -> npt.NDArray[np.int64]:
     """Return for each of some clips whether it or which of its copies is learned from, see `take`.
 
     All are equally likely, but for a further probability `clean` of the clip itself.

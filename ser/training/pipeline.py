@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -30,7 +30,7 @@ from ser.models import bundle
 from ser.models.inference import calibrated
 from ser.models.manifest import TrainingClips
 from ser.models.recognizer import Recognizer
-from ser.training import fitting, runs
+from ser.training import ensembles, fitting, runs
 from ser.training.config import TrainingConfig
 from ser.training.examples import FEATURES, Examples, joined, stored
 from ser.training.fitting import Trained
@@ -41,7 +41,7 @@ from ser.utils.files import atomic_path, read_json, write_json
 from ser.utils.parallel import Progress
 
 
-def train(run: Run, *, n_jobs: int = -1) -> Report:
+def train(run: Run, *, n_jobs: int = -1, cluster: str = "") -> Report:
     """Train, test and report; or go on where the run was stopped or killed.
 
     Parameters
@@ -50,6 +50,9 @@ def train(run: Run, *, n_jobs: int = -1) -> Report:
         With its configuration, see `start` and `ser.training.runs.Run.create`.
     n_jobs : int
         Parallel workers for the features; -1 is one per core.
+    cluster : str
+        If not empty, the members of the network are trained over Dask's workers, see
+        `ser.training.ensembles.fit_members`.
 
     Returns
     -------
@@ -59,17 +62,21 @@ def train(run: Run, *, n_jobs: int = -1) -> Report:
     Raises
     ------
     SerError
-        If the corpus cannot be used, the run is finished, or another process works on it.
+        If the corpus cannot be used, the run is finished, or another process works on it; with a
+        cluster also if the network has no members that learn apart.
     Stopped
         If interrupted (Ctrl-C, SIGTERM).
     """
     with working_on(run) as config:
-        result = _train(run, config, n_jobs)
+        if cluster:
+            ensembles.check(config)
+        result = _train(run, config, n_jobs, cluster)
         run.write_status("finished", f"Accuracy {result.accuracy:.1%} on unseen clips")
         # Not before: until then it is all that a killed process leaves to go on with.
         for file in run.folder.glob("checkpoint*.npz"):
             file.unlink()
-        shutil.rmtree(run.folder / FEATURES, ignore_errors=True)
+        for folder in (FEATURES, ensembles.MEMBERS):
+            shutil.rmtree(run.folder / folder, ignore_errors=True)
         return result
 
 
@@ -137,7 +144,7 @@ def start_or_resume(folder: str | Path, config: TrainingConfig) -> Run:
     return run
 
 
-def _train(run: Run, config: TrainingConfig, n_jobs: int) -> Report:
+def _train(run: Run, config: TrainingConfig, n_jobs: int, cluster: str) -> Report:
     _write_or_compare(
         run.folder / "environment.json",
         environment(),
@@ -146,7 +153,7 @@ def _train(run: Run, config: TrainingConfig, n_jobs: int) -> Report:
     )
     clips = _clips(run, config, n_jobs)
     split = _split(run, config, clips)
-    trained = _fit(run, config, clips, split, n_jobs)
+    trained = _fit(run, config, clips, split, n_jobs, cluster)
     _save(run, config, clips, split, trained)
     seconds = sum(epoch["seconds"] for epoch in trained.epochs)
     report = _test(run, config, clips.iloc[split.test], seconds, n_jobs)
@@ -183,7 +190,12 @@ def _split(run: Run, config: TrainingConfig, clips: pd.DataFrame) -> Split:
 
 
 def _fit(
-    run: Run, config: TrainingConfig, clips: pd.DataFrame, split: Split, n_jobs: int
+    run: Run,
+    config: TrainingConfig,
+    clips: pd.DataFrame,
+    split: Split,
+    n_jobs: int,
+    cluster: str,
 ) -> Trained:
     """Train a network, calibrate it, and train it again on all clips if that is wanted."""
     if config.model.encoder:
@@ -212,7 +224,10 @@ def _fit(
     count = round(config.nonspeech * len(split.train))
     sounds = keep("sounds", range(count), feature_cache.nonspeech_features, copies=config.copies)
     validation = {name: each.clean for name, each in held_out.features.items()}
-    model, epochs = fitting.fit(
+    fit: Callable[..., tuple[Any, list[dict[str, Any]]]] = fitting.fit
+    if cluster:
+        fit = partial(ensembles.fit_members, cluster=cluster, n_jobs=n_jobs)
+    model, epochs = fit(
         joined(training.features, sounds),
         training.targets(sounds),
         validation,
@@ -233,7 +248,7 @@ def _fit(
     min_confidence = metrics.fit_min_confidence(calibrated(logits, distances, temperature))
     if config.refit:
         everything = training.joined(held_out)
-        model, more = fitting.fit(
+        model, more = fit(
             joined(everything.features, sounds),
             everything.targets(sounds),
             config=config,

@@ -1,4 +1,4 @@
-"""Folds of a cross-validation trained over Dask's workers, with real processes."""
+"""Folds of a cross-validation, and members, trained over Dask's workers, with real processes."""
 
 import json
 import shutil
@@ -8,10 +8,12 @@ import sys
 import time
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
 from ser.cli import main
 from ser.evaluation.report import Report
+from ser.models.bundle import load_bundle
 from ser.models.networks import ModelConfig
 from ser.training.runs import Run
 from tests.tiny import SAMPLES, tiny_config, tiny_corpus
@@ -99,3 +101,50 @@ def test_a_training_that_fails_says_why_and_keeps_the_others(config_file, spread
     assert "fold-2 cannot be resumed: the corpus has changed" in capfd.readouterr().err
     assert (out / "fold-1" / "report.json").stat().st_mtime_ns == before
     assert Report.find(broken / "report.json") is None
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory, corpus):
+    """A configuration that trains again on all clips, so that both stages are spread."""
+    model = ModelConfig(members=2, filters=(8, 8, 8, 8), lstm=4)
+    config = tiny_config(corpus, model=model, epochs=3, copies=1, refit=True)
+    file = tmp_path_factory.mktemp("ensemble") / "config.json"
+    file.write_text(json.dumps(config.to_json()))
+    return file
+
+
+def training(config_file, out, *more):
+    return ["train", *map(str, ("--config", config_file, "--out", out, "--n-jobs", 2, *more))]
+
+
+def test_members_trained_by_workers_are_those_trained_side_by_side(ensemble, tmp_path):
+    alone, spread = tmp_path / "alone" / "run", tmp_path / "spread" / "run"
+    assert main(training(ensemble, alone)) == 0
+    started = training(ensemble, spread, "--cluster", "local")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "ser", *started], cwd=PROJECT, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 240
+    while not any(spread.glob("members/first/member-*/checkpoint.npz")):
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert main(["train", "--resume", str(spread), "--cluster", "local", "--n-jobs", "2"]) == 0
+    reports = [figures(run / "report.json") for run in (alone, spread)]
+    for report in reports:  # a model's file says when it was made
+        del report["model_sha256"], report["training_seconds"]
+    assert reports[0] == reports[1]
+    first, second = (load_bundle(run)[0].get_weights() for run in (alone, spread))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    for one, other in zip(Run(alone).read_epochs(), Run(spread).read_epochs(), strict=True):
+        del one["seconds"], other["seconds"]
+        assert one == pytest.approx(other, rel=1e-5)
+    assert not (spread / "members").exists()
+
+
+def test_a_network_without_members_that_learn_apart_is_not_spread(config_file, tmp_path, capsys):
+    out = tmp_path / "run"
+    given = ["--members", "1", "--cluster", "local"]
+    assert main(training(config_file, out, *given)) == 2
+    assert "--cluster spreads the members of an ensemble" in capsys.readouterr().err
