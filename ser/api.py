@@ -126,8 +126,9 @@ def train(config: TrainingConfig, out: str | Path, *, n_jobs: int = -1) -> Repor
     Stopped
         If interrupted (Ctrl-C, SIGTERM); call it again to go on.
     """
-    from ser.training.pipeline import share_cores, start_or_resume
-    from ser.training.pipeline import train as train_run
+    from ser.training import pipeline
 
-    share_cores(config.model.members)
-    return train_run(start_or_resume(out, config), n_jobs=n_jobs)
+    if not (Path(out) / "config.json").exists():
+        pipeline.check(config, n_jobs=n_jobs)
+    pipeline.share_cores(config.model.members)
+    return pipeline.train(pipeline.start_or_resume(out, config), n_jobs=n_jobs)

@@ -399,6 +399,9 @@ def test_train_refuses_bad_input_before_making_anything(ser, tmp_path):
     refused(ser("train", "--data", SAMPLES, "--out", out, "--members", 0), "members 0")
     refused(ser("train", "--resume", out), "not a training run")
     refused(ser("train", "--resume", out, "--data", SAMPLES), "leave out")
+    given = ("train", "--data", SAMPLES, "--out", out)
+    refused(ser(*given, "--backgrounds", tmp_path), "no recordings of backgrounds")
+    refused(ser(*given, "--filters", "8,a"), "whole numbers with commas")
     assert not out.exists()
     (tmp_path / "file").write_text("")
     refused(ser("train", "--data", SAMPLES, "--out", tmp_path / "file" / "run"), "Cannot write")
@@ -414,7 +417,10 @@ def test_a_corpus_that_cannot_be_split_is_refused(ser, tmp_path, kind):
         if wanted:
             shutil.copy(clip, data)
     word = "at least two emotions" if kind == "one class" else "Too few clips"
-    refused(ser("train", "--data", data, "--out", tmp_path / "run", "--n-jobs", 1), word)
+    for command in ("train", "crossval"):
+        out = tmp_path / command
+        refused(ser(command, "--data", data, "--out", out, "--n-jobs", 1), word)
+        assert not out.exists()  # the corrected command may have the folder
 
 
 def test_evaluate_repeats_the_figures_of_the_run(ser, finished_run, tmp_path):
@@ -492,6 +498,36 @@ def test_numbers_that_cannot_be_are_refused(ser, tmp_path):
     assert ser("scan", SAMPLES, "--n-jobs", 0)[0] == 2
     assert ser("evaluate", tmp_path, "--data", SAMPLES, "--seed", -1)[0] == 2
     refused(ser("train", "--resume", tmp_path, "--epochs", 5), "leave out --epochs")
+    refused(ser("crossval", "--data", SAMPLES, "--out", tmp_path / "x", "--seeds", 0), "1 or more")
+
+
+def test_options_without_effect_are_refused(ser, finished_run, tmp_path):
+    refused(ser("predict", SAMPLES, "--per-shard", 5), "--out")
+    refused(ser("evaluate", finished_run.folder, "--data", SAMPLES, "--shots", 3), "few-shot")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "mine.txt").write_text("kept")
+    refused(ser("adapt", finished_run.folder, "--data", SAMPLES, "--out", full), "not empty")
+
+
+def test_a_faint_recording_with_a_pause_gets_a_timeline(ser, finished_run, tmp_path):
+    clip, _ = soundfile.read(CLIPS[0])
+    faint = 6e-4 * clip / np.abs(clip).max()  # its windows are less than 40 dB above silence
+    recording = np.concatenate([faint, np.zeros(5 * 16_000), faint]).astype(np.float32)
+    soundfile.write(tmp_path / "faint.wav", recording, 16_000, subtype="FLOAT")
+    model = ("--model", finished_run.folder)
+    code, output, errors = ser("predict", tmp_path / "faint.wav", "--timeline", *model)
+    assert code == 0 and "(no speech)" in output, errors
+
+
+def test_fields_that_no_table_can_hold_cost_no_clip(ser, tmp_path):
+    table = tmp_path / "clips.csv"
+    rows = [f'{CLIPS[0]},happy,"an\rna"', f"{CLIPS[1]},sad,bob", ",sad,bob", "gone,sad,bob"]
+    table.write_text("path,emotion,speaker\n" + "\n".join(rows) + "\n", newline="")
+    code, output, errors = ser("scan", table, "--n-jobs", 1)
+    assert code == 0 and "2 clips" in output, errors
+    assert "1 × a row has no path (such as clips.csv)" in output
+    assert "1 × no such file (such as gone)" in output
 
 
 def test_a_reader_that_leaves_early_is_no_error():
@@ -536,6 +572,8 @@ def test_two_reports_are_compared(ser):
     assert "491 common clips: a difference of +5.3 points" in output and "McNemar" in output
     assert "disgust" in output
     refused(ser("compare", PROJECT / "reports" / "quick.json", PROJECT / "docs"), "report")
+    few_shot = PROJECT / "reports" / "adapt" / "emodb-5.json"
+    refused(ser("compare", few_shot, few_shot), "what learning voices gains")
 
 
 def test_scan_names_doubtful_labels(ser, tmp_path):

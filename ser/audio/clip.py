@@ -21,6 +21,8 @@ LEVEL_DBFS = -23.0
 does not look like anger."""
 SILENCE_PEAK = 2.0**-15
 """Peak below which a recording counts as silent: one step of 16-bit audio, -90 dBFS."""
+SILENCE_DBFS = -120.0
+"""Level that is given for silence."""
 
 _FRAME, _HOP = 2048, 512  # samples, as librosa.effects.trim has them
 _AT_ONCE = 60 * SAMPLING_RATE  # samples of a long recording that are looked at together
@@ -128,7 +130,7 @@ def speech_level_dbfs(samples: Samples) -> float:
     """
     centred = samples - samples.mean() if len(samples) else samples
     silent = np.abs(centred).max(initial=0.0) < SILENCE_PEAK
-    return -120.0 if silent else level_dbfs(centred)
+    return SILENCE_DBFS if silent else level_dbfs(centred)
 
 
 def to_level(samples: Samples) -> Samples:

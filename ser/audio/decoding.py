@@ -406,7 +406,7 @@ def _check_samples(samples: Samples, name: str, sampling_rate: int) -> None:
         raise EmptyAudioError(f"{name} holds no audio samples. Record or export it again.")
     if seconds < MIN_SECONDS:
         raise TooShortAudioError(
-            f"{name} lasts {1000 * seconds:.0f} ms; at least {1000 * MIN_SECONDS:.0f} ms of "
+            f"{name} lasts {int(1000 * seconds)} ms; at least {1000 * MIN_SECONDS:.0f} ms of "
             "speech are needed. Record a whole sentence."
         )
 

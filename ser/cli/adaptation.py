@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from ser.cli.output import print_skipped
-from ser.errors import DataError
+from ser.errors import DataError, OutputError
 
 
 def study(options: argparse.Namespace) -> None:
@@ -34,8 +35,8 @@ def study(options: argparse.Namespace) -> None:
     report = few_shot.study(
         recognizer,
         enrol(recognizer, corpus.clips, n_jobs=options.n_jobs),
-        shots=options.shots,
-        repeats=options.repeats,
+        shots=5 if options.shots is None else options.shots,
+        repeats=10 if options.repeats is None else options.repeats,
         seed=options.seed,
     )
     if options.json:
@@ -62,6 +63,8 @@ def adapt(options: argparse.Namespace) -> None:
     from ser.models.adaptation import enrol
     from ser.models.recognizer import Recognizer
 
+    if os.path.isdir(options.out) and os.listdir(options.out):
+        raise OutputError(f"{options.out} is not empty. Give a new folder.")
     recognizer = Recognizer.load(options.model)
     corpus = inspect_corpus(options.data, n_jobs=options.n_jobs)
     clips = corpus.clips

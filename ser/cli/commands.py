@@ -203,6 +203,7 @@ def train(options: argparse.Namespace) -> None:
         config = _config(options)
         if options.cluster:
             ensembles.check(config)
+        pipeline.check(config, n_jobs=options.n_jobs)
         run = pipeline.start(options.out, config)
     with pipeline.working_on(run), queue.obeying_stop(run):
         train_run(run, n_jobs=options.n_jobs, cluster=options.cluster)
@@ -255,6 +256,8 @@ def evaluate(options: argparse.Namespace) -> None:
 
     if options.protocol == "few-shot":
         return adaptation.study(options)
+    if (options.shots, options.repeats) != (None, None):
+        raise DataError("--shots and --repeats are of --protocol few-shot. Leave them out.")
     if options.html:
         need("train", *DRAWS)
     if options.out:
@@ -292,11 +295,18 @@ def evaluate(options: argparse.Namespace) -> None:
 def compare(options: argparse.Namespace) -> None:
     """Compare two reports."""
     from ser.evaluation.comparison import compare as compare_reports
+    from ser.evaluation.few_shot_report import FewShotReport
     from ser.evaluation.report import Report
 
     files = [
         path / "report.json" if path.is_dir() else path for path in (options.first, options.second)
     ]
+    for file in files:
+        if FewShotReport.find(file) is not None:
+            raise DataError(
+                f"{file} says what learning voices gains, speaker by speaker, and cannot be "
+                "compared clip by clip. Give reports of ser train, evaluate or crossval."
+            )
     first, second = map(Report.load, files)
     found = compare_reports(first, second)
     print(f"First:  {first.title} ({first.protocol_in_words})")
@@ -322,7 +332,7 @@ def crossval(options: argparse.Namespace) -> None:
     report = cross_validation.cross_validate(
         options.out,
         config,
-        seeds=options.seeds,
+        seeds=options.seeds or 0,
         resume=options.resume,
         listen=options.listen,
         n_jobs=options.n_jobs,

@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from ser.shards.store import Job, Work
 
 
+SHARD = 500
+"""Clips that are done and kept together: ten seconds of work or more."""
+
+
 def without_store(options: argparse.Namespace) -> None:
     """Refuse to go on with what was not kept."""
     if options.resume:
         raise DataError("--resume goes on with what --out DIR has kept; give --out with a folder.")
     if options.cluster:
         raise DataError("--cluster is for work that is kept shard by shard; give --out DIR.")
+    if options.per_shard:
+        raise DataError("--per-shard is for what --out DIR keeps; give --out with a folder.")
+
+
+def _size(options: argparse.Namespace) -> int:
+    return options.per_shard or SHARD
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -38,7 +48,7 @@ def predict(options: argparse.Namespace) -> None:
         model=options.model,
         emotions=options.emotions or (),
         resume=options.resume,
-        size=options.per_shard,
+        size=_size(options),
         n_jobs=options.n_jobs,
         cluster=options.cluster,
     )
@@ -60,7 +70,7 @@ def scan(options: argparse.Namespace) -> None:
     )
     clips, skipped = join(options.out, "clips.csv"), join(options.out, "skipped.csv")
     good, bad = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
-    write_manifest(join(options.out, "clips.parquet"), labelled.usable(job), size=options.per_shard)
+    write_manifest(join(options.out, "clips.parquet"), labelled.usable(job), size=_size(options))
     found = labelled.Summary.of(job)
     hours = sum(found.minutes.values()) / 60
     print(f"{good} clips, {hours:.2f} hours, {len(found.speakers)} speakers: {clips}\n")
@@ -157,7 +167,7 @@ def _work_through(
         work,
         description,
         resume=options.resume,
-        size=options.per_shard,
+        size=_size(options),
         n_jobs=options.n_jobs,
         cluster=options.cluster,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import ser
 from ser.assets import DEFAULT_MODEL
-from ser.cli import adaptation, commands
+from ser.cli import adaptation, commands, many
 from ser.data.known_corpora import TITLES
 from ser.utils.places import is_url, to_place
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from ser.utils.settings import Settings
 
-SHARD = 500  # ten seconds of work or more
 _EXAMPLES = """\
 examples:
   ser predict my-voice.wav                          which emotion is it?
@@ -215,8 +214,8 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     _emotions(sub)
     _listen(sub)
     sub.add_argument("--seed", type=_seed, default=42, help="of the split or the draws (42)")
-    sub.add_argument("--shots", type=int, metavar="N", help="of few-shot (5)", default=5)
-    sub.add_argument("--repeats", type=int, metavar="N", help="draws of few-shot (10)", default=10)
+    sub.add_argument("--shots", type=int, metavar="N", help="of few-shot (5)")
+    sub.add_argument("--repeats", type=int, metavar="N", help="draws of few-shot (10)")
     sub.add_argument(
         "--robustness",
         action="store_true",
@@ -260,8 +259,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     sub.add_argument("--resume", action="store_true", help="keep what is already finished")
     sub.add_argument(
         "--seeds",
-        type=int,
-        default=0,
+        type=_count,
         metavar="N",
         help="N seeds, from --seed on, instead of folds; each also decides which clips are tested",
     )
@@ -326,9 +324,8 @@ def _shards(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-shard",
         type=_count,
-        default=SHARD,
         metavar="N",
-        help=f"with --out: clips that are done and kept together ({SHARD})",
+        help=f"with --out: clips that are done and kept together ({many.SHARD})",
     )
     _cluster(parser, "with --out: spread the work")
 
@@ -492,4 +489,9 @@ def _as_given(value: Any) -> str:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            "use whole numbers with commas between them, such as 96,144,192"
+        ) from None

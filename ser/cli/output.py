@@ -20,7 +20,8 @@ def print_skipped(skipped: Any) -> None:
         print(f"\n{len(skipped)} files left out:")
         names = [Path(path).name for path in skipped["path"]]
         kinds = [
-            reason.replace(name, "a file")  # else each would be a kind of its own
+            # Else each would be a kind of its own; what has no suffix is named in no reason.
+            reason.replace(name, "a file") if Path(name).suffix else reason
             for name, reason in zip(names, skipped["reason"], strict=True)
         ]
         for kind, files in skipped.assign(name=names, kind=kinds).groupby("kind", sort=False):

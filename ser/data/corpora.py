@@ -129,8 +129,10 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
         raise DataError(f"{location} does not exist. Check the name of the corpus folder.")
     corpus = Corpus(*reviewed(corpus.clips, corpus.skipped, location))
     if corpus.clips.empty:
-        reasons = corpus.skipped["reason"].value_counts()
-        detail = f" Left out: {reasons.iloc[0]} × {reasons.index[0]}." if len(reasons) else ""
+        reasons, detail = corpus.skipped["reason"].value_counts(), ""
+        if len(reasons):
+            first = corpus.skipped["path"][corpus.skipped["reason"] == reasons.index[0]].iloc[0]
+            detail = f" Left out: {reasons.iloc[0]} × {reasons.index[0]} (such as {first})."
         raise DataError(
             f"{location} holds no clip with a known emotion.{detail} Clips need names of a known "
             f"corpus ({', '.join(registered_parsers())}), a folder per emotion, or a CSV file or "
@@ -195,15 +197,15 @@ def _scan_folder(folder: Path) -> Corpus:
     return _sorted(_corpus(clips, skipped))
 
 
+_UNWRITABLE = "name is not UTF-8 or has a carriage return, so no table can hold it; rename it"
+
+
 def describe(path: Path, root: Path) -> tuple[ClipFields | None, str]:
     """Return what name and folder say of a clip, or None and the reason why the file is none."""
     if path.name.startswith("."):
         return None, "hidden file"
     if shown(path) != str(path):
-        return (
-            None,
-            "name is not UTF-8 or has a carriage return, so no table can hold it; rename it",
-        )
+        return None, _UNWRITABLE
     if path.suffix.lower() not in audio.EXTENSIONS:
         return None, "no audio file"
     try:
@@ -235,7 +237,11 @@ def _scan_csv(file: Path) -> Corpus:
     for record in table.to_dict("records"):
         path = file.parent / record["path"]
         emotion = emotion_of(record["emotion"])
-        if not os.path.isfile(path):
+        if shown(path) != str(path):
+            skipped.append({"path": shown(path), "reason": _UNWRITABLE})
+        elif not record["path"]:
+            skipped.append({"path": str(file), "reason": "a row has no path"})
+        elif not os.path.isfile(path):
             skipped.append({"path": str(path), "reason": "no such file"})
         elif emotion is None:
             reason = f"{record['emotion']!r} is none of the eight emotions"
@@ -305,7 +311,8 @@ class _Columns(dict[str, list[str]]):
     def add(self, path: Path, fields: Mapping[str, object]) -> None:
         for column, values in self.items():
             value = fields.get(column)
-            values.append("" if value is None else str(value))
+            # A carriage return would end the row wherever the table is written.
+            values.append("" if value is None else str(value).replace("\r", " "))
         self["path"][-1], self["name"][-1] = str(path), path.name
 
 

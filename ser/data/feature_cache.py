@@ -84,7 +84,7 @@ def compute_features(
         If the cache cannot be written.
     """
     folder = cache or cache_folder("features")
-    behind = _find_backgrounds(backgrounds) if backgrounds and copies else ()
+    behind = find_backgrounds(backgrounds) if backgrounds and copies else ()
     one = partial(
         _cached,
         extractor=extractor,
@@ -99,7 +99,7 @@ def compute_features(
     return _stacked(found, extractor.shapes, copies)
 
 
-def _find_backgrounds(folder: str) -> tuple[str, ...]:
+def find_backgrounds(folder: str) -> tuple[str, ...]:
     """Return the audio files in a folder, sorted by name."""
     found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in audio.EXTENSIONS)
     if not found:
@@ -261,7 +261,7 @@ def derived_features(
         See `compute_features`.
     """
     cache = cache_folder("features")
-    behind = _find_backgrounds(backgrounds) if backgrounds and copies else ()
+    behind = find_backgrounds(backgrounds) if backgrounds and copies else ()
     key = f"{key} {_digest(behind)}" if behind else key
 
     entry_of = partial(

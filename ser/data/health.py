@@ -114,6 +114,10 @@ def _between(low: float, high: float, unit: str = "") -> str:
 def _balance(clips: pd.DataFrame) -> Iterator[Finding]:
     counts = clips["emotion"].astype(str).value_counts()
     most, least = counts.index[0], counts.index[-1]
+    if len(counts) == 1:
+        words = f"All clips are {most}, so nothing can be told apart. Add clips of other emotions."
+        yield Finding("Emotions", words, True)
+        return
     ratio = counts.iloc[0] / counts.iloc[-1]
     yield Finding(
         "Emotions",

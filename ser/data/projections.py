@@ -135,7 +135,7 @@ def pca(statistics: Points) -> tuple[Points, npt.NDArray[np.float64]]:
     Raises
     ------
     DataError
-        If there are fewer than `FEWEST` clips.
+        If there are fewer than `FEWEST` clips that differ.
     """
     from sklearn.decomposition import PCA
 
@@ -159,7 +159,7 @@ def nearest(statistics: Points, clip: int, *, count: int = 8) -> npt.NDArray[np.
     Raises
     ------
     DataError
-        If there are fewer than `FEWEST` clips.
+        If there are fewer than `FEWEST` clips that differ.
     """
     standard = _standardised(statistics)
     distances = np.linalg.norm(standard - standard[clip], axis=1)
@@ -196,7 +196,7 @@ def tsne(
     Raises
     ------
     DataError
-        If there are fewer than `FEWEST` clips.
+        If there are fewer than `FEWEST` clips that differ.
     OutputError
         If the cache cannot be written.
     """
@@ -236,9 +236,10 @@ def tsne(
 def _standardised(statistics: Points) -> Points:
     from sklearn.preprocessing import StandardScaler
 
-    if len(statistics) < FEWEST:
+    different = len(np.unique(statistics, axis=0))
+    if different < FEWEST:
         raise DataError(
-            f"A map needs at least {FEWEST} clips, and there are {len(statistics)}. "
+            f"A map needs at least {FEWEST} clips that differ, and there are {different}. "
             "Choose a larger corpus."
         )
     return StandardScaler().fit_transform(statistics).astype(np.float32)

@@ -24,6 +24,8 @@ class Comparison:
     ----------
     n : int
         Clips that were compared: where `paired`, those that both tested; else those of the second.
+    n_first : int
+        The same, or else those of the first.
     paired : bool
         Whether both tested the same clips, at least in part, and each of them once.
     repeated : bool
@@ -45,6 +47,7 @@ class Comparison:
     """
 
     n: int
+    n_first: int
     paired: bool
     repeated: bool
     first: float
@@ -59,8 +62,9 @@ class Comparison:
     def __str__(self) -> str:
         """Say it in a sentence."""
         low, high = (100 * value for value in self.interval)
+        of_first = "" if self.paired else f" of {self.n_first} clips"
         words = (
-            f"{100 * self.first:.1f} % and {100 * self.second:.1f} % of "
+            f"{100 * self.first:.1f} %{of_first} and {100 * self.second:.1f} % of "
             f"{self.n} {'common clips' if self.paired else 'clips'}: a difference of "
             f"{100 * self.difference:+.1f} points ({low:+.1f} to {high:+.1f})"
         )
@@ -129,6 +133,7 @@ def _paired(both: pd.DataFrame, first: Report, second: Report) -> Comparison:
     recalls = both.groupby("truth")[["right_first", "right_second"]].mean().reset_index()
     return Comparison(
         n=n,
+        n_first=n,
         paired=True,
         repeated=False,
         first=float(a.mean()),
@@ -158,6 +163,7 @@ def _unpaired(first: Report, second: Report, *, repeated: bool) -> Comparison:
     ]
     return Comparison(
         n=second.n_test,
+        n_first=first.n_test,
         paired=False,
         repeated=repeated,
         first=p,

@@ -139,8 +139,10 @@ def evaluate_corpus(
     Raises
     ------
     DataError
-        If the corpus cannot be used, or the model was trained on test clips of the split.
+        If the corpus or protocol cannot be used, or the model was trained on test clips of the
+        split.
     """
+    _check_protocol(protocol)
     if corpus is None:
         corpus = inspect_corpus(data, n_jobs=n_jobs, progress=progress)
     rows, speakers = _chosen(corpus.clips, recognizer.manifest, protocol, seed)
@@ -192,6 +194,7 @@ def evaluate_answers(
     DataError
         See `evaluate_corpus`.
     """
+    _check_protocol(protocol)
     rows, speakers = _chosen(clips, recognizer.manifest, protocol, seed)
     return _report(
         recognizer,
@@ -204,6 +207,13 @@ def evaluate_answers(
     )
 
 
+def _check_protocol(protocol: str) -> None:
+    if protocol not in ("random", "all"):
+        raise DataError(
+            f"A trained model is tested by the protocol random or all, not {protocol!r}."
+        )
+
+
 def _chosen(
     clips: pd.DataFrame, manifest: Manifest, protocol: str, seed: int
 ) -> tuple[splits.Rows, Speakers | None]:
@@ -213,10 +223,12 @@ def _chosen(
     if protocol == "random":
         _, rows = splits.random_split(clips, seed=seed)
         if count := int(seen[rows].sum()):
+            by_random = manifest.training.get("config", {}).get("protocol") == "random"
+            use = "the seed it was trained with, or " if by_random else "another corpus, or "
             raise DataError(
                 f"{manifest.name} was trained on {count} of the {len(rows)} test "
-                "clips of this split, so they are not unseen. Use the seed it was trained with, "
-                "or protocol all, which says how many clips were seen in training."
+                f"clips of this split, so they are not unseen. Use {use}"
+                "protocol all, which says how many clips were seen in training."
             )
     return rows, None if seen.any() else Speakers.OTHER_CORPUS
 

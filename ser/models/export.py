@@ -14,7 +14,7 @@ from ser.errors import DataError, OutputError
 from ser.models import runtime
 from ser.models.bundle import load_bundle, load_embedding, runtime_contents
 from ser.models.manifest import Manifest, read_manifest
-from ser.models.web_export import whole_graph, write_web
+from ser.models.web_export import limits, whole_graph, write_web
 from ser.utils.extras import need
 from ser.utils.files import atomic_folder, write_json, write_text
 
@@ -65,12 +65,13 @@ def export(folder: str | Path, out: str | Path, *, form: str = "onnx") -> Path:
     name = _FILES[form]
     with atomic_folder(out) as work:
         (work / name).write_bytes(content)
-        write_json(work / "model.json", _description(manifest, name))
+        known = load_embedding(folder, manifest).voice.count
+        write_json(work / "model.json", _description(manifest, name, known))
         write_text(work / "example.py", _SNIPPETS[form])
     return out / name
 
 
-def _description(manifest: Manifest, file: str) -> dict[str, Any]:
+def _description(manifest: Manifest, file: str, known: int) -> dict[str, Any]:
     ((name, shape),) = manifest.features.shapes.items()
     return {
         "file": file,
@@ -78,8 +79,7 @@ def _description(manifest: Manifest, file: str) -> dict[str, Any]:
         "input": {"name": name, "shape": [None, *shape], "dtype": "float32"},
         "output": {"name": "logits", "shape": [None, len(manifest.labels)], "dtype": "float32"},
         "labels": list(manifest.labels),
-        "temperature": manifest.temperature,
-        "min_confidence": manifest.min_confidence,
+        **limits(manifest, known),
         "clip": manifest.clip.model_dump(mode="json"),
         "features": manifest.features.model_dump(mode="json"),
     }
@@ -129,13 +129,15 @@ _SNIPPET = '''\
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 from ser.audio import load_audio
 from ser.audio.extractors import read_extractor
 {imports}
 
-about = json.load(open("model.json"))
+here = Path(__file__).parent
+about = json.loads((here / "model.json").read_text(encoding="utf-8"))
 extractor = read_extractor(about["features"])
 (values,) = extractor(load_audio(sys.argv[1])).values()
 {ask}
@@ -148,13 +150,13 @@ for label, probability in zip(about["labels"], probabilities):
 _ONNX = {
     "imports": "import onnxruntime",
     "ask": """\
-session = onnxruntime.InferenceSession(about["file"])
+session = onnxruntime.InferenceSession(here / about["file"])
 (logits,) = session.run(None, {about["input"]["name"]: values[None]})""",
 }
 _LITERT = {
     "imports": "from ai_edge_litert.interpreter import Interpreter",
     "ask": """\
-network = Interpreter(about["file"])
+network = Interpreter(str(here / about["file"]))
 network.allocate_tensors()
 network.set_tensor(network.get_input_details()[0]["index"], values[None])
 network.invoke()

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -301,7 +302,7 @@ class Recognizer:
         starts = [*range(0, last, max(round(hop * audio.SAMPLING_RATE), 1)), last]
         windows = [samples[s : s + audio.CLIP_SAMPLES] for s in starts]
         levels = np.array([audio.speech_level_dbfs(w) for w in windows])
-        speaking = levels > levels.max() - _QUIET_DB
+        speaking = (levels > levels.max() - _QUIET_DB) & (levels > audio.SILENCE_DBFS)
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         distances = np.full(len(windows), np.nan)
         spoken = np.flatnonzero(speaking)
@@ -492,7 +493,7 @@ class Recognizer:
         return adapt(self, enrol(self, inspected.clips, n_jobs=n_jobs)).recognizer
 
     def save(self, folder: str | Path, *, name: str = "") -> Manifest:
-        """Write the model as a bundle that `load` reads.
+        """Write the model, with the voice it knows, as a bundle that `load` reads.
 
         Parameters
         ----------
@@ -517,8 +518,9 @@ class Recognizer:
         about = dict(self.manifest) | {"name": name or Path(folder).resolve().name}
         del about["embedding"]
         parameters = self.manifest.model.parameters
+        embedding = replace(self.embedding, voice=self.voice)
         with atomic_folder(folder) as work:  # a bundle that is there stays until this one is whole
-            return write_bundle(work, self._files(), self.embedding, parameters=parameters, **about)
+            return write_bundle(work, self._files(), embedding, parameters=parameters, **about)
 
     def with_layer(self, layer: Layer, embedding: Embedding, **about: Any) -> Recognizer:
         """Return a model that answers what one more layer makes of this one.

@@ -92,16 +92,23 @@ def _put(folder: Path, content: bytes, about: dict[str, Any]) -> None:
     write_json(folder / "model.json", about)
 
 
-def _description(manifest: Manifest, known: int) -> dict[str, Any]:
+def limits(manifest: Manifest, known: int) -> dict[str, float]:
+    """Return temperature and bound of a model that knows a voice by so many clips."""
     factor = float(known_factor(manifest.voice_temperature, known))
     bound = float(known_factor(manifest.voice_confidence, min(known, ENOUGH)))
     return {
+        "temperature": manifest.temperature * factor,
+        "min_confidence": manifest.min_confidence * bound,
+    }
+
+
+def _description(manifest: Manifest, known: int) -> dict[str, Any]:
+    return {
+        **limits(manifest, known),
         "name": manifest.name,
         "labels": list(manifest.labels),
         "colors": {label: COLORS[label] for label in manifest.labels if label in COLORS},
-        "temperature": manifest.temperature * factor,
         "ood_exponent": OOD_EXPONENT,
-        "min_confidence": manifest.min_confidence * bound,
         "clip": manifest.clip.model_dump(mode="json"),
         "features": {
             "name": manifest.features.name,

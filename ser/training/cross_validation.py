@@ -79,6 +79,7 @@ def cross_validate(
     folder = Path(folder)
     study = Run(folder)
     if not resume:
+        pipeline.check(*parts.values(), n_jobs=n_jobs)
         study.create(config.to_json())
     elif TrainingConfig.from_json(study.read_config()) != config:
         raise RunError(

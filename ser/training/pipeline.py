@@ -112,6 +112,21 @@ def working_on(run: Run) -> Iterator[TrainingConfig]:
         yield config
 
 
+def check(*configs: TrainingConfig, n_jobs: int = -1) -> None:
+    """Refuse configurations of a corpus that cannot be trained with it, before a run is made.
+
+    Raises
+    ------
+    DataError
+        If the corpus, its split or the folder of backgrounds cannot be used.
+    """
+    clips = inspect_corpus(configs[0].data, n_jobs=n_jobs).clips
+    for config in configs:
+        _make_split(config, clips)
+        if config.backgrounds:
+            feature_cache.find_backgrounds(config.backgrounds)
+
+
 def start(folder: str | Path, config: TrainingConfig) -> Run:
     """Make a new run directory for a configuration.
 
@@ -169,9 +184,8 @@ def _clips(run: Run, config: TrainingConfig, n_jobs: int) -> pd.DataFrame:
     return corpus.clips
 
 
-def _split(run: Run, config: TrainingConfig, clips: pd.DataFrame) -> Split:
-    """Say which clips train and which test, the same ones in a run that is resumed."""
-    split = splits.make_split(
+def _make_split(config: TrainingConfig, clips: pd.DataFrame) -> Split:
+    return splits.make_split(
         clips,
         config.protocol,
         seed=config.seed,
@@ -179,6 +193,11 @@ def _split(run: Run, config: TrainingConfig, clips: pd.DataFrame) -> Split:
         fold=config.fold,
         validation=config.validation,
     )
+
+
+def _split(run: Run, config: TrainingConfig, clips: pd.DataFrame) -> Split:
+    """Say which clips train and which test, the same ones in a run that is resumed."""
+    split = _make_split(config, clips)
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     _write_or_compare(
         run.folder / "split.json",

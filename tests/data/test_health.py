@@ -43,6 +43,8 @@ def test_what_is_wrong_is_found(clips):
     assert findings(loud)["Level per speaker"].problem
     rare = pd.concat([clips[clips["emotion"] != "sad"], clips[clips["emotion"] == "sad"].head(2)])
     assert findings(rare)["Emotions"].problem
+    alike = findings(clips[clips["emotion"] == "sad"])["Emotions"]
+    assert alike.problem and alike.sentence.startswith("All clips are sad")
 
 
 def test_labels_that_the_recording_gives_away_are_warned_about(clips):

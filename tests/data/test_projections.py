@@ -100,10 +100,12 @@ def test_tsne_can_be_stopped(clips, tmp_path):
 
 def test_too_few_clips_make_no_map(clips):
     rows = np.ones((4, 8), np.float32)
-    with pytest.raises(DataError, match="at least 5 clips, and there are 4"):
+    with pytest.raises(DataError, match="at least 5 clips that differ, and there are 1"):
         projections.pca(rows)
     with pytest.raises(DataError, match="at least 5 clips"):
         projections.tsne(clips.head(4), rows)
+    with pytest.raises(DataError, match="and there are 1"):
+        projections.pca(np.ones((9, 8), np.float32))
 
 
 def test_of_many_clips_the_same_are_drawn_each_time():

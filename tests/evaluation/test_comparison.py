@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,6 +82,8 @@ def test_what_is_called_real_is_what_the_test_says():
 def test_different_clips_are_compared_as_proportions(one, other):
     found = compare(published(one), published(other))
     assert not found.paired and found.p_value is None
+    counts = [published(name).n_test for name in (one, other)]
+    assert re.findall(r"% of (\d+) clips", str(found)) == [str(count) for count in counts]
     assert set(found.recalls["emotion"]) == {
         "neutral", "happy", "sad", "angry", "fearful", "disgust",
     }  # fmt: skip

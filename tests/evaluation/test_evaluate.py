@@ -75,6 +75,11 @@ def test_an_emotion_the_model_does_not_know_is_refused(recognizer, clips):
         evaluate_clips(recognizer, odd, location="x", protocol="all", n_jobs=1)
 
 
+def test_a_protocol_that_trains_is_refused(recognizer, samples):
+    with pytest.raises(DataError, match="random or all, not 'unseen-speakers'"):
+        evaluate_corpus(recognizer, samples, protocol="unseen-speakers")
+
+
 def test_a_clip_that_vanished_is_reported_by_name(recognizer, clips, tmp_path):
     gone = clips.iloc[:2].assign(path=str(tmp_path / "gone.flac"))
     with pytest.raises(DataError, match=r"gone\.flac"):

@@ -286,7 +286,7 @@ def test_the_command_line_adapts_and_evaluates(finished_run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["adapt", "MODEL", "--data", "VOICE", "--out", "MODEL"], "something else"),
+        (["adapt", "MODEL", "--data", "VOICE", "--out", "MODEL"], "not empty"),
         (
             ["adapt", "MODEL", "--data", "VOICE", "--out", "NEW", "--shots", "0"],
             "1 or more",

@@ -2,10 +2,8 @@
 
 import gzip
 import json
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -13,11 +11,10 @@ import pytest
 
 from ser import assets
 from ser.errors import DataError, OutputError
-from ser.models.embedding import EMBEDDING_FILE, read_embedding, write_embedding
 from ser.models.export import export
 from ser.models.recognizer import Recognizer
 from ser.models.voice import Voice
-from ser.utils.files import read_json, sha256_of, write_json
+from ser.utils.files import read_json
 from tests.tiny import SAMPLES
 
 CLIPS = sorted(SAMPLES.rglob("*.flac"))
@@ -64,8 +61,8 @@ def test_the_example_beside_it_asks_it(tmp_path):
     export(assets.DEFAULT_MODEL, tmp_path / "out")
     clip = next(c for c in CLIPS if c.name == "03-01-06-02-02-01-27.flac")
     done = subprocess.run(
-        [sys.executable, "example.py", clip],
-        cwd=tmp_path / "out", env={"PYTHONPATH": str(SAMPLES.parents[1])},
+        [sys.executable, tmp_path / "out" / "example.py", clip],
+        cwd=tmp_path, env={"PYTHONPATH": str(SAMPLES.parents[1])},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     shares = dict(line.split() for line in done.stdout.splitlines())
@@ -114,17 +111,13 @@ def test_the_pages_model_answers_as_the_recognizer(web):
 def test_an_exported_model_knows_the_voice_that_its_bundle_knows(tmp_path):
     """As one that was adapted does: beside its weights, what it takes off every clip."""
     everyday = Recognizer.load(assets.DEFAULT_MODEL)
-    bundle = tmp_path / "bundle"
-    shutil.copytree(assets.DEFAULT_MODEL, bundle)
     _, inputs = everyday.prepare(CLIPS[:8], n_jobs=1)
-    embedding = read_embedding(bundle / EMBEDDING_FILE, labels=len(everyday.labels))
-    voice = everyday.heard(Voice(), inputs)
-    write_embedding(bundle / EMBEDDING_FILE, replace(embedding, voice=voice))
-    manifest = read_json(bundle / "manifest.json")
-    manifest["embedding"]["sha256"] = sha256_of(bundle / EMBEDDING_FILE)
-    write_json(bundle / "manifest.json", manifest)
+    knowing, bundle = everyday.knowing(everyday.heard(Voice(), inputs)), tmp_path / "bundle"
+    knowing.save(bundle)
     page = export(bundle, tmp_path / "out", form="web").parent
-    expected = Recognizer.load(bundle).answers(inputs)
+    expected = knowing.answers(inputs)
+    for found, wanted in zip(Recognizer.load(bundle).answers(inputs), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
     assert np.abs(expected[0] - everyday.answers(inputs)[0]).max() > 0.05
     for found, wanted in zip(answers_of(page, inputs), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-4)
@@ -133,6 +126,8 @@ def test_an_exported_model_knows_the_voice_that_its_bundle_knows(tmp_path):
     session = onnxruntime.InferenceSession(export(bundle, tmp_path / "onnx"))
     (found,) = session.run(None, {session.get_inputs()[0].name: values})
     np.testing.assert_allclose(found, Recognizer.load(bundle).logits(inputs), atol=1e-4)
+    described, shown = (read_json(tmp_path / out / "model.json") for out in ("onnx", "out"))
+    assert described["temperature"] == shown["temperature"] != everyday.manifest.temperature
     with pytest.raises(DataError, match="knows a voice"):
         export(bundle, tmp_path / "litert", form="litert")
 

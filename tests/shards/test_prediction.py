@@ -155,6 +155,13 @@ def test_another_manifest_is_refused_with_both_hashes(clips, store, tmp_path, ca
     assert contents(store) == before
 
 
+def test_another_number_of_clips_per_shard_is_named(clips, store, capfd):
+    given = command(clips, store, "--resume")
+    given[given.index("--per-shard") + 1] = "7"
+    assert main(given) == 2
+    refused(capfd, "another clips per shard", "and now it is 7")
+
+
 def test_a_clip_that_changed_is_noticed(clips, tmp_path, capfd):
     folder, out = tmp_path / "clips", tmp_path / "out"
     folder.mkdir()

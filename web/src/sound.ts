@@ -33,6 +33,8 @@ export async function decode(data: ArrayBuffer): Promise<Sound> {
   const samples = new Float32Array(sound.length);
   for (let c = 0; c < sound.numberOfChannels; c++)
     sound.getChannelData(c).forEach((x, i) => (samples[i] += x / sound.numberOfChannels));
+  if (!samples.every(Number.isFinite))
+    throw new Problem("The recording holds samples that are not numbers: export it again.");
   return { samples, rate };
 }
 

@@ -38,9 +38,9 @@ def recognizer():
     return Recognizer.load(DEFAULT_MODEL)
 
 
-def wav(samples, rate):
+def wav(samples, rate, subtype="PCM_16"):
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format="WAV", subtype="PCM_16")
+    soundfile.write(buffer, samples, rate, format="WAV", subtype=subtype)
     return buffer.getvalue()
 
 
@@ -101,6 +101,7 @@ def test_the_microphone_moves_the_bars_and_nothing_is_sent(talking, address):
         ("notes.txt", b"no sound at all", "cannot decode the file"),
         ("empty.wav", b"", "The file is empty"),
         ("silent.wav", wav(np.zeros(16_000), 16_000), "The recording is silent"),
+        ("nan.wav", wav(np.full(16_000, np.nan), 16_000, "FLOAT"), "samples that are not numbers"),
         ("click.wav", wav(np.full(800, 0.5), 16_000), "The recording is too short"),
     ],
 )
