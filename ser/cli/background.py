@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 from ser.cli import run_to_exit_code
 from ser.training import queue
@@ -25,7 +26,7 @@ def train_in_turn() -> None:
 
 def _train(run: Run, members: Path | None) -> None:
     queue.log_steps()
-    go_on = f"Go on with: ser train --resume {run.folder}"
+    go_on = f"Go on with: ser train --resume {quote(str(run.folder))}"
     held = working_on(run, how_far=lambda: "Stopped before its turn came", go_on=go_on)
     with held, queue.obeying_stop(run):
         queue.wait_for_turn(run, members)

@@ -46,14 +46,16 @@ def train_runs(runs: Sequence[Run], *, cluster: str, n_jobs: int = -1) -> None:
         If Ctrl-C was pressed; the runs are asked to stop after their epoch.
     """
     left = [run for run in runs if not _is_finished(run)]
-    if left:
-        spread_runs(
-            partial(train_run, cwd=os.getcwd()),
-            left,
-            cluster=cluster,
-            n_jobs=n_jobs,
-            done=len(runs) - len(left),
-        )
+    if not left:
+        return
+    train = partial(train_run, cwd=os.getcwd())
+    try:
+        spread_runs(train, left, cluster=cluster, n_jobs=n_jobs, done=len(runs) - len(left))
+    except KeyboardInterrupt:
+        raise Stopped(
+            "Stopped; trainings that are running end after their epoch. Go on with the same "
+            "command and --resume."
+        ) from None
 
 
 def spread_runs(
@@ -65,7 +67,7 @@ def spread_runs(
     done: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Train runs by tasks of a cluster; see `train_runs`.
+    """Train runs by tasks of a cluster, and ask them to stop if Ctrl-C is pressed.
 
     Parameters
     ----------
@@ -75,6 +77,11 @@ def spread_runs(
         How many are finished already, for the bar.
     progress : callable, optional
         Called with how many are.
+
+    Raises
+    ------
+    SerError
+        See `train_runs`.
     """
     folders = [str(run.folder.absolute()) for run in runs]
     try:
@@ -90,10 +97,7 @@ def spread_runs(
         for run in runs:
             with suppress(RunError):  # it is not running
                 run.ask_to_stop()
-        raise Stopped(
-            "Stopped; trainings that are running end after their epoch. Go on with the same "
-            "command and --resume."
-        ) from None
+        raise
 
 
 def train_run(folder: str, *, cwd: str) -> str:

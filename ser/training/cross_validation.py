@@ -142,6 +142,8 @@ def _result(run: Run, which: str, n_jobs: int) -> Report:
     """Return the report of a run, which is trained unless it was before."""
     result = Report.find(run.folder / "report.json")
     if result is not None:
+        if run.read_status().state == "interrupted":  # killed when only that was left
+            pipeline.finish(run, result)
         return result
     try:
         return pipeline.train(run, n_jobs=n_jobs)

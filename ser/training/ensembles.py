@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,6 @@ def fit_members(
     ------
     SerError
         See `ser.shards.cluster.opened`; or what a training fails with.
-    Stopped
-        If Ctrl-C was pressed; the members are asked to stop after their epoch.
     """
     folder = run.folder.absolute() / MEMBERS / ("first" if validation else "again")
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +140,7 @@ def _train(folder: Path) -> None:
     run, number = Run(folder), int(folder.name.rpartition("-")[2]) - 1
     # As many threads as beside the others: sums of more of them end in other bits.
     share_cores(TrainingConfig.from_json(run.read_config()).model.members)
-    again = f"Go on with: ser train --resume {folder.parents[2]}"
+    again = f"Go on with: ser train --resume {quote(str(folder.parents[2]))}"
     with (
         runs.working_on(run, how_far=lambda: "Stopped", go_on=again),
         queue.obeying_stop(run),

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -71,13 +72,18 @@ def train(run: Run, *, n_jobs: int = -1, cluster: str = "") -> Report:
         if cluster:
             ensembles.check(config)
         result = _train(run, config, n_jobs, cluster)
-        run.write_status("finished", f"Accuracy {result.accuracy:.1%} on unseen clips")
-        # Not before: until then it is all that a killed process leaves to go on with.
-        for file in run.folder.glob("checkpoint*.npz"):
-            file.unlink()
-        for folder in (FEATURES, ensembles.MEMBERS):
-            shutil.rmtree(run.folder / folder, ignore_errors=True)
+        finish(run, result)
         return result
+
+
+def finish(run: Run, report: Report) -> None:
+    """Say of a run that it is finished, and delete what it would have gone on from."""
+    run.write_status("finished", f"Accuracy {report.accuracy:.1%} on unseen clips")
+    # Not before: until then it is all that a killed process leaves to go on with.
+    for file in run.folder.glob("checkpoint*.npz"):
+        file.unlink()
+    for folder in (FEATURES, ensembles.MEMBERS):
+        shutil.rmtree(run.folder / folder, ignore_errors=True)
 
 
 @contextmanager
@@ -102,12 +108,14 @@ def working_on(run: Run) -> Iterator[TrainingConfig]:
     config = TrainingConfig.from_json(run.read_config())
 
     def how_far() -> str:
+        if (run.folder / ensembles.MEMBERS).exists():
+            return "Stopped while its members were being trained"
         total = config.epochs + (config.fine_tuning if config.model.encoder else 0)
         words = f"Stopped after {len(run.read_epochs())} of {total} epochs"
         again = (run.folder / fitting.REFIT_CHECKPOINT).exists()
         return f"{words}, while training again on all clips" if again else words
 
-    go_on = f"Go on with: ser train --resume {run.folder}"
+    go_on = f"Go on with: ser train --resume {quote(str(run.folder))}"
     with runs.working_on(run, how_far=how_far, go_on=go_on):
         yield config
 

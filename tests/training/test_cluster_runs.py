@@ -128,8 +128,10 @@ def test_members_trained_by_workers_are_those_trained_side_by_side(ensemble, tmp
     while not any(spread.glob("members/first/member-*/checkpoint.npz")):
         assert running.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 130 and f"ser train --resume {spread}" in said.decode()
+    assert Run(spread).read_status().state == "stopped"
     assert main(["train", "--resume", str(spread), "--cluster", "local", "--n-jobs", "2"]) == 0
     reports = [figures(run / "report.json") for run in (alone, spread)]
     for report in reports:  # a model's file says when it was made

@@ -11,6 +11,7 @@ from ser.evaluation.rendering import to_html
 from ser.evaluation.report import Report, Speakers
 from ser.training import cross_validation, pipeline
 from ser.training.config import TrainingConfig
+from ser.training.runs import Run
 from tests.tiny import tiny_config, tiny_corpus
 
 SMALLEST = {"epochs": 1, "copies": 0}
@@ -134,9 +135,12 @@ def test_finished_folds_are_not_trained_again(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(
         pipeline, "train", lambda run, **rest: trained.append(run.folder.name) or real(run, **rest)
     )
+    first = Run(tmp_path / "study" / "fold-1")
+    first.write_status("evaluating", "as if killed before it said that it was finished")
     result = cross_validation.cross_validate(tmp_path / "study", config, resume=True, n_jobs=1)
     assert trained == ["fold-1", "fold-2"]
     assert len(result.folds) == 2
+    assert first.read_status().state == "finished"
 
 
 def test_folds_of_a_changed_corpus_are_not_pooled(tmp_path, corpus, monkeypatch):
