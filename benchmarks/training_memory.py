@@ -89,6 +89,7 @@ def side_by_side(files: list[Path]) -> dict[str, Any]:
         seconds: dict[str, list[float]] = {"files": [], "memory": []}
         weights = {}
         for turn in range(TURNS):
+            ways: list[tuple[str, Features | StoredFeatures]]
             ways = [("files", stored), ("memory", in_memory)]
             for name, features in ways if turn % 2 else reversed(ways):  # who is first may wait
                 model, taken = learn(features, EPOCHS, Path(folder) / f"{name}-{turn}")

@@ -17,6 +17,7 @@ from ser.errors import RunError, SerError
 from ser.evaluation.report import Report
 from ser.training import runs
 from ser.training.config import PRESETS, TrainingConfig
+from ser.training.ensembles import MEMBERS
 from ser.training.runs import BUSY_STATES, Epoch, Run, Status, find_runs
 
 DAMAGED = "damaged"
@@ -91,6 +92,11 @@ class Training:
         return self.figures.get("training_seconds", float(self.epochs["seconds"].sum()))
 
     @property
+    def by_members(self) -> bool:
+        """Whether its members are trained one by one, see `ser.training.ensembles`."""
+        return (self.run.folder / MEMBERS).exists()
+
+    @property
     def clips(self) -> int:
         """How many clips its corpus had; 0 if that is not known."""
         try:
@@ -133,7 +139,7 @@ def read_all(runs: Sequence[Run]) -> list[Training]:
 def seconds_left(training: Training) -> float | None:
     """Return how long the epochs, or what else is being done, will still take; None if unknown."""
     status = training.status
-    if training.state == "training" and not training.epochs.empty:
+    if training.state == "training" and not training.epochs.empty and not training.by_members:
         encoded = training.config is not None and training.config.model.encoder
         if encoded and status.stage < status.stages:  # epochs of fine-tuning take far longer
             return None
@@ -157,6 +163,8 @@ def what_to_do(training: Training) -> str:
             return f"The disk has only {free / 1e6:.0f} MB left. Free some space, then resume."
     done = len(training.epochs)
     kept = f"goes on after epoch {done}" if done else "begins again, since no epoch had ended"
+    if training.by_members:
+        kept = "goes on where its members had come"
     if training.state == "interrupted":
         return (
             "That happens when the memory runs out, the computer restarts, or somebody ends the "

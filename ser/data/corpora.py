@@ -114,19 +114,7 @@ def scan(location: Location | Sequence[Location]) -> Corpus:
             "features, predict and evaluate with --out. Copy the recordings for anything else."
         )
     location = Path(location)
-    # os.path, since pathlib raises where a name is too long or a parent may not be searched.
-    if os.path.isdir(location):
-        corpus = _scan_folder(location)
-    elif os.path.isfile(location) and location.suffix.lower() == ".csv":
-        corpus = _scan_csv(location)
-    elif os.path.isfile(location) and location.suffix.lower() == ".parquet":
-        corpus = _sorted(described(read_rows(location, NAMED, most=MOST_CLIPS), location))
-    elif os.path.exists(location):
-        raise DataError(
-            f"{location} is neither a folder nor a .csv or .parquet file. Give a corpus."
-        )
-    else:
-        raise DataError(f"{location} does not exist. Check the name of the corpus folder.")
+    corpus = _named(location)
     corpus = Corpus(*reviewed(corpus.clips, corpus.skipped, location))
     if corpus.clips.empty:
         reasons, detail = corpus.skipped["reason"].value_counts(), ""
@@ -149,6 +137,50 @@ def joined(found: Sequence[Corpus]) -> Corpus:
         pd.concat([corpus.clips for corpus in found], ignore_index=True),
         pd.concat([corpus.skipped for corpus in found], ignore_index=True),
     )
+
+
+def _named(location: Path) -> Corpus:
+    """Return the clips of a corpus with the labels that names, folders or its table give them."""
+    # os.path, since pathlib raises where a name is too long or a parent may not be searched.
+    if os.path.isdir(location):
+        return _scan_folder(location)
+    if os.path.isfile(location) and location.suffix.lower() == ".csv":
+        return _scan_csv(location)
+    if os.path.isfile(location) and location.suffix.lower() == ".parquet":
+        return _sorted(described(read_rows(location, NAMED, most=MOST_CLIPS), location))
+    if os.path.exists(location):
+        raise DataError(
+            f"{location} is neither a folder nor a .csv or .parquet file. Give a corpus."
+        )
+    raise DataError(f"{location} does not exist. Check the name of the corpus folder.")
+
+
+def named_emotion(location: Path, path: str) -> str:
+    """Return the label that a clip has without what was decided about it.
+
+    Parameters
+    ----------
+    location : Path
+        The corpus.
+    path : str
+        The clip, as `scan` names it.
+
+    Returns
+    -------
+    str
+        Empty if the corpus has no such clip.
+
+    Raises
+    ------
+    DataError
+        If the corpus cannot be read.
+    """
+    if os.path.isdir(location):
+        fields, _ = describe(Path(path), location)
+        return fields["emotion"] if fields else ""
+    clips = _named(location).clips
+    found = clips["emotion"][clips["path"] == path]
+    return found.iloc[0] if len(found) else ""
 
 
 def from_labels(labels: Mapping[str, str]) -> Corpus:

@@ -85,7 +85,9 @@ def read_review(location: str | Path) -> dict[str, Decision]:
     return found
 
 
-def decide(location: str | Path, path: str | Path, decision: Decision | None) -> None:
+def decide(
+    location: str | Path, path: str | Path, decision: Decision | None, *, named: str = ""
+) -> None:
     """Keep a decision about a clip beside its corpus; None takes it back.
 
     Parameters
@@ -95,31 +97,39 @@ def decide(location: str | Path, path: str | Path, decision: Decision | None) ->
     path : str or Path
         The clip, in the corpus.
     decision : Decision or None
-        What was decided about the label it has now.
+        What was decided about the label that was shown.
+    named : str
+        The label that name, folder or table give the clip, where a correction may have been shown.
 
     Raises
     ------
     DataError
-        See `read_review`.
+        See `read_review`; or if the corpus is gone.
     OutputError
         If the corpus' folder cannot be written.
     """
+    file = review_file(location)
+    if not file.parent.is_dir():
+        raise DataError(f"{location} is gone, so nothing can be decided about its labels.")
     review = read_review(location)
     place = place_of(path, location)
-    before = review.pop(place, None)
+    review.pop(place, None)
     if decision is not None:
-        if before and before.corrected and before.corrected == decision.emotion:
-            # The label that was decided about is a correction; the name says another one.
-            again = decision.decision == KEEP
-            decision = before if again else replace(decision, emotion=before.emotion)
-        review[place] = decision
+        review[place] = _about(named or decision.emotion, decision)
     rows = [(name, d.emotion, d.decision, d.corrected) for name, d in sorted(review.items())]
-    file = review_file(location)
     try:
         with atomic_path(file) as temporary:
             pd.DataFrame(rows, columns=_COLUMNS).to_csv(temporary, index=False)
     except OutputError as error:
         raise OutputError(f"{error} Decisions about labels are kept beside the corpus.") from error
+
+
+def _about(named: str, decision: Decision) -> Decision:
+    """Return a decision about a shown label as one about the label that the clip's name says."""
+    if decision.emotion == named or decision.decision == EXCLUDE:
+        return replace(decision, emotion=named)
+    wanted = decision.corrected or decision.emotion
+    return Decision(named, KEEP) if wanted == named else Decision(named, CORRECT, wanted)
 
 
 def place_of(path: str | Path, location: str | Path) -> str:

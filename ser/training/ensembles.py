@@ -58,14 +58,14 @@ def fit_members(
     cluster: str,
     n_jobs: int,
 ) -> tuple[Any, list[dict[str, Any]]]:
-    """Train a network as `ser.training.fitting.fit` does, its members over a cluster.
+    """Train a network as `ser.training.fitting.fit` does, each member apart.
 
     Parameters
     ----------
     training, targets, validation, y_validation, config, run
         See there; the run lies in a folder that every worker sees.
     cluster : str
-        See `ser.shards.cluster.opened`.
+        See `ser.shards.cluster.opened`; if empty, what is left to learn is learned in this process.
     n_jobs : int
         Workers of a local cluster, each of which trains one member at a time; -1 is one per core.
 
@@ -96,7 +96,7 @@ def fit_members(
     left = [each for each in members if not _is_finished(each)]
     done = len(members) - len(left)
     progress(done)
-    if left:
+    if left and cluster:
         spread_runs(
             partial(train_member, cwd=os.getcwd()),
             left,
@@ -105,7 +105,11 @@ def fit_members(
             done=done,
             progress=progress,
         )
-    found = [_fit(each, number) for number, each in enumerate(members)]
+    found = []
+    for number, each in enumerate(members):
+        with each.locked():  # its process may have outlived the command that began it
+            found.append(_fit(each, number))
+        progress(number + 1)
     model = found[0][0]
     for number, (other, _) in enumerate(found):
         members_of(model)[number].set_weights(members_of(other)[number].get_weights())
@@ -137,15 +141,15 @@ def _train(folder: Path) -> None:
     """Train a member in this process."""
     from ser.training.pipeline import share_cores
 
-    run, number = Run(folder), int(folder.name.rpartition("-")[2]) - 1
-    # As many threads as beside the others: sums of more of them end in other bits.
-    share_cores(TrainingConfig.from_json(run.read_config()).model.members)
-    again = f"Go on with: ser train --resume {quote(str(folder.parents[2]))}"
+    run, whole = Run(folder), Run(folder.parents[2])
+    again = f"Go on with: ser train --resume {quote(str(whole.folder))}"
     with (
         runs.working_on(run, how_far=lambda: "Stopped", go_on=again),
-        queue.obeying_stop(run),
+        queue.obeying_stop(run, part_of=whole),
     ):
-        _fit(run, number)
+        # As many threads as beside the others: sums of more of them end in other bits.
+        share_cores(TrainingConfig.from_json(run.read_config()).model.members)
+        _fit(run, int(folder.name.rpartition("-")[2]) - 1)
         run.write_status("finished", "Member trained")
 
 

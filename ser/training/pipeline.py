@@ -53,7 +53,7 @@ def train(run: Run, *, n_jobs: int = -1, cluster: str = "") -> Report:
         Parallel workers for the features; -1 is one per core.
     cluster : str
         If not empty, the members of the network are trained over Dask's workers, see
-        `ser.training.ensembles.fit_members`.
+        `ser.training.ensembles.fit_members`.  Without it a run that was begun so goes on here.
 
     Returns
     -------
@@ -71,6 +71,10 @@ def train(run: Run, *, n_jobs: int = -1, cluster: str = "") -> Report:
     with working_on(run) as config:
         if cluster:
             ensembles.check(config)
+            if any(run.folder.glob("checkpoint*.npz")):
+                raise RunError(
+                    f"{run.folder} has begun to learn on one machine. Go on without --cluster."
+                )
         result = _train(run, config, n_jobs, cluster)
         finish(run, result)
         return result
@@ -252,7 +256,7 @@ def _fit(
     sounds = keep("sounds", range(count), feature_cache.nonspeech_features, copies=config.copies)
     validation = {name: each.clean for name, each in held_out.features.items()}
     fit: Callable[..., tuple[Any, list[dict[str, Any]]]] = fitting.fit
-    if cluster:
+    if cluster or (run.folder / ensembles.MEMBERS).exists():
         fit = partial(ensembles.fit_members, cluster=cluster, n_jobs=n_jobs)
     model, epochs = fit(
         joined(training.features, sounds),

@@ -60,17 +60,18 @@ def log_steps() -> None:
 
 
 @contextmanager
-def obeying_stop(run: Run) -> Iterator[None]:
+def obeying_stop(run: Run, *, part_of: Run | None = None) -> Iterator[None]:
     """Let SIGTERM and `ser.training.runs.Run.ask_to_stop` do what Ctrl-C does, in this block.
 
-    For the main thread of a process that holds the run.
+    For the main thread of a process that holds the run; where it is a part of another, the end of
+    what holds that does the same.
     """
     run.forget_stop()
     ended = Event()
 
     def watch() -> None:
         while not ended.wait(0.2):
-            if run.is_stopping:
+            if run.is_stopping or (part_of and not part_of.is_held()):
                 interrupt_main(signal.SIGTERM)
                 ended.wait(30)  # then again: compiled code may have swallowed it
 

@@ -50,15 +50,50 @@ def test_corrected_and_excluded_clips_are_no_longer_what_their_names_say(corpus)
 def test_what_is_decided_again_remembers_the_name_s_own_label(corpus):
     clip = first(corpus)
     decide(corpus, clip["path"], Decision(clip["emotion"], CORRECT, "sad"))
-    decide(corpus, clip["path"], Decision("sad", CORRECT, "angry"))
+    decide(corpus, clip["path"], Decision("sad", CORRECT, "angry"), named=clip["emotion"])
     assert first(corpus)["emotion"] == "angry"
     (decision,) = read_review(corpus).values()
     assert decision.emotion == clip["emotion"]
-    decide(corpus, clip["path"], Decision("angry", KEEP))
+    decide(corpus, clip["path"], Decision("angry", KEEP), named=clip["emotion"])
     assert first(corpus)["emotion"] == "angry", "who keeps a correction does not take it back"
     decide(corpus, clip["path"], None)
     assert first(corpus)["emotion"] == clip["emotion"]
     assert counts(corpus) == {}
+
+
+SAD, ANGRY, OUT = (CORRECT, "sad"), (CORRECT, "angry"), (EXCLUDE, "")
+
+
+@pytest.mark.parametrize(
+    ("decisions", "ends"),
+    [
+        ([SAD, OUT], None),
+        ([None, OUT], None),
+        ([None, SAD], "sad"),
+        ([SAD, ANGRY], "angry"),
+        ([SAD, (KEEP, "")], "happy"),
+        ([OUT, (KEEP, "")], "happy"),
+        ([(CORRECT, "neutral")], "neutral"),
+    ],
+)
+def test_the_last_decision_holds_whatever_label_was_shown(corpus, decisions, ends):
+    """As a page decides that shows a correction and has not scanned the corpus since."""
+    clip = next(row for _, row in corpora.scan(corpus).clips.iterrows() if row.emotion == "neutral")
+    decide(corpus, clip["path"], Decision("neutral", CORRECT, "happy"))
+    for each in decisions:
+        named = corpora.named_emotion(corpus, clip["path"])
+        shown = Decision("happy", *each) if each else None
+        decide(corpus, clip["path"], shown, named=named)
+    found = dict(corpora.scan(corpus).clips[["path", "emotion"]].to_numpy().tolist())
+    assert found.get(clip["path"]) == ends
+
+
+def test_nothing_is_decided_about_a_corpus_that_is_gone(corpus):
+    clip = first(corpus)
+    gone = corpus.parent / "gone"
+    with pytest.raises(DataError, match="is gone"):
+        decide(gone, gone / clip["name"], Decision("neutral", KEEP))
+    assert not gone.exists()
 
 
 def test_inspection_and_study_follow_a_decision(corpus):

@@ -125,14 +125,18 @@ def test_members_trained_by_workers_are_those_trained_side_by_side(ensemble, tmp
         [sys.executable, "-m", "ser", *started], cwd=PROJECT, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 240
-    while not any(spread.glob("members/first/member-*/checkpoint.npz")):
+    while not any(spread.glob("members/again/member-*/checkpoint-refit.npz")):
         assert running.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=120)
     assert running.returncode == 130 and f"ser train --resume {spread}" in said.decode()
     assert Run(spread).read_status().state == "stopped"
-    assert main(["train", "--resume", str(spread), "--cluster", "local", "--n-jobs", "2"]) == 0
+    members = [Run(folder) for folder in spread.glob("members/again/member-*")]
+    while any(member.is_held() for member in members):  # they end with it
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert main(["train", "--resume", str(spread), "--n-jobs", "2"]) == 0
     reports = [figures(run / "report.json") for run in (alone, spread)]
     for report in reports:  # a model's file says when it was made
         del report["model_sha256"], report["training_seconds"]
@@ -150,3 +154,12 @@ def test_a_network_without_members_that_learn_apart_is_not_spread(config_file, t
     given = ["--members", "1", "--cluster", "local"]
     assert main(training(config_file, out, *given)) == 2
     assert "--cluster spreads the members of an ensemble" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_run_that_has_begun_to_learn_here_is_not_spread(ensemble, tmp_path, capsys):
+    run = Run(tmp_path / "run")
+    run.create(json.loads(ensemble.read_text()))
+    (run.folder / "checkpoint.npz").write_bytes(b"")
+    assert main(["train", "--resume", str(run.folder), "--cluster", "local"]) == 2
+    assert "Go on without --cluster" in capsys.readouterr().err

@@ -109,11 +109,11 @@ def choose_settings(defaults: TrainingConfig) -> dict[str, Any]:
     )
     learning_rate = three.number_input(
         "Learning rate",
-        1e-5,
+        min(1e-5, defaults.learning_rate),
         1.0,
         defaults.learning_rate,
         step=5e-4,
-        format="%.5f",
+        format="%g",
         help="The size of a step at its highest: it rises over the first epochs and then "
         "falls to 0. Too high and the loss jumps about, too low and it hardly falls.",
     )
@@ -209,7 +209,10 @@ def _start_like(name: str, config: TrainingConfig, found: Sequence[Training]) ->
     )
     chosen = choose_settings(config)
     new = st.text_input("Name", processes.free_name(f"{name[:56]}-2"), max_chars=60)
-    _start(new, replace(config, **chosen), found)
+    changed = None
+    with layout.errors_for_people():
+        changed = replace(config, **chosen)
+    _start(new, changed, found)
 
 
 def _start(name: str, config: TrainingConfig | None, found: Sequence[Training]) -> None:
@@ -219,11 +222,11 @@ def _start(name: str, config: TrainingConfig | None, found: Sequence[Training]) 
             f":material/hourglass_top: {layout.plain(busy[-1].name)} is at work. One training runs "
             "at a time: this one will wait in the queue and begin by itself."
         )
-    several = choose_runs(name.strip(), config) if config is not None else {}
-    start = st.button(
-        "Start", type="primary", icon=":material/play_arrow:", disabled=config is None
-    )
-    if start and config is not None:
+    several: dict[str, TrainingConfig] = {}
+    if config is not None:
+        with layout.errors_for_people():
+            several = choose_runs(name.strip(), config)
+    if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not several):
         with layout.errors_for_people(), st.spinner("Starting …"):
             processes.check_room(len(several))
             for one in several:

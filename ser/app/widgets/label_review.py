@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from ser.app.widgets import layout
-from ser.data import label_review
+from ser.data import corpora, label_review
 from ser.data.label_review import CORRECT, DECISIONS, EXCLUDE, KEEP, Decision
 from ser.errors import SerError
 from ser.labels import EMOTIONS
@@ -41,7 +41,9 @@ def show(location: Path, path: str, emotion: str, go_on: Callable[[], None]) -> 
 
     def decide(decision: Decision | None) -> None:
         try:
-            label_review.decide(location, path, decision)
+            # What is shown may be a correction, or from before the last decision.
+            named = corpora.named_emotion(location, path)
+            label_review.decide(location, path, decision, named=named)
         except SerError as error:
             st.session_state["review failed"] = str(error)
         else:

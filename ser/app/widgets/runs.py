@@ -115,7 +115,7 @@ def _show_stages(training: Training) -> None:
 def _step_words(training: Training) -> str:
     status = training.status
     done, total, words = status.done, status.total, status.message
-    if training.state == "training":
+    if training.state == "training" and not training.by_members:
         epoch = f"{min(done + 1, total)} of {total}"
         return f"Epoch {epoch}" if status.stage == 1 else f"{words}: epoch {epoch}"
     return f"{words}: {done} of {total}" if total else words

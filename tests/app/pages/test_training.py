@@ -9,6 +9,7 @@ import pytest
 from ser import assets
 from ser.app import history, workspace
 from ser.evaluation.report import Report
+from ser.models.networks import ModelConfig
 from ser.training import pipeline
 from ser.training.config import PRESETS, TrainingConfig
 from ser.training.runs import Run
@@ -246,6 +247,11 @@ def test_a_training_that_runs_is_shown_with_its_progress(open_training, finished
         Run(run.folder).write_status("training", "Training again, on all clips", 4, 9, stage=2)
         progress = page.run().get("progress")[0].proto
         assert progress.text.startswith("Training again, on all clips: epoch 5 of 9")
+        (run.folder / "members").mkdir()
+        words = "Training the members again, on all clips"
+        Run(run.folder).write_status("training", words, 1, 3)
+        assert page.run().get("progress")[0].proto.text.startswith(f"{words}: 1 of 3")
+        (run.folder / "members").rmdir()
         assert "Begins when running has ended" in said(page)
         assert "this one will wait" in said(button(page, "New training").click().run())
         assert "running" not in field(page, "Look at").options
@@ -278,6 +284,26 @@ def test_a_training_can_be_begun_again_with_other_settings(open_training, finish
     field(page, "Seed").set_value(7).run()
     assert not page.exception
     assert "**finished**" in said(page), "a change must not close the form"
+
+
+def test_settings_that_cannot_be_begin_nothing_and_say_why(open_training, run_of):
+    page_of = {"slow": {"learning_rate": 5e-6}, "encoded": {"model": ModelConfig(encoder=True)}}
+    for name, settings in page_of.items():
+        run_of(name, "stopped", **settings)
+    page = open_training()
+    field(page, "Look at").set_value(["slow"]).run()
+    button(page, "Again with these settings").click().run()
+    assert not page.exception and field(page, "Learning rate").value == 5e-6
+    field(page, "Seed").set_value(2**32 - 1).run()
+    field(page, "Runs").set_value("Several seeds").run()
+    assert not page.exception and "seed 4294967296 is impossible" in said(page)
+    assert button(page, "Start").disabled
+    page = open_training()
+    field(page, "Look at").set_value(["encoded"]).run()
+    button(page, "Again with these settings").click().run()
+    field(page, "Batch size").set_value(30).run()
+    assert not page.exception and "batch_size 30 is impossible" in said(page)
+    assert button(page, "Start").disabled
 
 
 def test_notes_are_kept_with_the_run(open_training, finished):
