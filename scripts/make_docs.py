@@ -91,7 +91,7 @@ With two workers on clips of RAVDESS, listed again and again; `predict` and `eva
 |---|---|---|---|
 """  # noqa: E501
 _TRAINING = """
-`train` is one network with the copies of the preset `full`, for one epoch, its features in files ([training_memory](../benchmarks/training_memory.json)). With {clips} clips an epoch takes {ratio:g} times as long as with features in memory, and ends with {same} weights.
+`train` is one network with the copies of the preset `full`, for one epoch, its features in files ([training_memory](../benchmarks/training_memory.json)). With {clips} clips an epoch takes {ratio:.2f} times as long as with features in memory, and ends with {same} weights.
 """  # noqa: E501
 _CLUSTER_HEAD = """
 ## Over a cluster
