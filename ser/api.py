@@ -129,6 +129,6 @@ def train(config: TrainingConfig, out: str | Path, *, n_jobs: int = -1) -> Repor
     from ser.training import pipeline
 
     if not (Path(out) / "config.json").exists():
-        pipeline.check(config, n_jobs=n_jobs)
+        pipeline.check(out, config, n_jobs=n_jobs)
     pipeline.share_cores(config.model.members)
     return pipeline.train(pipeline.start_or_resume(out, config), n_jobs=n_jobs)

@@ -164,7 +164,7 @@ def what_to_do(training: Training) -> str:
     done = len(training.epochs)
     kept = f"goes on after epoch {done}" if done else "begins again, since no epoch had ended"
     if training.by_members:
-        kept = "goes on where its members had come"
+        kept = "goes on where its members stopped"
     if training.state == "interrupted":
         return (
             "That happens when the memory runs out, the computer restarts, or somebody ends the "

@@ -22,7 +22,6 @@ from threading import Thread
 
 from ser import assets
 from ser.app import access, audit, workspace
-from ser.data import splits
 from ser.data.corpora import Corpus
 from ser.errors import OutputError, RunError, SerError, Stopped
 from ser.training import pipeline, queue
@@ -108,14 +107,7 @@ def start(name: str, config: TrainingConfig) -> Run:
     # A corpus that cannot be used, or is too small, is refused before anything is made.
     check_room()
     clips = _scan(config).clips
-    splits.make_split(
-        clips.assign(audio=clips["path"]),
-        config.protocol,
-        seed=config.seed,
-        folds=config.folds,
-        fold=config.fold,
-        validation=config.validation,
-    )
+    pipeline.split_of(config, clips.assign(audio=clips["path"]))
     run = pipeline.start(workspace.folder() / name, config)
     audit.record("start training", name)
     for location in config.data:

@@ -203,7 +203,7 @@ def train(options: argparse.Namespace) -> None:
         config = _config(options)
         if options.cluster:
             ensembles.check(config)
-        pipeline.check(config, n_jobs=options.n_jobs)
+        pipeline.check(options.out, config, n_jobs=options.n_jobs)
         run = pipeline.start(options.out, config)
     with pipeline.working_on(run), queue.obeying_stop(run):
         train_run(run, n_jobs=options.n_jobs, cluster=options.cluster)

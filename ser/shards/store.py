@@ -161,7 +161,7 @@ def begin(folder: Place, clips: Iterable[Clip], work: Work, *, resume: bool, siz
             raise DataError("There are no clips to work on.")
         description = {
             "pyarrow": version("pyarrow"),  # another one writes other bytes of the same rows
-            "clips per shard": str(size),
+            "number of clips per shard": str(size),
             "manifest": sha256_of(temporary),
             "clips": str(count),
             **work.describe(),

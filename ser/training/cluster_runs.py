@@ -111,27 +111,28 @@ def train_run(folder: str, *, cwd: str) -> str:
         If the training fails, in its words.
     """
     run = Run(Path(folder))
-    while not _is_finished(run):
-        by_process(run, "ser", "train", "--resume", folder, "--n-jobs", "1", cwd=cwd)
+    by_process(run, _is_finished, "ser", "train", "--resume", folder, "--n-jobs", "1", cwd=cwd)
     return folder
 
 
-def by_process(run: Run, module: str, *arguments: str, cwd: str) -> bool:
-    """Have a process of its own work on a run; returns whether it did, or another one does.
+def by_process(
+    run: Run, is_finished: Callable[[Run], bool], module: str, *arguments: str, cwd: str
+) -> None:
+    """Have a process of its own work on a run until it is finished, by this one or another.
 
     Raises
     ------
     RunError
         If the work fails, in its words.
     """
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode and not run.is_held():
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise RunError(said[-1].removeprefix("ser: "))
-    if done.returncode:  # Dask may start a task twice, and then the first is at work
-        time.sleep(_WAIT_SECONDS)
-    return done.returncode == 0
+    while not is_finished(run):
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+        if done.returncode and not run.is_held():
+            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise RunError(said[-1].removeprefix("ser: "))
+        if done.returncode:  # Dask may start a task twice, and then the first is at work
+            time.sleep(_WAIT_SECONDS)
 
 
 def _is_finished(run: Run) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ser.data.corpora import fingerprint
 from ser.data.inspection import inspect_corpus
-from ser.data.splits import FOLDS, folds_of, make_split
+from ser.data.splits import FOLDS, folds_of
 from ser.errors import DataError, RunError, Stopped
 from ser.evaluation import metrics
 from ser.evaluation.evaluate import evaluate_clips
@@ -79,7 +79,7 @@ def cross_validate(
     folder = Path(folder)
     study = Run(folder)
     if not resume:
-        pipeline.check(*parts.values(), n_jobs=n_jobs)
+        pipeline.check(folder, *parts.values(), n_jobs=n_jobs)
         study.create(config.to_json())
     elif TrainingConfig.from_json(study.read_config()) != config:
         raise RunError(
@@ -159,14 +159,7 @@ def _after_listening(run: Path, config: TrainingConfig, listen: int, n_jobs: int
             f"The corpus has changed since {run} was trained, so its test clips may be others now. "
             "Restore the corpus, or start in a new folder."
         )
-    split = make_split(
-        clips,
-        config.protocol,
-        seed=config.seed,
-        folds=config.folds,
-        fold=config.fold,
-        validation=config.validation,
-    )
+    split = pipeline.split_of(config, clips)
     return evaluate_clips(
         Recognizer.load(run),
         clips.iloc[split.test].reset_index(drop=True),

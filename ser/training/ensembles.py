@@ -109,7 +109,8 @@ def fit_members(
     for number, each in enumerate(members):
         with each.locked():  # its process may have outlived the command that began it
             found.append(_fit(each, number))
-        progress(number + 1)
+        if not cluster:
+            progress(number + 1)
     model = found[0][0]
     for number, (other, _) in enumerate(found):
         members_of(model)[number].set_weights(members_of(other)[number].get_weights())
@@ -128,8 +129,7 @@ def train_member(folder: str, *, cwd: str) -> str:
         If the training fails, in its words.
     """
     run = Run(Path(folder))
-    while not _is_finished(run):
-        by_process(run, "ser.training.ensembles", folder, cwd=cwd)
+    by_process(run, _is_finished, "ser.training.ensembles", folder, cwd=cwd)
     return folder
 
 

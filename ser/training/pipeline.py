@@ -124,17 +124,20 @@ def working_on(run: Run) -> Iterator[TrainingConfig]:
         yield config
 
 
-def check(*configs: TrainingConfig, n_jobs: int = -1) -> None:
+def check(folder: str | Path, *configs: TrainingConfig, n_jobs: int = -1) -> None:
     """Refuse configurations of a corpus that cannot be trained with it, before a run is made.
 
     Raises
     ------
+    RunError
+        If the folder is not empty.
     DataError
         If the corpus, its split or the folder of backgrounds cannot be used.
     """
+    Run(folder).refuse_if_used()
     clips = inspect_corpus(configs[0].data, n_jobs=n_jobs).clips
     for config in configs:
-        _make_split(config, clips)
+        split_of(config, clips)
         if config.backgrounds:
             feature_cache.find_backgrounds(config.backgrounds)
 
@@ -196,7 +199,8 @@ def _clips(run: Run, config: TrainingConfig, n_jobs: int) -> pd.DataFrame:
     return corpus.clips
 
 
-def _make_split(config: TrainingConfig, clips: pd.DataFrame) -> Split:
+def split_of(config: TrainingConfig, clips: pd.DataFrame) -> Split:
+    """Say which clips train and which test, see `ser.data.splits.make_split`."""
     return splits.make_split(
         clips,
         config.protocol,
@@ -209,7 +213,7 @@ def _make_split(config: TrainingConfig, clips: pd.DataFrame) -> Split:
 
 def _split(run: Run, config: TrainingConfig, clips: pd.DataFrame) -> Split:
     """Say which clips train and which test, the same ones in a run that is resumed."""
-    split = _make_split(config, clips)
+    split = split_of(config, clips)
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     _write_or_compare(
         run.folder / "split.json",

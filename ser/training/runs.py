@@ -170,18 +170,19 @@ class Run:
         RunError
             If there is already something in the folder: results are never overwritten.
         """
-        self._refuse_if_used()
+        self.refuse_if_used()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock.acquire(timeout=10):  # of two who begin at once, one comes second
-                self._refuse_if_used()
+                self.refuse_if_used()
                 write_json(self.folder / "config.json", config)
         except Timeout:
             raise self._used() from None
         except OSError as error:
             raise OutputError(f"Cannot write {self.folder}: {error.strerror or error}.") from None
 
-    def _refuse_if_used(self) -> None:
+    def refuse_if_used(self) -> None:
+        """Refuse a folder in which there is already something, see `create`."""
         if self.folder.exists() and (
             not self.folder.is_dir() or any(not _is_leftover(p) for p in self.folder.iterdir())
         ):

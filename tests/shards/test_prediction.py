@@ -159,7 +159,7 @@ def test_another_number_of_clips_per_shard_is_named(clips, store, capfd):
     given = command(clips, store, "--resume")
     given[given.index("--per-shard") + 1] = "7"
     assert main(given) == 2
-    refused(capfd, "another clips per shard", "and now it is 7")
+    refused(capfd, "another number of clips per shard", "and now it is 7")
 
 
 def test_a_clip_that_changed_is_noticed(clips, tmp_path, capfd):
