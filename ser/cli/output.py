@@ -78,6 +78,7 @@ def formatted(table: Any, labels: Sequence[str], form: str) -> str:
             spoken = row["emotion"] is not None
             records.append(
                 {k: row[k] for k in ("file", "start", "end", "emotion", "verdict", "reason")}
+                | {"distance": row["distance"] if row["distance"] == row["distance"] else None}
                 | {"probabilities": {la: row[la] for la in labels} if spoken else None}
             )
         return json.dumps(records, indent=2, ensure_ascii=False)

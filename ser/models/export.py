@@ -125,7 +125,10 @@ def _litert(folder: Path, manifest: Manifest) -> bytes:
 
 
 _SNIPPET = '''\
-"""Ask the model about a recording: python example.py clip.wav"""
+"""Ask the model about a recording: python example.py clip.wav
+
+It needs ser and {package}.
+"""
 
 import json
 import sys
@@ -148,12 +151,14 @@ for label, probability in zip(about["labels"], probabilities):
     print(f"{{label:10}} {{probability:.0%}}")
 '''
 _ONNX = {
+    "package": "onnxruntime, which comes with it",
     "imports": "import onnxruntime",
     "ask": """\
 session = onnxruntime.InferenceSession(here / about["file"])
 (logits,) = session.run(None, {about["input"]["name"]: values[None]})""",
 }
 _LITERT = {
+    "package": "ai-edge-litert (pip install ai-edge-litert)",
     "imports": "from ai_edge_litert.interpreter import Interpreter",
     "ask": """\
 network = Interpreter(str(here / about["file"]))

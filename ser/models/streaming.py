@@ -146,15 +146,24 @@ class Recorder:
                     self._resampler = (sampling_rate, stream)
                 mono = self._resampler[1].resample_chunk(mono)
             self._arrived = time.monotonic()
-            self._received += len(mono)
-            shown = round(SHOWN_SECONDS * self._rate)
-            self._recent = np.concatenate([self._recent, mono])[-shown:]
-            self._kept.append((mono * 32767).astype(np.int16))
-            self._kept_samples += len(mono)
-            while self._kept_samples - len(self._kept[0]) >= KEEP_SECONDS * self._rate:
-                self._kept_samples -= len(self._kept.popleft())
-            self._took(mono)
-            self._changed.notify_all()
+            self._take(mono)
+
+    def _take(self, mono: Samples) -> None:
+        self._received += len(mono)
+        shown = round(SHOWN_SECONDS * self._rate)
+        self._recent = np.concatenate([self._recent, mono])[-shown:]
+        self._kept.append((mono * 32767).astype(np.int16))
+        self._kept_samples += len(mono)
+        while self._kept_samples - len(self._kept[0]) >= KEEP_SECONDS * self._rate:
+            self._kept_samples -= len(self._kept.popleft())
+        self._took(mono)
+        self._changed.notify_all()
+
+    def _take_rest(self) -> None:
+        """Take what the resampler still holds, some milliseconds: no more sound comes."""
+        if self._resampler is not None:
+            self._take(self._resampler[1].resample_chunk(np.zeros(0, np.float32), last=True))
+            self._resampler = None
 
     def _took(self, samples: Samples) -> None:
         """Look at what has just been taken."""
@@ -310,9 +319,30 @@ class StreamingRecognizer(Recorder):
         with self._changed:
             self._voice = Voice()
 
+    def push_all(self, frames: npt.NDArray[Any], sampling_rate: int) -> None:
+        """Take sound of any length, and wait where it comes faster than it can be answered.
+
+        Whatever comes is in the window of some answer, which `push` cannot promise of more than a
+        window at once.
+
+        Parameters
+        ----------
+        frames, sampling_rate
+            See `push`.
+        """
+        step = max(round(HOP_SECONDS * sampling_rate), 1)
+        for start in range(0, frames.shape[1], step):
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._ended or self._received - self._answered < self._window // 2
+                )
+            self.push(frames[:, start : start + step], sampling_rate)
+
     def finish(self) -> None:
         """Wait until all sound received so far is answered, then stop."""
         with self._changed:
+            if not self._ended:
+                self._take_rest()
             self._finishing = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._error or not self._due())
@@ -332,7 +362,8 @@ class StreamingRecognizer(Recorder):
         with self._changed:
             new = max(self._given - after, 0)
             rows = list(self._answers)[-new:] if new else []
-        columns = ["file", "start", "end", "emotion", "verdict", "reason", *self._recognizer.labels]
+        columns = ["file", "start", "end", "emotion", "verdict", "reason", "distance"]
+        columns += self._recognizer.labels
         # Text alone would turn None, of a pause, into NaN.
         emotions = pd.Series([row["emotion"] for row in rows], dtype=object)
         return pd.DataFrame(rows, columns=columns).assign(emotion=emotions)

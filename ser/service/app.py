@@ -7,17 +7,20 @@ import gc
 import json
 import logging
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, WebSocket
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import UploadFile
@@ -47,7 +50,9 @@ _STATUS = {
     "no-such-model": 404,
 }
 _RATES = (4_000, 192_000)  # Hz of a stream
-_PATIENCE = 30.0  # seconds until a client of a stream that says nothing is let go
+_PATIENCE = 30.0  # seconds until a client that sends nothing, though it should, is let go
+_SENDING = 300.0  # seconds until a recording must have arrived
+_GLANCE = 0.1  # seconds after which a stream is looked at for new answers
 
 
 class NoSuchModelError(BundleError):
@@ -117,8 +122,7 @@ def create_app(
     app.add_middleware(RequestLog)
     problems: dict[int | str, dict[str, Any]] = {
         status: {
-            "model": Problem,
-            "content": {"application/problem+json": {}},
+            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
             "description": words,
         }
         for status, words in _REFUSALS.items()
@@ -146,6 +150,7 @@ def create_app(
     app.add_exception_handler(SerError, _refused)
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)
+    app.add_exception_handler(WebSocketRequestValidationError, _turned_away)
     app.add_exception_handler(Exception, _failed)
     return app
 
@@ -163,6 +168,7 @@ _REFUSALS = {
     400: "The request is malformed.",
     401: "There is no key, or one that is nobody's.",
     404: "There is no such model.",
+    408: "The recording does not arrive.",
     413: "The recording is too large or too long.",
     415: "It is not audio of a known format.",
     422: "The recording or an option cannot be used.",
@@ -310,7 +316,12 @@ class _Service:
         self._busy += 1
         try:
             try:
-                content = await self._content(request)
+                async with asyncio.timeout(_SENDING):
+                    content = await self._content(request)
+            except TimeoutError:
+                raise HTTPException(
+                    408, "The recording did not arrive in time. Send a shorter one, or again later."
+                ) from None
             except ClientDisconnect:  # nobody will read this but the log
                 raise HTTPException(400, "The recording did not arrive whole.") from None
             work = partial(self._answer, batcher, content, _listed(emotions), timeline, explain)
@@ -381,15 +392,19 @@ class _Service:
         try:
             recognizer = await self._welcome(socket, model, rate, emotions)
         except (SerError, StarletteHTTPException) as error:
-            await _tell(socket, _problem(error))
-            await socket.close(1008)
+            await _end(socket, _problem(error), 1008)
             return
         self._streams += 1
         listener = StreamingRecognizer(recognizer)
         try:
             await self._listen(socket, listener, rate)
-        except (WebSocketDisconnect, TimeoutError):
-            pass  # gone, or silent for too long
+        except WebSocketDisconnect:
+            pass
+        except TimeoutError:
+            silent = HTTPException(408, f"Nothing came for {_PATIENCE:.0f} s. Connect again.")
+            await _end(socket, _problem(silent), 1001)
+        except DataError as error:
+            await _end(socket, _problem(error), 1003)
         finally:
             self._streams -= 1
             listener.stop()
@@ -397,6 +412,10 @@ class _Service:
     async def _welcome(
         self, socket: WebSocket, model: str | None, rate: int, emotions: str | None
     ) -> Recognizer:
+        # Browsers keep pages from reading what other servers answer, but not from sockets.
+        origin = socket.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
+            raise HTTPException(403, "A page of another origin may not listen here.")
         if self.keys is not None:
             scheme, _, key = socket.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or self.keys.owner(key.strip()) is None:
@@ -413,28 +432,39 @@ class _Service:
         sent = 0
         half = b""  # of a sample whose other byte comes with the next message
         finished = False
-        while not finished:
-            message = await asyncio.wait_for(socket.receive(), _PATIENCE)
-            if message["type"] == "websocket.disconnect":
-                return
-            if (data := message.get("bytes")) is not None:
-                data = half + data
-                whole = len(data) // 2 * 2
-                half = data[whole:]
-                pcm = np.frombuffer(data[:whole], "<i2")
-                await to_thread.run_sync(listener.push, pcm[None], rate)
-            elif _is_finish(message.get("text") or ""):
-                finished = True
-                await to_thread.run_sync(listener.finish)
-            for row in records(listener.answers(after=sent)):
-                answer = Answer.of(row, listener.labels)
-                await socket.send_json({"type": "answer"} | answer.model_dump())
-                sent += 1
-            if error := listener.current().error:
-                _LOG.error("A stream failed: %s", error)
-                await _tell(socket, _problem(RuntimeError(error)))
-                await socket.close(1011)
-                return
+        heard = time.monotonic()
+        arriving = asyncio.create_task(socket.receive())
+        try:
+            while not finished:
+                # Answers go out when they are there, whether or not more sound comes.
+                done, _ = await asyncio.wait([arriving], timeout=_GLANCE)
+                if done:
+                    message = arriving.result()
+                    if message["type"] == "websocket.disconnect":
+                        return
+                    arriving = asyncio.create_task(socket.receive())
+                    if (data := message.get("bytes")) is not None:
+                        data = half + data
+                        whole = len(data) // 2 * 2
+                        half = data[whole:]
+                        pcm = np.frombuffer(data[:whole], "<i2")
+                        await to_thread.run_sync(listener.push_all, pcm[None], rate)
+                    elif _is_finish(message.get("text") or ""):
+                        finished = True
+                        await to_thread.run_sync(listener.finish)
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > _PATIENCE:
+                    raise TimeoutError
+                for row in records(listener.answers(after=sent)):
+                    answer = Answer.of(row, listener.labels)
+                    await socket.send_json({"type": "answer"} | answer.model_dump())
+                    sent += 1
+                if error := listener.current().error:
+                    _LOG.error("A stream failed: %s", error)
+                    await _end(socket, _problem(RuntimeError(error)), 1011)
+                    return
+        finally:
+            arriving.cancel()
         await socket.send_json({"type": "end", "answers": sent})
         await socket.close()
 
@@ -449,7 +479,7 @@ def _bounded(receive: Callable[[], Any], most: int) -> Callable[[], Any]:
 
     async def bounded() -> Any:
         nonlocal received
-        message = await receive()
+        message = await asyncio.wait_for(receive(), _PATIENCE)
         received += len(message.get("body", b""))
         if received > most:
             raise audio.TooLargeAudioError(
@@ -471,7 +501,10 @@ def _is_finish(text: str) -> bool:
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict) or message.get("type") != "finish":
-        raise WebSocketDisconnect(1003)  # what else it could mean is not known
+        raise DataError(
+            f"{text[:60]!r} is no message of this API. Send sound as bytes, or "
+            '{"type": "finish"} in the end.'
+        )
     return True
 
 
@@ -479,7 +512,7 @@ def _problem(error: Exception) -> Problem:
     """Say what is wrong with a request as RFC 9457 wants it."""
     if isinstance(error, SerError):
         status, code, detail = _STATUS.get(error.code, 422), error.code, str(error)
-    elif isinstance(error, RequestValidationError):
+    elif isinstance(error, RequestValidationError | WebSocketRequestValidationError):
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:])
         status, code, detail = 422, "option", f"{where}: {first['msg']}."
@@ -488,14 +521,24 @@ def _problem(error: Exception) -> Problem:
     else:
         status, code = 500, "http-500"
         detail = "The server failed, which is a defect of it. Its log says more."
+    if isinstance(error, StarletteHTTPException):
+        title = HTTPStatus(status).phrase
+        return Problem(type="about:blank", title=title, status=status, code=code, detail=detail)
     title = re.sub(r"(?<=[a-z])Error$", "", type(error).__name__)
     title = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", title).capitalize()
     return Problem(type="about:blank", title=title, status=status, code=code, detail=detail)
 
 
-async def _tell(socket: WebSocket, problem: Problem) -> None:
+async def _end(socket: WebSocket, problem: Problem, code: int) -> None:
+    """Say what is wrong, and close with a code of RFC 6455."""
     socket.state.code = problem.code
     await socket.send_json(problem.model_dump() | {"type": "error"})
+    await socket.close(code)
+
+
+async def _turned_away(socket: WebSocket, error: Exception) -> None:
+    await socket.accept()
+    await _end(socket, _problem(error), 1008)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
+import logging
 import re
 import secrets
 from pathlib import Path
 
-from ser.errors import DataError
-from ser.utils.files import write_text
+from ser.errors import DataError, OutputError
 
+_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,59}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Keys:
-    """The keys in a file, read once.
+    """The keys in a file, read again whenever it has changed.
 
     Parameters
     ----------
@@ -43,29 +43,55 @@ class Keys:
     """
 
     def __init__(self, file: str | Path) -> None:
-        self._hashes: dict[str, str] = {}
-        try:
-            lines = Path(file).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"The keys in {file} cannot be read: {error}.") from error
-        for number, line in enumerate(lines, 1):
-            name, _, digest = line.strip().partition(" ")
-            if not name or name.startswith("#"):
-                continue
-            if not _NAME.fullmatch(name) or not _HASH.fullmatch(digest):
-                raise DataError(
-                    f"{file}, line {number}: this is not a key. Make keys with ser key NAME {file}."
-                )
-            self._hashes[name] = digest
+        self._file = Path(file)
+        self._seen = _state(self._file)
+        self._hashes = _read(self._file)
 
     def owner(self, key: str) -> str | None:
-        """Return whose key it is, or None if it is nobody's."""
+        """Return whose key it is, or None if it is nobody's.
+
+        While the file cannot be read, what it said last is what holds.
+        """
+        if (state := _state(self._file)) != self._seen:
+            self._seen = state
+            try:
+                self._hashes = _read(self._file)
+            except DataError as error:
+                _LOG.error("%s Until then the keys are those of before.", error)
         digest = _digest(key)
         found = None
         for name, known in self._hashes.items():  # all of them, so that the time tells nothing
             if hmac.compare_digest(known, digest):
                 found = name
         return found
+
+
+def _state(file: Path) -> tuple[int, ...] | None:
+    """Return what is another one once the file has changed."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _read(file: Path) -> dict[str, str]:
+    """Return the hash of each name's key."""
+    hashes = {}
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The keys in {file} cannot be read: {error}.") from error
+    for number, line in enumerate(lines, 1):
+        name, _, digest = line.strip().partition(" ")
+        if not name or name.startswith("#"):
+            continue
+        if not _NAME.fullmatch(name) or not _HASH.fullmatch(digest):
+            raise DataError(
+                f"{file}, line {number}: this is not a key. Make keys with ser key NAME {file}."
+            )
+        hashes[name] = digest
+    return hashes
 
 
 def add(file: str | Path, name: str) -> str:
@@ -81,13 +107,20 @@ def add(file: str | Path, name: str) -> str:
     file = Path(file)
     if not _NAME.fullmatch(name):
         raise DataError(f"{name!r} cannot be a name. Use letters, digits and _.@-, at most 60.")
-    text = ""
-    if os.path.exists(file):
-        if name in Keys(file)._hashes:
-            raise DataError(f"{name} has a key in {file} already. Delete its line first.")
-        text = file.read_text(encoding="utf-8").rstrip("\n") + "\n"
     key = secrets.token_urlsafe(32)
-    write_text(file, f"{text}{name} {_digest(key)}\n")
+    line = f"{name} {_digest(key)}\n"
+    try:
+        if file.exists():
+            if name in _read(file):
+                raise DataError(f"{name} has a key in {file} already. Delete its line first.")
+            text = file.read_text(encoding="utf-8")
+            if text and not text.endswith("\n"):
+                line = "\n" + line
+        # At its end: two made at the same moment are both kept, and rights and links stay.
+        with file.open("a", encoding="utf-8") as out:
+            out.write(line)
+    except OSError as error:
+        raise OutputError(f"Cannot write {file}: {error.strerror or error}.") from error
     return key
 
 

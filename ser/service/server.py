@@ -48,7 +48,14 @@ def serve(
     logs.begin("api")
     import uvicorn
 
-    uvicorn.run(app, host=address, port=port, log_level="warning", server_header=False)
+    uvicorn.run(
+        app,
+        host=address,
+        port=port,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=30,  # whoever sends slowly cannot keep it from ending
+    )
 
 
 def application(

@@ -1,5 +1,6 @@
 """The HTTP API as programs meet it: a real process, asked over HTTP and WebSocket."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -228,10 +230,10 @@ def test_requests_made_of_the_openapi_document_are_answered_as_it_says(address, 
     assert "4 selected" in done.stdout
 
 
-def stream(address, key, query=""):
+def stream(address, key, query="", origin=None):
     where = address.replace("http", "ws", 1) + "/v1/stream" + query
     return websockets.sync.client.connect(
-        where, additional_headers={"Authorization": f"Bearer {key}"}
+        where, additional_headers={"Authorization": f"Bearer {key}"}, origin=origin
     )
 
 
@@ -257,8 +259,28 @@ def test_live_speech_is_answered_as_it_comes(address, key, rate):
     assert message == {"type": "end", "answers": len(answers)} and answers
     fields = {"start", "end", "emotion", "verdict", "reason", "distance", "probabilities"}
     assert set(answers[0]) == fields | {"type"}
-    assert answers[-1]["end"] == pytest.approx(len(sound) / 2 / rate, abs=0.01)
+    assert answers[-1]["end"] == pytest.approx(len(sound) / 2 / rate, abs=1e-3)
+    assert answers[0]["distance"] > 0
     assert "fearful" in {answer["emotion"] for answer in answers}
+
+
+def test_answers_come_without_asking_and_all_sound_is_in_one(address, key):
+    sound = np.tile(np.frombuffer(pcm(16_000), "<i2"), 5).tobytes()
+    answers = []
+    with stream(address, key[1], "?model=ravdess") as socket:
+        socket.send(sound)  # at once, and nothing after it
+        while not answers or answers[-1]["end"] < len(sound) / 2 / 16_000 - 0.4:
+            answers.append(json.loads(socket.recv(timeout=60)))
+    assert answers[0]["start"] == 0
+    for one, other in pairwise(answers):
+        assert other["start"] <= one["end"]
+
+
+def test_a_page_of_another_origin_cannot_listen(address, key):
+    for origin, answered in (("https://elsewhere.example", False), (address, True)):
+        with stream(address, key[1], origin=origin) as socket:
+            socket.send(json.dumps({"type": "finish"}))
+            assert (json.loads(socket.recv(timeout=60))["type"] == "end") is answered
 
 
 def test_a_pause_is_answered_too_and_pieces_may_end_within_a_sample(address, key):
@@ -327,7 +349,10 @@ def test_a_model_that_cannot_be_loaded_is_named_and_keeps_no_other_from_answerin
 
 @pytest.mark.parametrize(
     ("query", "code"),
-    [("?rate=1", "data"), ("?model=none", "no-such-model"), ("?emotions=x,y", "data")],
+    [
+        *(("?rate=1", "data"), ("?model=none", "no-such-model"), ("?emotions=x,y", "data")),
+        ("?rate=fast", "option"),
+    ],
 )
 def test_a_stream_that_cannot_be_answered_gets_a_problem(address, key, query, code):
     with stream(address, key[1], query) as socket:
@@ -341,8 +366,10 @@ def test_what_no_client_should_send_ends_the_stream_and_nothing_else(address, cl
     for message in ("[" * 100_000, '{"type": "dance"}', "no JSON"):
         with stream(address, key[1]) as socket:
             socket.send(message)
-            with pytest.raises(ConnectionClosed):
+            assert json.loads(socket.recv(timeout=60))["code"] == "data"
+            with pytest.raises(ConnectionClosed) as closed:
                 socket.recv(timeout=60)
+            assert closed.value.rcvd.code == 1003
     assert client.get("/readyz").json() == {"status": "ready"}
 
 
@@ -356,9 +383,50 @@ def test_keys_are_kept_as_hashes(tmp_path):
         keys.add(file, "a")
     with pytest.raises(DataError, match="cannot be a name"):
         keys.add(file, "a b")
+    known = keys.Keys(file)
+    lines = file.read_text().splitlines()
+    file.write_text(lines[1])  # whose line is deleted has no key any more, whoever comes has one
+    third = keys.add(file, "c")
+    assert [known.owner(key) for key in (first, second, third)] == [None, "b", "c"]
     file.write_text("a in-the-clear\n")
+    assert known.owner(second) == "b"
     with pytest.raises(DataError, match="line 1"):
         keys.Keys(file)
+
+
+def test_keys_made_at_the_same_moment_are_all_kept(tmp_path):
+    target = tmp_path / "target.txt"
+    target.touch(mode=0o640)
+    (tmp_path / "keys.txt").symlink_to(target)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda n: keys.add(tmp_path / "keys.txt", f"n{n}"), range(40)))
+    found = keys.Keys(target)
+    assert [found.owner(key) for key in made] == [f"n{n}" for n in range(40)]
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("sent", [b"", b"RIFF"])
+def test_a_recording_that_does_not_arrive_is_given_up(monkeypatch, sent):
+    monkeypatch.setattr("ser.service.app._PATIENCE", 0.2)
+
+    class Stalled(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            yield sent
+            await asyncio.Event().wait()
+
+    async def ask():
+        app = create_app({"ravdess": assets.RAVDESS_MODEL})
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
+            while (await client.get("/readyz")).status_code == 503:
+                await asyncio.sleep(0.05)
+            return await client.post("/v1/predict", content=Stalled())
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.json()["title"]) == (408, "Request Timeout")
 
 
 def test_others_cannot_ask_without_a_key_by_mistake():
