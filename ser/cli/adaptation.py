@@ -40,7 +40,7 @@ def study(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     if options.json:
-        report.save(options.json, indent=2)
+        report.save(options.json)
     print(f"\n{report.n_clips} clips: {report.protocol_in_words}")
     if report.n_seen_in_training:
         print(f"WARNING: {report.n_seen_in_training} of them were seen in training.")
@@ -76,7 +76,7 @@ def adapt(options: argparse.Namespace) -> None:
     result = few_shot.adapt(recognizer, enrolment, options.out).adaptation
     assert result is not None
     if options.json:
-        result.save(options.json, indent=2)
+        result.save(options.json)
     print(f"\n{result.sentence}\n{result.advice}")
     for note in result.notes:
         print(note)

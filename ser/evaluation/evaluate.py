@@ -16,7 +16,7 @@ from ser.data.inspection import inspect_corpus
 from ser.data.splits import draw_others
 from ser.errors import DataError
 from ser.evaluation import metrics
-from ser.evaluation.report import LabelReview, Origin, Predictions, Report, Speakers, speakers_of
+from ser.evaluation.report import LabelReview, Origin, Report, Speakers, speakers_of
 from ser.evaluation.robustness import measure, measure_rejection
 from ser.models.manifest import Manifest
 from ser.models.recognizer import REFUSED, SURE, Recognizer
@@ -266,7 +266,7 @@ def _report(
         training_seconds=training_seconds,
         label_review=_reviewed(location),
         versions=versions(),
-        stored_predictions=Predictions.of(predictions),
+        predictions=predictions,
     )
 
 

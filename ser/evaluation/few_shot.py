@@ -25,7 +25,7 @@ from ser.evaluation.few_shot_report import (
     SpeakerRates,
 )
 from ser.evaluation.figures import Interval
-from ser.evaluation.report import Predictions, Report
+from ser.evaluation.report import Report
 from ser.models import bundle
 from ser.models.adaptation import (
     Array,
@@ -354,7 +354,7 @@ def _report(
         n_uncertain=int((verdicts == UNCERTAIN).sum()),
         adaptation=adaptation,
         versions=versions(),
-        stored_predictions=Predictions.of(predictions),
+        predictions=predictions,
     )
 
 

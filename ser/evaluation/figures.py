@@ -73,22 +73,20 @@ class StoredRecord(Record):
         except ReportError:
             return None
 
-    def save(self, file: str | Path, *, indent: int | None = None) -> None:
+    def save(self, file: str | Path) -> None:
         """Write the record as JSON, atomically.
 
         Parameters
         ----------
         file : str or Path
             The file to write.
-        indent : int, optional
-            Spaces per level; by default everything stands on one line.
 
         Raises
         ------
         OutputError
             If it cannot be written.
         """
-        write_json(file, self.to_json(), indent=indent)
+        write_json(file, self.to_json(), indent=None)
 
 
 def as_table(rows: Sequence[Record]) -> pd.DataFrame:

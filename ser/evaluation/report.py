@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field, model_validator
+from pandas.api.types import is_numeric_dtype
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from ser.evaluation import metrics
 from ser.evaluation.few_shot_report import Adaptation
@@ -32,9 +32,12 @@ from ser.evaluation.figures import (
     as_table,
 )
 from ser.models.recognizer import SURE
+from ser.utils.files import atomic_path, json_text
 
 GOAL = 0.75
 """What every emotion's recall should reach."""
+
+_AT_ONCE = 1000  # predictions that are written together
 
 
 class Speakers(StrEnum):
@@ -118,17 +121,44 @@ def _check_protocol(protocol: str) -> str:
     return protocol
 
 
-class Predictions(Record):
-    """A table of predictions as a file holds it: its columns, and its rows without their names."""
+def _read_table(value: Any) -> pd.DataFrame:
+    """Return predictions as a table, rounded to 5 digits, or from what a file holds of one.
 
-    columns: list[str]
-    rows: list[list[Any]]
+    Raises
+    ------
+    ValueError
+        If it is no table whose columns hold texts or numbers.
+    """
+    if isinstance(value, pd.DataFrame):
+        return value.round(5)
+    if not isinstance(value, dict) or set(value) != {"columns", "rows"}:
+        raise ValueError("predictions are no table of columns and rows")
+    columns, rows = value["columns"], value["rows"]
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise ValueError("the columns of the predictions have no names")
+    if len(set(columns)) < len(columns):
+        raise ValueError("a column of the predictions occurs twice")
+    if not isinstance(rows, list) or any(
+        not isinstance(row, list) or len(row) != len(columns) for row in rows
+    ):
+        raise ValueError("predictions: rows are missing or have the wrong length")
+    for column, cells in zip(columns, zip(*rows, strict=True), strict=False):
+        if not all(isinstance(cell, str) for cell in cells) and not all(map(_is_number, cells)):
+            raise ValueError(f"predictions: {column} holds more than texts or numbers alone")
+    return pd.DataFrame(rows, columns=columns)
 
-    @classmethod
-    def of(cls, table: pd.DataFrame) -> Self:
-        """Return a table as what JSON can hold; probabilities to 5 digits."""
-        rows = table.round(5).astype(object).to_numpy().tolist()
-        return cls(columns=list(table.columns), rows=rows)
+
+def _rows(table: pd.DataFrame) -> list[list[Any]]:
+    """Return the rows of a table as what JSON can hold."""
+    return table.astype(object).to_numpy().tolist()
+
+
+def _as_json(table: pd.DataFrame) -> dict[str, Any]:
+    return {"columns": list(table), "rows": _rows(table)}
+
+
+Predictions = Annotated[pd.DataFrame, PlainValidator(_read_table), PlainSerializer(_as_json)]
+"""A table of predictions, which a file holds as its ``columns`` and its ``rows``."""
 
 
 class Origin(StoredRecord):
@@ -268,8 +298,9 @@ class Report(Figures, Origin):
         What an adapted model was before and is after learning.
     versions : dict of str to str
         Of Python and the libraries that made it; empty in older reports.
-    stored_predictions : Predictions
-        The predictions as a file holds them (as ``predictions``); read `predictions`.
+    predictions : DataFrame
+        One row per clip: file, start and end (s), ``emotion`` (predicted), ``verdict``,
+        ``truth``, what is known of the clip, and one column of probabilities per label.
 
     Examples
     --------
@@ -294,17 +325,26 @@ class Report(Figures, Origin):
     label_review: LabelReview | None = None
     adaptation: Adaptation | None = None
     versions: dict[str, str] = Field(default_factory=dict)
-    stored_predictions: Annotated[Predictions, Field(alias="predictions")]
+    predictions: Predictions
 
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """The predictions as a table.
+    def save(self, file: str | Path) -> None:
+        """Write the report as JSON, atomically; see `StoredRecord.save`.
 
-        One row per clip: file, start and end (s), ``emotion`` (predicted), ``verdict``,
-        ``truth``, what is known of the clip, and one column of probabilities per label.
+        Predictions are written a thousand at a time: there may be very many.
         """
-        stored = self.stored_predictions
-        return pd.DataFrame(stored.rows, columns=stored.columns)
+        table = self.predictions
+        empty = self.model_copy(update={"predictions": table.iloc[:0]}).to_json()
+        before, after = json_text(empty).rsplit("[]", 1)
+        with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as out:
+            out.write(before)
+            for start in range(0, len(table), _AT_ONCE):
+                rows = json_text(_rows(table.iloc[start : start + _AT_ONCE]))
+                out.write((", " if start else "[") + rows[1:-1])
+            out.write(f"]{after}\n")
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether both would be the same file."""
+        return isinstance(other, Report) and self.to_json() == other.to_json()
 
     @property
     def command(self) -> str:
@@ -535,30 +575,30 @@ class Report(Figures, Origin):
         ValueError
             Saying what in a report of the right form cannot be true.
         """
-        labels, columns = self.labels, self.stored_predictions.columns
-        rows = self.stored_predictions.rows
+        labels, table = self.labels, self.predictions
         needed = ["file", "start", "end", "emotion", "verdict", "truth", *labels]
-        if missing := [column for column in needed if column not in columns]:
+        if missing := [column for column in needed if column not in table]:
             raise ValueError(f"predictions have no column {missing[0]}")
-        if len(set(columns)) < len(columns) or len(set(labels)) < len(labels):
-            raise ValueError("a column of the predictions or a label occurs twice")
-        if len(rows) != self.n_test or any(len(row) != len(columns) for row in rows):
-            raise ValueError("predictions: rows are missing or have the wrong length")
-        table = dict(zip(columns, zip(*rows, strict=True), strict=True))
-        for column, cells in table.items():
-            numbers = column in ("start", "end", "fold", *labels)
-            if not all(_is_number(cell) if numbers else isinstance(cell, str) for cell in cells):
-                word = "number" if numbers else "text"
+        if len(set(labels)) < len(labels):
+            raise ValueError("a label occurs twice")
+        if len(table) != self.n_test:
+            raise ValueError("predictions: rows are missing")
+        for column in table:
+            number = is_numeric_dtype(table[column])
+            if number != (column in ("start", "end", "fold", *labels)):
+                word = "text" if number else "number"
                 raise ValueError(f"predictions: {column} holds something that is not a {word}")
-        counts = Counter(zip(table["truth"], table["emotion"], strict=True))
-        right = sum(counts[label, label] for label in labels)
-        if [[counts.pop((t, p), 0) for p in labels] for t in labels] != self.confusion_matrix:
-            raise ValueError("the confusion matrix is not that of the predictions")
-        if counts:
+        truth, answers = (
+            pd.Categorical(table[name], categories=labels).codes for name in ("truth", "emotion")
+        )
+        if min(truth.min(), answers.min()) < 0:
             raise ValueError("predictions name something that is not a label")
+        matrix = metrics.count_answers(truth, answers, len(labels))
+        if matrix.tolist() != self.confusion_matrix:
+            raise ValueError("the confusion matrix is not that of the predictions")
         if not set(self.classes) <= set(labels):
             raise ValueError("per_class names something that is not a label")
-        if abs(right / self.n_test - self.accuracy) > 1e-9:
+        if abs(np.trace(matrix) / self.n_test - self.accuracy) > 1e-9:
             raise ValueError("the accuracy is not that of the predictions")
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import metrics
 from ser.evaluation.figures import Fold, FoldAverages
-from ser.evaluation.report import Predictions, Report, speakers_of
+from ser.evaluation.report import Report, speakers_of
 from ser.labels import EMOTIONS
 from ser.models.recognizer import SURE
 from ser.training.config import TrainingConfig
@@ -100,7 +100,7 @@ def summarise(title: str, configs: Sequence[TrainingConfig], reports: Sequence[R
         label_review=reports[0].label_review,
         **dict(metrics.evaluate(pooled, EMOTIONS, clips=clips)),
         versions=versions(),
-        stored_predictions=Predictions.of(pooled),
+        predictions=pooled,
     )
 
 

@@ -208,6 +208,11 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return `value` as strict JSON: a NaN or an infinity is a `ValueError`."""
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
     """Write `value` as strict JSON (no NaN), atomically.
 
@@ -218,7 +223,7 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
     ValueError
         If `value` holds a NaN or an infinity, which JSON does not know.
     """
-    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value, indent=indent) + "\n")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
