@@ -201,7 +201,7 @@ def test_predict_gives_json_and_csv_that_programs_can_read(ser, finished_run, tm
     assert [r["file"] for r in records] == [str(clip) for clip in CLIPS[:2]]
     for record in records:
         assert set(record) == {
-            "file", "start", "end", "emotion", "verdict", "reason", "probabilities",
+            "file", "start", "end", "emotion", "verdict", "reason", "distance", "probabilities",
         }  # fmt: skip
         assert record["verdict"] in ("sure", "uncertain")
         assert bool(record["reason"]) == (record["verdict"] == "uncertain")

@@ -289,7 +289,9 @@ def _config_of(entry: Entry) -> dict[str, Any]:
     except (OSError, ValueError, ReportError):
         return {}
     model = config.get("model")
-    sizes = {f"model.{name}": value for name, value in model.items()} if model else {}
+    if not isinstance(model, dict):  # of an evaluation, not of a training
+        return {}
+    sizes = {f"model.{name}": value for name, value in model.items()}
     return {name: value for name, value in config.items() if name != "model"} | sizes
 
 

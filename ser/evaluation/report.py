@@ -576,7 +576,8 @@ class Report(Figures, Origin):
             Saying what in a report of the right form cannot be true.
         """
         labels, table = self.labels, self.predictions
-        needed = ["file", "start", "end", "emotion", "verdict", "truth", *labels]
+        needed = ["file", "start", "end", "emotion", "verdict", "truth", "speaker", "corpus"]
+        needed += [*labels, *self.by]
         if missing := [column for column in needed if column not in table]:
             raise ValueError(f"predictions have no column {missing[0]}")
         if len(set(labels)) < len(labels):

@@ -149,7 +149,7 @@ def enrol(
     found, inputs = recognizer.prepare(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
     for path, reason in found.loc[found["reason"] != "", ["path", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")
-    encoded = recognizer.encode(inputs) if recognizer.listens else None
+    encoded = recognizer.encode(inputs) if recognizer.encodes else None
     logits, embeddings = recognizer.logits_and_embeddings(inputs)
     y_true = np.array([labels.index(emotion) for emotion in clips["emotion"]])
     return Enrolment(

@@ -375,9 +375,17 @@ class Recognizer:
         return other
 
     @property
-    def listens(self) -> bool:
-        """Whether it can get used to a voice by listening, see `listen`."""
+    def encodes(self) -> bool:
+        """Whether an encoder comes first; only then there is a voice to take off."""
         return self._network.encodes
+
+    @property
+    def listens(self) -> bool:
+        """Whether it gets used to a voice by listening, see `listen`.
+
+        Without an encoder it cannot; if it has learned a voice, it need not.
+        """
+        return self.encodes and not self.embedding.voice.count
 
     def listen(self, paths: Sequence[str | Path], *, n_jobs: int = -1) -> Voice:
         """Get to know a voice from clips of it, whatever emotions they have.
@@ -425,9 +433,9 @@ class Recognizer:
         Raises
         ------
         DataError
-            If this model does not listen, see `listens`.
+            If it has no encoder, see `encodes`.
         """
-        self._need_listening()
+        self._need_encoder()
         other = copy(self)
         other.voice = voice
         return other
@@ -585,7 +593,7 @@ class Recognizer:
 
     def answers(self, inputs: Inputs) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return calibrated probabilities, (n, labels), and out-of-distribution distances, (n,)."""
-        if self.listens:
+        if self.encodes:
             encoded = self._network.encode(inputs)
             expecting = self._without(self.voice, encoded)
             return self._answers_to(encoded, expecting, self.voice.count)
@@ -687,7 +695,15 @@ class Recognizer:
             )
 
     def _need_listening(self) -> None:
+        self._need_encoder()
         if not self.listens:
+            raise DataError(
+                f"{self.manifest.name} knows the voice that it has learned, and gets used to no "
+                "other. Use the model that it was made of."
+            )
+
+    def _need_encoder(self) -> None:
+        if not self.encodes:
             raise DataError(
                 f"{self.manifest.name} does not get used to a voice by listening; it answers each "
                 "clip by itself. Use a model with an encoder, such as everyday."

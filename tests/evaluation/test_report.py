@@ -126,6 +126,17 @@ def test_predictions_of_a_stranger_are_checked(samples_report, tmp_path, column,
         Report.load(tmp_path / "report.json")
 
 
+@pytest.mark.parametrize("column", ["speaker", "corpus", "channel"])
+def test_predictions_that_lack_what_pages_show_are_refused(samples_report, tmp_path, column):
+    predictions = samples_report["predictions"]
+    place = predictions["columns"].index(column)
+    for row in (predictions["columns"], *predictions["rows"]):
+        del row[place]
+    (tmp_path / "report.json").write_text(json.dumps(samples_report))
+    with pytest.raises(ReportError, match=f"no column {column}"):
+        Report.load(tmp_path / "report.json")
+
+
 def test_a_part_that_is_missing_is_named(samples_report, tmp_path):
     del samples_report["uar"]
     (tmp_path / "report.json").write_text(json.dumps(samples_report))

@@ -220,6 +220,17 @@ def test_an_adapted_model_keeps_the_voice(recognizer, corpus, tmp_path):
     )
     found = again.predict_files(list(labels), n_jobs=1)
     assert (found["emotion"] == list(labels.values())).mean() > 0.8
+    # It listens to nobody else, or what it has learned would be forgotten.
+    with pytest.raises(DataError, match="knows the voice"):
+        again.predict_files(list(labels), same_voice=True, n_jobs=1)
+    stream = StreamingRecognizer(again)
+    samples = audio.load_audio(clip)[:48_000]
+    stream.push(samples[None], 16_000)
+    stream.finish()
+    direct = again.predict(samples, sampling_rate=16_000)
+    np.testing.assert_allclose(
+        probabilities_of(stream.answers()), probabilities_of(direct), atol=1e-5
+    )
     nobody = again.knowing(Voice()).predict(clip)
     assert np.abs(probabilities_of(nobody) - probabilities_of(again.predict(clip))).max() > 1e-4
 

@@ -63,21 +63,26 @@ def show_microphone() -> None:
         folder = workspace.active_model()
         model = voice.used_to(resources.recognizer(), data)
         answer.show_answer(data, "recording", model, folder=folder)
-        voice.show_known()
+        voice.show_known(model)
 
 
 def show_figures() -> None:
     """Say in plain sentences how often the model is right, and with whom."""
     folder = workspace.active_model()
     st.write(f"**{layout.plain(layout.model_label(folder))}** is the active model.")
-    own = folder / "report.json"
+    own = catalogue.find_report(folder / "report.json")
+    clips = (
+        "Your recordings, each answered by what was learned from the others"
+        if own is not None and own.adaptation is not None
+        else "New clips from the studios it learned from"
+    )
     listened = catalogue.REPORTS / "corpora-after-10.json"
     used = catalogue.find_report(listened) if folder == assets.DEFAULT_MODEL else None
     strangers = catalogue.on_strangers(folder)
     said = [
         sentence(who, report)
         for who, report in (
-            ("New clips from the studios it learned from", catalogue.find_report(own)),
+            (clips, own),
             ("People it has never heard, elsewhere", strangers),
             ("The same people, after it has listened to ten sentences of each", used),
         )

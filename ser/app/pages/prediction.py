@@ -122,7 +122,7 @@ def show() -> None:
                 data = recording.getvalue()
                 asked = voice.used_to(model(), data)
                 answer.show_answer(data, "recording", asked, folder=folder)
-                voice.show_known()
+                voice.show_known(asked)
         elif source == "Folder":
             folder_answers.show(folder, possible)
         else:

@@ -129,7 +129,7 @@ def _type_a_folder() -> None:
         if st.form_submit_button("Open", icon=":material/folder_open:"):
             if typed:
                 with layout.errors_for_people():
-                    access.check_readable([Path(typed).expanduser()])
+                    access.check_readable([Path(os.path.expanduser(typed))])
                     open_corpus(typed)
                     st.rerun()
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from ser.app.widgets import answer, layout, resources
@@ -27,12 +28,15 @@ class Game:
         Whether visitor and model were right, for each guess.
     shown : int
         Number of the sample that is shown.
+    answer : Series, optional
+        What the model said last.
     """
 
     order: list[str]
     guesses: list[str] = field(default_factory=list)
     right: list[tuple[bool, bool]] = field(default_factory=list)
     shown: int = 0
+    answer: pd.Series | None = None
 
 
 def show() -> None:
@@ -49,13 +53,15 @@ def show() -> None:
         if guess is None:
             return
         with layout.errors_for_people():
-            row = resources.recognizer().predict(data, name="sample").iloc[0]
+            found = resources.recognizer().predict(data, name="sample").iloc[0]
+            # Another click may end this run wherever the page's state is written, so it is not.
+            game.answer = found
+            game.right.append((guess == clip["emotion"], found["emotion"] == clip["emotion"]))
             game.guesses.append(guess)
-            game.right.append((guess == clip["emotion"], row["emotion"] == clip["emotion"]))
-            st.session_state["game-answer"] = row
             st.rerun()
         return
-    row = st.session_state["game-answer"]
+    row = game.answer
+    assert row is not None
     you, model = game.right[-1]
     heard = answer.headline(row["emotion"], row[row["emotion"]], row["verdict"])
     st.markdown(

@@ -178,7 +178,8 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
             found.recognizer.save(learned.folder_of(name, classes=True))
         st.session_state[_RESULT] = name, found
     known, found = st.session_state.get(_RESULT, ("", None))
-    if known != name or found is None:
+    target = learned.folder_of(name)
+    if known != name or found is None or not learned.is_learned(target):
         return
     low, high = wilson_interval(found.right, found.n)
     st.write(
@@ -196,14 +197,13 @@ def _learn(folder: Path, labels: Sequence[str], name: str) -> None:
     )
     recording = st.audio_input("Try it", key="try-classes")
     if recording is not None:
-        target = learned.folder_of(name)
         answer.show_answer(recording.getvalue(), "recording", found.recognizer, folder=target)
     if st.button("Try it live", icon=":material/mic:"):
-        workspace.set_active_model(learned.folder_of(name))
+        workspace.set_active_model(target)
         st.switch_page("pages/4_Prediction.py", query_params={"source": "Live"})
     st.download_button(
         "Download this model",
-        lambda: learned.packed(learned.folder_of(name)),
+        lambda: learned.packed(target),  # on a thread that does not know whose page this is
         f"{name}.zip",
         icon=":material/download:",
     )

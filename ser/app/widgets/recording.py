@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -158,7 +159,7 @@ def _import(
             refused.append(pd.DataFrame([{"path": file.name, "reason": str(error)}]))
     if place:
         try:
-            folder = Path(place).expanduser()
+            folder = Path(os.path.expanduser(place))
             if access.is_team():
                 workspace.scan([folder])
             _, others = voice.import_clips(folder, progress=progress)
@@ -235,7 +236,10 @@ def _list(voice: Voice, table: pd.DataFrame) -> None:
 def _ask_to_delete(voice: Voice, row: pd.Series) -> None:
     with layout.errors_for_people():
         st.write(f"{row['emotion'].capitalize()}: “{layout.plain(row['statement'])}”")
-        st.audio((voice.folder / row["path"]).read_bytes(), format="audio/wav")
+        file = voice.folder / row["path"]
+        if not file.is_file():  # another tab has deleted it meanwhile
+            st.rerun()
+        st.audio(file.read_bytes(), format="audio/wav")
         if st.button("Delete it", icon=":material/delete:", type="primary"):
             voice.remove(row["path"])
             st.rerun()

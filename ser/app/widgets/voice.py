@@ -87,10 +87,10 @@ def used_to(model: Recognizer, recording: bytes) -> Recognizer:
     return model.knowing(joined(v for other, v in heard.items() if other != digest))
 
 
-def show_known() -> None:
-    """Say how far this visitor's voice is known by what was recorded, if anything was."""
-    if _KEY in st.session_state:
-        _, heard = st.session_state[_KEY]
+def show_known(model: Recognizer) -> None:
+    """Say how far this model knows the visitor's voice by what was recorded, if anything was."""
+    name, heard = st.session_state.get(_KEY, ("", {}))
+    if model.listens and name == model.manifest.model_sha256:
 
         def forget() -> None:
             # The recording that is still on the page must not be learned again.

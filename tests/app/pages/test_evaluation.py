@@ -228,6 +228,14 @@ def test_two_reports_are_compared_clip_by_clip(open_report):
     assert "different clips" in words(well(app))
 
 
+def test_an_evaluation_of_the_app_is_compared(open_report, home):
+    Run(home / "tried").create({"model": "/models/everyday", "protocol": "all"})
+    shutil.copy(PROJECT / "reports" / "emodb.json", home / "tried" / "report.json")
+    app = open_report("run/tried", part="Compare")
+    find(app.selectbox, "Compare with").set_value("published/emodb").run()
+    assert "same **454 clips**" in words(well(app))
+
+
 def test_clips_seen_in_training_are_warned_of(open_report, home):
     figures = json.loads((PROJECT / "reports" / "samples.json").read_text())
     Run(home / "heard").create({})

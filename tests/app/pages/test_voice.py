@@ -101,10 +101,11 @@ def test_files_without_an_emotion_are_not_guessed(open_part, mine):
     assert mine.recordings().empty
 
 
-def test_a_folder_that_is_none_gets_a_sentence(open_part):
+@pytest.mark.parametrize("typed", ["/nowhere/at/all", "~nobody-of-this-name/x"])
+def test_a_folder_that_is_none_gets_a_sentence(open_part, typed):
     app = open_part("Import")
     (place,) = (box for box in app.text_input if box.label.startswith("Or a folder"))
-    place.set_value("/nowhere/at/all").run()
+    place.set_value(typed).run()
     button(app, "Import").click().run()
     assert not app.exception
     assert "does not exist" in app.dataframe[0].value["reason"].iloc[0]
@@ -297,6 +298,11 @@ def test_classes_of_ones_own_are_learned_from_uploads(open_part):
     folder = workspace.folder() / "my-classes"
     assert learned.models() == [folder]
     assert Recognizer.load(folder).labels == ("high", "low")
+    button(app, "Try it live")
+    app.text_input(key="name-my-classes").set_value("other").run()
+    button(app, "Rename").click().run()
+    assert not app.exception and learned.models() == [workspace.folder() / "other"]
+    assert "named correctly" not in said(app, "markdown"), "what is shown is there no more"
 
 
 def test_the_first_example_of_a_class_keeps_the_names_of_the_others(open_part):
