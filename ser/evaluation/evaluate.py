@@ -178,7 +178,7 @@ def evaluate_answers(
     clips : DataFrame
         All clips of the corpus, in the order of `ser.data.corpora.scan`, with their ``audio``.
     answers : DataFrame
-        What `Recognizer.predict_files` says of them, row by row.
+        What `Recognizer.predict_files` says of them, row by row; without reasons and distances.
     location : str or Path
         The corpus.
     protocol, seed
@@ -248,7 +248,8 @@ def _report(
 ) -> Report:
     """Report what a recogniser answered for clips, see `evaluate_clips`."""
     labels, manifest = recognizer.labels, recognizer.manifest
-    predictions = found.drop(columns=["reason", "distance"]).join(what_is_known(clips))
+    kept = ["file", "start", "end", "emotion", "verdict", *labels]
+    predictions = found[kept].join(what_is_known(clips))
     predictions["file"] = corpora.places(predictions["file"], location)
     seen = int(seen_in_training(clips, manifest).sum())
     origin = origin_of(manifest, clips, protocol=protocol, speakers=speakers, seen=seen, seed=seed)

@@ -206,14 +206,19 @@ class Evaluation:
     def report(self, job: Job, *, protocol: str, seed: int) -> Report:
         """Report what a finished job has found, see `ser.evaluation.evaluate.evaluate_answers`.
 
-        The table of answers is held.
+        The table of answers is held, without the reasons of those that are uncertain.
 
         Raises
         ------
         DataError
             If nothing could be used, or see there.
         """
-        found = pd.concat([table[was_answered(table)] for table in read_parts(job)])
+        found = pd.concat(
+            [
+                table[was_answered(table)].drop(columns=["reason", "distance"])
+                for table in read_parts(job)
+            ]
+        )
         if found.empty:
             raise DataError(f"{self.names.location} holds no clip that can be used.")
         recognizer = load(self.model)
@@ -221,12 +226,11 @@ class Evaluation:
         found[labels] = found[labels].astype("float64")
         found["name"] = found["file"].map(os.path.basename)
         found = found.sort_values(["name", "file"], ignore_index=True)  # as `corpora.scan` does
-        answers = found[["file", "start", "end", "emotion", "verdict", "reason", "distance"]]
         clips = found.drop(columns=["emotion", *labels])
         return evaluate_answers(
             recognizer,
             clips.rename(columns={"file": "path", "truth": "emotion"}),
-            answers.join(found[labels]),
+            found[["file", "start", "end", "emotion", "verdict", *labels]],
             location=self.names.location,
             protocol=protocol,
             seed=seed,
