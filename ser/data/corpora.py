@@ -248,7 +248,8 @@ def describe(path: Path, root: Path) -> tuple[ClipFields | None, str]:
     folder = path.parent
     if folder == root or (emotion := emotion_of(folder.name)) is None:
         return None, "neither the name nor the folder says an emotion"
-    speaker = folder.parent.name if folder.parent != root and folder != root else ""
+    # Where the corpus itself lies says nothing, nor does anything outside of it.
+    speaker = folder.parent.name if root in folder.parent.parents else ""
     return {"emotion": emotion, "corpus": "folders", "speaker": speaker}, ""
 
 
@@ -302,7 +303,7 @@ def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:
     Corpus
         Clips and what was left out, both in the order of the rows; nothing is opened.
     """
-    root = _base(location)
+    root = _base(location) if is_url(location) else Path(os.path.abspath(_base(location)))
     clips, skipped = _Columns(), list[dict[str, str]]()
     for row in rows:
         path = Path(row["path"])

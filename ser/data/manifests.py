@@ -78,7 +78,7 @@ def read_rows(
             for batch in parquet.iter_batches(_BATCH, columns=there):
                 _refuse_long_texts(file, batch)
                 table = pa.Table.from_batches([batch]).select(there)
-                for row in table.cast(schema(there)).to_pylist():
+                for row in _filled(table, schema(there)).to_pylist():
                     if row.get("offset", 0) != 0:
                         raise DataError(
                             f"{file} has a clip that begins {row['offset']:g} s into "
@@ -87,6 +87,19 @@ def read_rows(
                     yield row | {"path": _within(folder, row["path"])}
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{file} is not a manifest: {first_line(error)}.") from error
+
+
+def _filled(table: pa.Table, kinds: pa.Schema) -> pa.Table:
+    """Return a table with columns of these kinds, and what is empty in it as it is meant."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = table.cast(pa.schema([field.with_nullable(True) for field in kinds]))
+    for number, name in enumerate(table.column_names):
+        if name != "path":
+            empty = 0.0 if name == "offset" else ""
+            table = table.set_column(number, name, pc.fill_null(table[name], empty))
+    return table.cast(kinds)
 
 
 def _refuse_long_texts(file: Place, batch: pa.RecordBatch) -> None:

@@ -122,7 +122,7 @@ def load_parsers(file: str | Path) -> None:
         raise DataError(f"{file} is not a Python file. Give a file that ends in .py.")
     try:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    except Exception as error:  # whatever the file does
+    except (Exception, SystemExit) as error:  # whatever the file does
         raise DataError(f"{file} cannot be run: {type(error).__name__}: {error}.") from error
 
 
@@ -154,12 +154,22 @@ def parse_name(path: PurePath) -> ClipFields | None:
         If a parser gives fields that no clip has.
     """
     for corpus in reversed(registered_parsers()):
-        if (fields := _parsers[corpus](path)) is not None:
+        try:
+            fields = _parsers[corpus](path)
+        except (ValueError, DataError):
+            raise
+        except Exception as error:  # whatever the parser does
+            raise DataError(
+                f"The parser of {corpus} fails for {path}: {type(error).__name__}: {error}."
+            ) from error
+        if fields is not None:
             return _checked(fields, corpus)
     return None
 
 
 def _checked(fields: ClipFields, corpus: str) -> ClipFields:
+    if not isinstance(fields, dict):
+        raise DataError(f"The parser of {corpus} gives {fields!r}; it must give a dict, or None.")
     if unknown := sorted(fields.keys() - _FIELDS):
         raise DataError(
             f"The parser of {corpus} gives {', '.join(unknown)}, which no clip has. It may give: "

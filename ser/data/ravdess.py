@@ -87,7 +87,8 @@ def parse_ravdess(path: PurePath) -> ClipFields | None:
     return {
         **fields,
         "corpus": corpus,
-        "clip_id": f"{corpus}:{stem}",
+        # A film and its sound, which alone is listed as modality 03, are one recording.
+        "clip_id": f"{corpus}:03{stem[2:]}",
         "speaker": f"actor {actor:02}",
         "gender": "male" if actor % 2 else "female",
     }

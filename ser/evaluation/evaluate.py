@@ -152,7 +152,7 @@ def evaluate_corpus(
         location=data,
         protocol=protocol,
         speakers=speakers,
-        seed=seed if protocol == "random" else None,
+        seed=seed if protocol == "random" or listen else None,
         robustness=robustness,
         listen=listen,
         n_jobs=n_jobs,

@@ -209,7 +209,11 @@ def study(
     """
     if shots < 1 or repeats < 1:
         raise DataError("shots and repeats must be 1 or more.")
-    names = enrolment.clips["speaker"].to_numpy(str)
+    clips = enrolment.clips
+    voices = clips["speaker"]
+    if clips["corpus"].nunique() > 1:  # people of two corpora are two, whatever they are called
+        voices = clips["corpus"] + " " + voices
+    names = voices.to_numpy(str)
     rows: list[SpeakerRates] = []
     left_out: list[LeftOut] = []
     speakers = sorted(set(names))

@@ -367,7 +367,11 @@ class Report(Figures, Origin):
         if self.training_seconds is not None:
             return f"ser train --config path/to/{self.model} {data} --out runs/again"
         seed = "" if self.seed is None else f" --seed {self.seed}"
-        return f"ser evaluate path/to/{self.model} {data} --protocol {self.protocol}{seed}"
+        some = f" --emotions {','.join(self.labels)}" if ", possible: " in self.title else ""
+        more = " --robustness" if self.robustness else ""
+        return (
+            f"ser evaluate path/to/{self.model} {data} --protocol {self.protocol}{seed}{some}{more}"
+        )
 
     @property
     def headline(self) -> float:

@@ -6,11 +6,11 @@ Whoever works on a shard reads its row group and no more, so nobody ever holds a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ser.audio import EXTENSIONS
 from ser.data.manifests import first_line, opened_manifest, read_rows, schema
@@ -178,7 +178,7 @@ def find_clips(places: Sequence[str | Path]) -> Iterator[Clip]:
             if not found:
                 raise DataError(f"{place} holds no audio file.")
         elif place.suffix.lower() == ".parquet":
-            yield from (Clip(**row) for row in read_rows(place, Clip._fields))
+            yield from map(_listed, read_rows(place, ("path",)))
         elif os.path.isfile(place):
             yield _file(os.path.abspath(place))
         else:
@@ -198,7 +198,7 @@ def _in_folder(folder: Path) -> Iterator[Clip]:
 
 def _in_store(place: str) -> Iterator[Clip]:
     if place.lower().endswith(".parquet"):
-        yield from (Clip(**row) for row in read_rows(place, Clip._fields))
+        yield from map(_listed, read_rows(place, ("path",)))
         return
     found = 0
     for found, clip in enumerate(_objects(place), 1):  # noqa: B007
@@ -218,6 +218,14 @@ def _objects(folder: str) -> Iterator[Clip]:
     for entry in entries:
         if entry["type"] == "directory":
             yield from _objects(entry["url"])
+
+
+def _listed(row: Mapping[str, Any]) -> Clip:
+    """Return the clip of a row, whose file says when it has changed if the row does not."""
+    clip = Clip(**row)
+    if clip.hash or is_url(clip.path):
+        return clip
+    return clip._replace(hash=_file(clip.path).hash)
 
 
 def _file(path: str) -> Clip:

@@ -7,7 +7,7 @@ everywhere; a clip that cannot be used has its row too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +62,10 @@ class Prediction:
         BundleError, DataError
             See `ser.models.recognizer.Recognizer.load` and ``among``.
         """
-        load(work := cls(str(Path(model).resolve()), _sha256(Path(model)), emotions))
-        return work
+        work = cls(str(Path(model).resolve()), _sha256(Path(model)), emotions)
+        labels = load(work).labels
+        # In the model's order: in which they were typed makes no difference.
+        return replace(work, emotions=labels if emotions else ())
 
     def describe(self) -> dict[str, str]:
         """Return what the answers depend on; where the model lies is no part of it."""

@@ -254,7 +254,7 @@ def configure(*layers: dict[str, Any]) -> TrainingConfig:
         values |= layer
     if values.get("protocol") == "corpora" and not any("folds" in layer for layer in layers):
         data = values["data"]
-        values["folds"] = 2 if isinstance(data, str) else max(len(data), 2)
+        values["folds"] = max(len(data), 2) if isinstance(data, list | tuple) else 2
     return TrainingConfig(**values)
 
 

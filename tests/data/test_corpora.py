@@ -35,6 +35,22 @@ def reasons(corpus, root):
 NAME = "03-01-06-02-02-01-12"
 
 
+def test_a_film_and_its_sound_are_one_recording(tmp_path):
+    for name in (f"{NAME}.wav", f"01{NAME[2:]}.mp4"):
+        touch(tmp_path / name)
+    assert corpora.scan(tmp_path).clips["clip_id"].tolist() == [f"ravdess:{NAME}"] * 2
+
+
+def test_a_folder_above_the_corpus_is_nobody(tmp_path):
+    touch(tmp_path / "people" / "happy" / "a.wav")
+    touch(tmp_path / "people" / "anna" / "happy" / "b.wav")
+    places = ["people/happy/a.wav", "people/anna/happy/b.wav"]
+    rows = [{"path": str(tmp_path / place)} for place in places]
+    for location, speakers in (("people", ["", "anna"]), ("elsewhere/m.parquet", ["", ""])):
+        clips = corpora.described(rows, tmp_path / location).clips
+        assert clips["speaker"].tolist() == speakers
+
+
 @pytest.mark.parametrize(
     "place",
     [f"Actor_12/{NAME}.wav", f"{NAME}.wav", f"a/b c/d/ę/{NAME}.wav", f"angry/{NAME}.WAV",

@@ -262,6 +262,12 @@ def test_what_a_parser_may_not_say_is_named(tmp_path):
     register_parser("mine")(lambda path: {"emotion": "sad", "speeker": "anna"})
     with pytest.raises(DataError, match=r"parser of mine gives speeker.*speaker"):
         corpora.scan(tmp_path)
+    register_parser("mine")(lambda path: ("sad",))
+    with pytest.raises(DataError, match=r"parser of mine gives \('sad',\)"):
+        corpora.scan(tmp_path)
+    register_parser("mine")(lambda path: {}[path.stem])
+    with pytest.raises(DataError, match=r"parser of mine fails for .*a\.wav: KeyError"):
+        corpora.scan(tmp_path)
     register_parser("mine")(lambda path: {"emotion": "envy"})
     with pytest.raises(DataError, match="1 × 'envy' is none of the eight emotions"):
         corpora.scan(tmp_path)

@@ -211,6 +211,13 @@ def test_a_study_tests_every_clip_that_was_not_learned(recognizer, enrolment):
     assert FewShotReport.model_validate_json(text, strict=True) == found
 
 
+def test_people_of_two_corpora_are_two(recognizer, enrolment):
+    halves = np.where(np.arange(len(enrolment)) % 2, "a", "b")
+    both = replace(enrolment, clips=enrolment.clips.assign(speaker="1", corpus=halves))
+    found = few_shot.study(recognizer, both, shots=1, repeats=1)
+    assert [row.speaker for row in found.speakers] == ["a 1", "b 1"]
+
+
 def test_a_study_keeps_a_clip_of_every_emotion_for_testing(recognizer, enrolment):
     found = few_shot.study(recognizer, enrolment, shots=99, repeats=1)
     assert found.speakers[0].tested == 8

@@ -62,10 +62,21 @@ def test_a_manifest_made_by_someone_else_is_read(tmp_path):
     assert second == Clip("/2.wav", speaker="7")
 
 
+def test_what_a_manifest_leaves_out_or_empty_is_not_known(tmp_path):
+    (tmp_path / "1.wav").write_bytes(b"sound")
+    table = pd.DataFrame({"path": ["1.wav", "2.wav"], "emotion": ["sad", None]})
+    table.to_parquet(tmp_path / "few.parquet")
+    first, second = find_clips([tmp_path / "few.parquet"])
+    assert (first.emotion, second.emotion) == ("sad", "")
+    assert first.hash.startswith("5-"), "the file says when it has changed"
+    table.assign(offset=[None, 0.0], speaker=[None, "7"]).to_parquet(tmp_path / "few.parquet")
+    assert [clip.speaker for clip in find_clips([tmp_path / "few.parquet"])] == ["", "7"]
+
+
 def test_what_is_no_manifest_is_refused(tmp_path):
     table = pd.DataFrame([Clip("1.wav")])
     cases = {
-        "no column hash": table.drop(columns="hash"),
+        "no column path": table.drop(columns="path"),
         "begins 2.5 s into": table.assign(offset=2.5),
         "is not a manifest": table.assign(path=pd.Series([None], dtype="string")),
         "it is not a manifest": table.assign(offset="soon"),

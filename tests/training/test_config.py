@@ -125,6 +125,7 @@ def test_a_toml_file_is_read(tmp_path):
         ('preset = "everyday"\nbatch_size = 20', "batch_size 20 is impossible with an encoder"),
         ('preset = "everyday"\nrefit = true', "with an encoder is not refit"),
         ("learning_rate = nan", "learning_rate nan is impossible"),
+        ('protocol = "corpora"\ndata = 5', "data"),
         ("epochs = ", "cannot be read as a configuration"),
     ],
 )
