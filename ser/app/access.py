@@ -31,6 +31,8 @@ from ser import assets
 from ser.errors import DataError, OutputError
 
 ALONE, PUBLIC, TEAM = "alone", "public", "team"
+PUBLIC_UPLOAD = 60
+"""MB that a stranger may upload at once: five minutes, stereo at 48 kHz."""
 
 
 class Role(StrEnum):
@@ -98,13 +100,18 @@ class Team(BaseModel):
         """Return the highest role that somebody's claims give them, or None."""
         found = set()
         for claim, rules in self.roles.items():
-            if claim == "email" and claims.get("email_verified") is False:
+            if claim == "email" and not _is_verified(claims):
                 continue  # anybody could have typed it
             given = claims.get(claim)
             for value in given if isinstance(given, list | tuple) else [given]:
                 name = str(value).lower() if value is not None else ""
                 found |= {r for p, r in rules.items() if name and fnmatchcase(name, p.lower())}
         return max(found, key=list(Role).index, default=None)
+
+
+def _is_verified(claims: Mapping[str, Any]) -> bool:
+    """Say whether a login's address is known to be theirs; some providers say so as a text."""
+    return str(claims.get("email_verified", True)).lower() == "true"
 
 
 def mode() -> str:
@@ -188,7 +195,8 @@ def member(claims: Mapping[str, Any]) -> Visitor | None:
         raise DataError("The login's ID token has no issuer or no subject, so it names nobody.")
     # What a provider calls somebody may be anything, and never changes; an address may.
     folder = hashlib.sha256(f"{issuer}\n{subject}".encode()).hexdigest()[:20]
-    name = str(claims.get("email") or claims.get("preferred_username") or subject)
+    address = claims.get("email") if _is_verified(claims) else None
+    name = str(address or claims.get("preferred_username") or subject)
     return Visitor(members() / folder, name[:200], role, str(claims.get("iat", "")))
 
 
@@ -218,6 +226,19 @@ def visitor() -> Visitor:
 def may_change() -> bool:
     """Say whether whoever is served may open corpora, train, and test models."""
     return mode() == ALONE or (is_team() and visitor().role is not Role.VIEWER)
+
+
+def check_may_change() -> None:
+    """Refuse whoever may not open corpora, train, and test models.
+
+    Raises
+    ------
+    DataError
+    """
+    if not may_change():
+        raise DataError(
+            "You may not do this on this server. Whoever runs it can give you the role of a member."
+        )
 
 
 def is_admin() -> bool:

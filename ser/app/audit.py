@@ -47,6 +47,7 @@ def record(what: str, which: str = "", *, who: Visitor | None = None) -> None:
     who = who or access.visitor()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     line = dict(zip(COLUMNS, (now, who.name, who.role, what, which), strict=True))
+    line["member"] = who.folder.name  # a name can change, or be another's
     try:
         with _locked():
             _append(json.dumps(line).encode() + b"\n")
@@ -56,19 +57,23 @@ def record(what: str, which: str = "", *, who: Visitor | None = None) -> None:
         ) from error
 
 
-def entries(name: str | None = None) -> pd.DataFrame:
-    """Return the log, the newest first, of everybody or of one person."""
+def entries(member: str | None = None) -> pd.DataFrame:
+    """Return the log, the newest first, of everybody or of one member, by their folder's name."""
+    table = _all()[::-1].reset_index(drop=True)
+    own = table if member is None else table[table["member"] == member]
+    return own[[*COLUMNS]].reset_index(drop=True)
+
+
+def _all() -> pd.DataFrame:
     try:
         lines = _file().read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         lines = []
-    rows = [json.loads(line) for line in reversed(lines)]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table if name is None else table[table["who"] == name].reset_index(drop=True)
+    return pd.DataFrame(map(json.loads, lines), columns=[*COLUMNS, "member"], dtype=object)
 
 
-def forget(name: str) -> None:
-    """Take somebody's name out of the log; what was done stays in it.
+def forget(member: str) -> None:
+    """Take a member's names out of the log, by that of their folder; what was done stays in it.
 
     Raises
     ------
@@ -76,8 +81,8 @@ def forget(name: str) -> None:
         If it cannot be written.
     """
     with _locked():
-        table = entries()[::-1]
-        table["who"] = table["who"].where(table["who"] != name, ERASED)
+        table = _all().fillna("")
+        table.loc[table["member"] == member, ["who", "member"]] = ERASED
         write_text(_file(), "".join(json.dumps(row) + "\n" for row in table.to_dict("records")))
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ser.app import audit, processes, workspace
+from ser.app import access, audit, processes, workspace
 from ser.errors import RunError
 from ser.evaluation.report import Report
 from ser.models import bundle
@@ -59,11 +60,13 @@ def start(
     OutputError
         If its folder cannot be written.
     """
+    access.check_may_change()
     model, data = Path(model).absolute(), Path(data).absolute()
     bundle.read_manifest(model)
     workspace.scan([data])
     with processes.alone_in(workspace.evaluations()):
         evaluation = _new(f"{model.name} on {data.stem} {protocol}")
+        audit.record("start evaluation", evaluation.folder.name)
         evaluation.create(
             {
                 "model": str(model),
@@ -73,9 +76,30 @@ def start(
                 "robustness": robustness,
             }
         )
-        audit.record("start evaluation", evaluation.folder.name)
         launch(evaluation)
     return evaluation
+
+
+def resume(evaluation: Run) -> None:
+    """Start an evaluation again that was stopped, failed or whose process was killed.
+
+    Raises
+    ------
+    SerError
+        See `start`.
+    """
+    access.check_may_change()
+    workspace.scan([Path(_settings(evaluation)["data"])])
+    with processes.alone_in(workspace.evaluations()):
+        audit.record("resume evaluation", evaluation.folder.name)
+        launch(evaluation)
+
+
+def _settings(evaluation: Run) -> dict[str, Any]:
+    config = evaluation.read_config()
+    if wrong := [k for k, kind in _KEYS.items() if not isinstance(config.get(k), kind)]:
+        raise RunError(f"{evaluation.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
+    return config
 
 
 def report_together(runs: Sequence[Run]) -> Run:
@@ -145,9 +169,7 @@ def run(evaluation: Run) -> None:
     Stopped
         If interrupted (Ctrl-C, SIGTERM) or asked to, see `ser.training.runs.Run.ask_to_stop`.
     """
-    config = evaluation.read_config()
-    if wrong := [k for k, kind in _KEYS.items() if not isinstance(config.get(k), kind)]:
-        raise RunError(f"{evaluation.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
+    config = _settings(evaluation)
     with (
         working_on(
             evaluation, how_far=lambda: "Nothing was kept", go_on="It can be started again."

@@ -66,6 +66,7 @@ def rename(folder: Path, name: str) -> Path:
     target = folder_of(name)
     if target.exists():
         raise DataError(f"There is a model called {name} already. Choose another name.")
+    audit.record("rename", f"{folder.name} to {name}")
     workspace.move_model(folder, target)
     return target
 
@@ -109,7 +110,7 @@ def packed(folder: Path) -> bytes:
 
 
 def _pack(folder: Path, place: Path, buffer: io.BytesIO) -> None:
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for file in sorted(folder.iterdir()):
             if file.is_file() and not file.name.startswith("."):
                 archive.write(file, f"{folder.name}/{file.name}")

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -97,23 +97,30 @@ def start(name: str, config: TrainingConfig) -> Run:
     Raises
     ------
     DataError
-        If the corpus cannot be used.
+        If the corpus cannot be used, or whoever is served may not train.
     RunError
         If the name is impossible or taken, or the process did not start.
     OutputError
         If the folder cannot be made.
     """
+    access.check_may_change()
     check_name(name)
     # A corpus that cannot be used, or is too small, is refused before anything is made.
-    check_room()
     clips = _scan(config).clips
     pipeline.split_of(config, clips.assign(audio=clips["path"]))
-    run = pipeline.start(workspace.folder() / name, config)
-    audit.record("start training", name)
+    with _one_by_one():
+        check_room()
+        audit.record("start training", name)
+        run = pipeline.start(workspace.folder() / name, config)
+        launch(run)
     for location in config.data:
         workspace.remember_corpus(location)
-    launch(run)
     return run
+
+
+def _one_by_one() -> AbstractContextManager[None]:
+    """Let trainings begin one after the other, or several at once would find the same room."""
+    return locked(workspace.folder(), timeout=60, name=".starting")
 
 
 def resume(run: Run) -> None:
@@ -126,10 +133,12 @@ def resume(run: Run) -> None:
     RunError, OutputError
         See `launch`.
     """
-    check_room()
+    access.check_may_change()
     _scan(TrainingConfig.from_json(run.read_config()))
-    audit.record("resume training", run.folder.name)
-    launch(run)
+    with _one_by_one():
+        check_room()
+        audit.record("resume training", run.folder.name)
+        launch(run)
 
 
 def _scan(config: TrainingConfig) -> Corpus:

@@ -62,6 +62,8 @@ def serve(
     logs.begin(access.mode())
     # Rich would print an error, with what it quotes, beside the log.
     config: dict[str, Any] = {"server.address": address, "logger.enableRich": False}
+    if access.is_public():
+        config["server.maxUploadSize"] = access.PUBLIC_UPLOAD
     if port is not None:
         config["server.port"] = port
     if browser and _has_screen():

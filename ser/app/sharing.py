@@ -56,6 +56,7 @@ def share(folder: Path) -> Path:
     OutputError
         If it cannot be copied.
     """
+    access.check_may_change()
     if folder.parent != workspace.folder():
         raise RunError(f"{folder.name} is not yours to share.")
     bundle.read_manifest(folder)

@@ -19,6 +19,7 @@ from ser.audio.clip import (
     to_level,
 )
 from ser.audio.decoding import (
+    DECODE_APART,
     EXTENSIONS,
     SAMPLING_RATE,
     AudioError,
@@ -41,6 +42,7 @@ from ser.audio.quality import check_recording, measure_signal
 __all__ = [
     "CLIP_SAMPLES",
     "CLIP_SECONDS",
+    "DECODE_APART",
     "EXTENSIONS",
     "LEVEL_DBFS",
     "SAMPLING_RATE",

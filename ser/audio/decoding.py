@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Samples = npt.NDArray[np.float32]
 Decoder = Callable[[bytes, str, int], Samples]
+DECODE_APART = "SER_DECODE_APART"
+"""Set in the environment of processes that are to decode in processes of their own."""
 
 SAMPLING_RATE = 16_000
 """Rate of all audio within this project, in Hz."""
@@ -148,7 +150,7 @@ def load_audio(source: str | Path | bytes, *, sampling_rate: int = SAMPLING_RATE
             "Cut it into parts, or save it as FLAC, Opus or MP3."
         )
     _refuse_truncated_wav(data, name)
-    samples = _decoder(data, name, sampling_rate)
+    samples = _decoder_in_use()(data, name, sampling_rate)
     _check_samples(samples, name, sampling_rate)
     return samples
 
@@ -160,10 +162,22 @@ def use_decoder(decoder: Decoder | None) -> None:
     ----------
     decoder : callable, optional
         Given the content of a file, its name and the rate wanted, returns mono samples, such as
-        `ser.audio.sandbox.Decoders`; None for `decode`.
+        `ser.audio.sandbox.Decoders`; None for `decode`, or if `DECODE_APART` is set in the
+        environment, as it is for processes that are started by one that decodes apart, for that.
     """
     global _decoder
-    _decoder = decoder or decode
+    _decoder = decoder
+
+
+def _decoder_in_use() -> Decoder:
+    global _decoder
+    if _decoder is None:
+        _decoder = decode
+        if os.environ.get(DECODE_APART):
+            from ser.audio.sandbox import Decoders
+
+            _decoder = Decoders(1)
+    return _decoder
 
 
 def mono_samples(samples: npt.NDArray[np.floating], sampling_rate: int) -> Samples:
@@ -334,7 +348,7 @@ def _decode_ffmpeg(data: bytes, name: str, sampling_rate: int, kind: Format) -> 
     return samples
 
 
-_decoder: Decoder = decode
+_decoder: Decoder | None = None
 
 
 def _unknown_coding(name: str, coding: str) -> UnsupportedAudioError:

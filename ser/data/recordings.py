@@ -250,7 +250,7 @@ class Voice:
         if table.empty:
             raise DataError(f"{self.folder} holds no recording. Record one first.")
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
             for name in table["path"]:
                 archive.write(self.folder / name, f"voice/{name}")
             archive.writestr(f"voice/{TABLE}", table.to_csv(index=False))

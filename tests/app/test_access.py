@@ -27,9 +27,11 @@ from ser.app import (
     workspace,
 )
 from ser.app.access import Role
+from ser.data.cache import cache_folder
 from ser.errors import DataError, OutputError, RunError
 from ser.shards.manifest import Clip, write_manifest
 from ser.training import queue
+from ser.training.config import TrainingConfig
 from ser.training.examples import FEATURES
 from ser.training.runs import Run
 from tests.tiny import SAMPLES
@@ -111,11 +113,30 @@ def test_a_slip_in_the_file_of_the_team_is_told_and_lets_nobody_in(team, text, m
         server.serve()
 
 
-def test_a_changed_role_holds_at_once(team):
+def test_a_changed_role_holds_at_once(team, tmp_path):
     team(CY)
     assert access.may_change()
+    begun = Run(workspace.evaluations() / "tried")
+    begun.create({"data": str(SAMPLES)})
     Path(os.environ["SER_TEAM"]).write_text('[roles.email]\n"*" = "viewer"\n')
     assert not access.may_change()
+    for attempt in (
+        lambda: processes.start("mine", TrainingConfig(data=(str(SAMPLES),))),
+        lambda: processes.resume(begun),
+        lambda: evaluations.start(assets.RAVDESS_MODEL, SAMPLES, protocol="all"),
+        lambda: evaluations.resume(begun),
+        lambda: sharing.share(workspace.folder() / "mine"),
+    ):
+        with pytest.raises(DataError, match="role of a member"):
+            attempt()
+
+
+@pytest.mark.parametrize("verified", [False, "false", "False", 0, None])
+def test_an_address_that_anybody_can_have_typed_is_nobodys(team, verified):
+    claims = {**CY, "groups": ["b"], "email": "ada@example.org", "email_verified": verified}
+    who = team(claims | {"preferred_username": "mallory"})
+    assert (who.name, who.role) == ("mallory", access.Role.VIEWER)
+    assert team({**ADA, "email_verified": "true"}).role is access.Role.ADMIN
 
 
 def test_without_the_file_nobody_is_let_in(team, monkeypatch):
@@ -239,7 +260,7 @@ def test_what_somebody_shares_others_can_ask_but_not_take_back(team):
     workspace.set_active_model(copy)
     with pytest.raises(RunError, match="not yours"):
         sharing.take_back(copy)
-    with pytest.raises(RunError, match="not yours"):
+    with pytest.raises(DataError, match="role of a member"):
         sharing.share(copy)
     team(ADA)
     sharing.take_back(copy)
@@ -289,10 +310,21 @@ def test_everything_can_be_taken_along_and_erased(team):
     assert log.count("cy@example.org") == 3
     members.greet()
     assert len(audit.entries()) == 3, "a page that is opened again is no login"
+    renamed = {**CY, "email": "cyrus@example.org"}
+    team(renamed)
+    audit.record("wave")
+    team({**ADA, "email": "cy@example.org"})  # an address may become another's
+    audit.record("look around")
+    who = team(renamed)
+    assert len(audit.entries(who.folder.name)) == 4
+    seen = cache_folder("corpora") / "seen.csv"
+    seen.parent.mkdir(parents=True, exist_ok=True)
+    seen.write_text(f"path\n{who.folder}/corpora/a.wav\n")
     members.erase()
+    assert not seen.exists()
     assert not who.folder.exists()
     assert workspace.shared_models() == []
-    assert set(audit.entries()["who"]) == {audit.ERASED}
+    assert audit.entries()["who"].tolist() == [audit.ERASED, "cy@example.org", *[audit.ERASED] * 4]
     assert other.is_dir()
 
 

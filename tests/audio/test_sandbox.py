@@ -17,6 +17,10 @@ from ser import audio
 from ser.audio import decoding, sandbox
 from ser.errors import SerError
 from tests.audio.test_decoding import LOSSY, encode, noise, tone
+from tests.tiny import SAMPLES
+
+PROJECT = SAMPLES.parents[1]
+CLIP = sorted(SAMPLES.rglob("*.flac"))[0]
 
 needs_landlock = pytest.mark.skipif(not landlockpy.supported(), reason="kernel without Landlock")
 
@@ -150,3 +154,22 @@ def test_the_process_ends_with_the_server():
     assert select.select([ended], [], [], 30)[0], "the process outlives its server"
     server.stdout.close()
     os.close(ended)
+
+
+def decoder_of(path):
+    audio.load_audio(path)
+    return type(decoding._decoder).__name__
+
+
+def test_workers_and_processes_of_one_that_decodes_apart_do_so_too(tmp_path):
+    code = (
+        "from tests.audio.test_sandbox import CLIP, decoder_of\n"
+        "from ser.utils.parallel import map_items\n"
+        "print(decoder_of(CLIP), *set(map_items(decoder_of, [CLIP] * 40, 'Opening', n_jobs=2)))\n"
+    )
+    for value, expected in (("1", "Decoders Decoders"), ("", "function function")):
+        env = {**os.environ, audio.DECODE_APART: value}
+        said = subprocess.run(
+            [sys.executable, "-c", code], env=env, cwd=PROJECT, capture_output=True, text=True
+        )
+        assert said.stdout.split() == expected.split(), said.stderr

@@ -97,7 +97,7 @@ def _watch(evaluation: Run) -> None:
 
 
 def _again(evaluation: Run) -> None:
-    evaluations.launch(evaluation)
+    evaluations.resume(evaluation)
     st.session_state["my evaluation"] = evaluation.folder.name
 
 

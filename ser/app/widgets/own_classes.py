@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from ser import assets, audio, plots
-from ser.app import learned, workspace
+from ser.app import audit, learned, workspace
 from ser.app.widgets import adaptation, answer, layout, microphone, resources, visitor
 from ser.data.recordings import write_wav
 from ser.errors import DataError, SerError
@@ -155,6 +155,7 @@ def _counts(folder: Path, labels: Sequence[str]) -> None:
                 st.audio(path.read_bytes(), format="audio/wav")
             if own and st.button(f"Delete all of {label}", icon=":material/delete:"):
                 with layout.errors_for_people():
+                    audit.record("delete examples", f"{folder.name}: {label}")
                     delete_folder(folder / label)
                     st.rerun()
 

@@ -241,5 +241,6 @@ def _ask_to_delete(voice: Voice, row: pd.Series) -> None:
             st.rerun()
         st.audio(file.read_bytes(), format="audio/wav")
         if st.button("Delete it", icon=":material/delete:", type="primary"):
+            audit.record("delete recording", voice.folder.name)
             voice.remove(row["path"])
             st.rerun()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -76,11 +77,18 @@ def warm_up() -> Future[None]:
     return ready
 
 
-@st.cache_resource(show_spinner=False, on_release=sandbox.Decoders.close)
+def _decode_here(decoders: sandbox.Decoders) -> None:
+    os.environ.pop(audio.DECODE_APART, None)
+    audio.use_decoder(None)
+    decoders.close()
+
+
+@st.cache_resource(show_spinner=False, on_release=_decode_here)
 def decode_apart() -> sandbox.Decoders:
     """Let recordings be decoded in processes that can do nothing else, once for everybody."""
     decoders = sandbox.Decoders()
     audio.use_decoder(decoders)
+    os.environ[audio.DECODE_APART] = "1"  # workers and processes of its own do so too
     return decoders
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Semaphore
 
 import streamlit as st
+from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ser.app import access, metrics
 from ser.app.access import Visitor
+from ser.app.visitor_folders import VisitorFolders
 from ser.errors import DataError, SerError
 from ser.utils import logs
 
@@ -23,16 +23,16 @@ PER_MINUTE = 30
 MOST_BYTES = 100_000_000
 """What a stranger may keep, recordings and models together."""
 
-_UPLOAD = 60  # MB that a stranger may upload at once: five minutes, stereo at 48 kHz
 _PATIENCE = 30.0  # seconds until a long recording may be followed
 _following = Semaphore(1)
 
 
-@st.cache_resource(
-    scope="session", show_spinner=False, on_release=tempfile.TemporaryDirectory.cleanup
-)
-def _store() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="ser-visitor-", ignore_cleanup_errors=True)
+@st.cache_resource(show_spinner=False, on_release=VisitorFolders.close)
+def _folders() -> VisitorFolders:
+    def is_here(session: str) -> bool:
+        return not Runtime.exists() or Runtime.instance().is_active_session(session)
+
+    return VisitorFolders(is_here, float(st.get_option("server.disconnectedSessionTTL")))
 
 
 def current() -> Visitor | None:
@@ -43,16 +43,16 @@ def current() -> Visitor | None:
     DataError
         See `ser.app.access.member`.
     """
-    if get_script_run_ctx(suppress_warning=True) is None:
+    if (page := get_script_run_ctx(suppress_warning=True)) is None:
         return None
     if access.is_team():
         return access.member(st.user.to_dict()) if st.user.get("is_logged_in") else None
-    return Visitor(Path(_store().name))
+    return Visitor(_folders().of(page.session_id))
 
 
 def largest_upload(megabytes: int) -> int:
     """Return how large an upload may be, in MB, where `megabytes` are enough for anybody."""
-    return min(megabytes, _UPLOAD) if access.is_public() else megabytes
+    return min(megabytes, access.PUBLIC_UPLOAD) if access.is_public() else megabytes
 
 
 def count(recordings: int = 1) -> None:

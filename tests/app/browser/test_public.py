@@ -57,7 +57,7 @@ def test_what_one_stranger_keeps_nobody_else_sees_and_it_goes_with_them(
     def kept():
         files = []
         with suppress(FileNotFoundError):  # a folder that is being deleted
-            for folder in tmp_path.glob("ser-visitor-*/voices/me"):
+            for folder in tmp_path.glob("ser-visitors-*/*/voices/me"):
                 files += [f for f in folder.iterdir() if f.suffix in (".flac", ".wav")]
         return files
 

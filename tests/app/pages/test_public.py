@@ -24,6 +24,7 @@ def public(monkeypatch, tmp_path):
     yield tmp_path / "home"
     audio.use_decoder(None)
     resources.decode_apart.clear()
+    os.environ.pop(audio.DECODE_APART, None)
 
 
 def labels(app):
