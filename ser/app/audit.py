@@ -6,9 +6,7 @@ done, so nothing is done that cannot be logged.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +16,7 @@ import pandas as pd
 from ser.app import access
 from ser.app.access import Visitor
 from ser.errors import OutputError
-from ser.utils.files import locked, write_text
+from ser.utils.files import append_line, locked, write_text
 
 COLUMNS = ("time", "who", "role", "what", "which")
 ERASED = "(erased)"
@@ -50,18 +48,24 @@ def record(what: str, which: str = "", *, who: Visitor | None = None) -> None:
     line["member"] = who.folder.name  # a name can change, or be another's
     try:
         with _locked():
-            _append(json.dumps(line).encode() + b"\n")
+            append_line(_file(), json.dumps(line))
     except OSError as error:
         raise OutputError(
             f"The audit log cannot be written ({error.strerror}), so this was not done."
         ) from error
 
 
-def entries(member: str | None = None) -> pd.DataFrame:
-    """Return the log, the newest first, of everybody or of one member, by their folder's name."""
-    table = _all()[::-1].reset_index(drop=True)
-    own = table if member is None else table[table["member"] == member]
+def entries(who: Visitor | None = None) -> pd.DataFrame:
+    """Return the log, the newest first, of everybody or of one member."""
+    table = _all()[::-1]
+    own = table if who is None else table[_of(table, who)]
     return own[[*COLUMNS]].reset_index(drop=True)
+
+
+def _of(table: pd.DataFrame, who: Visitor) -> pd.Series:
+    """Say which lines are of a member: by their folder, or in old lines by their name."""
+    old = table["member"].isna() & (table["who"] == who.name)
+    return (table["member"] == who.folder.name) | old
 
 
 def _all() -> pd.DataFrame:
@@ -72,8 +76,8 @@ def _all() -> pd.DataFrame:
     return pd.DataFrame(map(json.loads, lines), columns=[*COLUMNS, "member"], dtype=object)
 
 
-def forget(member: str) -> None:
-    """Take a member's names out of the log, by that of their folder; what was done stays in it.
+def forget(who: Visitor) -> None:
+    """Take a member's names out of the log; what was done stays in it.
 
     Raises
     ------
@@ -81,22 +85,14 @@ def forget(member: str) -> None:
         If it cannot be written.
     """
     with _locked():
-        table = _all().fillna("")
-        table.loc[table["member"] == member, ["who", "member"]] = ERASED
+        table = _all()
+        table.loc[_of(table, who), ["who", "member"]] = ERASED
+        table = table.fillna("")
         write_text(_file(), "".join(json.dumps(row) + "\n" for row in table.to_dict("records")))
 
 
 def _file() -> Path:
     return access.home() / "audit.jsonl"
-
-
-def _append(line: bytes) -> None:
-    """Write a line whole or not at all: half a one would spoil the next."""
-    with _file().open("ab", buffering=0) as file:
-        before = file.tell()
-        if file.write(line) < len(line):
-            file.truncate(before)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _locked() -> AbstractContextManager[None]:

@@ -79,7 +79,7 @@ def export(who: Visitor) -> bytes:
                         continue
                     with suppress(FileNotFoundError):
                         archive.write(file, str(file.relative_to(who.folder)))
-                log = audit.entries(who.folder.name)
+                log = audit.entries(who)
                 archive.writestr("audit-log.csv", str(log.to_csv(index=False)))
             packed.seek(0)
             return packed.read()
@@ -107,10 +107,14 @@ def erase() -> None:
             delete_folder(folder)
     if who.folder.exists():
         delete_folder(who.folder)
-    for table in cache_folder("corpora").glob("*.csv"):
-        if who.folder.name in table.read_text(encoding="utf-8", errors="replace"):
-            table.unlink(missing_ok=True)
-    audit.forget(who.folder.name)
+    audit.forget(who)
+    try:
+        for file in cache_folder("corpora").glob("*.csv"):
+            with suppress(FileNotFoundError):  # others empty the cache
+                if who.folder.name in file.read_text(encoding="utf-8", errors="replace"):
+                    file.unlink()
+    except OSError as error:
+        raise OutputError(f"{cache_folder('corpora')}: {error.strerror or error}.") from error
 
 
 def table() -> pd.DataFrame:

@@ -7,6 +7,7 @@ then deleted as often as it is made anew.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -48,7 +49,7 @@ class VisitorFolders:
         folder = Path(self._all.name) / session
         with self._lock:
             self._seen[session] = time.monotonic()
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)  # should all of them have been cleaned away
         return folder
 
     def close(self) -> None:
@@ -58,7 +59,10 @@ class VisitorFolders:
         self._all.cleanup()
 
     def _watch(self) -> None:
-        while not self._closed.wait(min(max(self._grace / 4, 0.2), 30)):
+        tick = min(max(self._grace / 4, 0.2), 30)
+        while not self._closed.wait(tick):
+            with suppress(OSError):
+                os.utime(Path(self._all.name) / _LOCK)  # what cleans up takes what is old
             now = time.monotonic()
             for session in list(self._seen):
                 here = self._is_here(session)
@@ -66,9 +70,9 @@ class VisitorFolders:
                     if here:
                         self._seen[session] = now
                     gone = now - self._seen[session]
-                    if gone > self._grace:
+                    if gone > self._grace + tick:  # it may have left just before a tick
                         shutil.rmtree(Path(self._all.name) / session, ignore_errors=True)
-                    if gone > self._grace + _WATCHED:
+                    if gone > self._grace + tick + _WATCHED:
                         del self._seen[session]
 
 

@@ -212,7 +212,7 @@ def study(
     clips = enrolment.clips
     voices = clips["speaker"]
     if clips["corpus"].nunique() > 1:  # people of two corpora are two, whatever they are called
-        voices = clips["corpus"] + " " + voices
+        voices = (clips["corpus"] + " " + voices).str.strip()
     names = voices.to_numpy(str)
     rows: list[SpeakerRates] = []
     left_out: list[LeftOut] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from ser.utils.files import atomic_path, json_text
 GOAL = 0.75
 """What every emotion's recall should reach."""
 
+_LARGEST = 1e300
 _AT_ONCE = 1000  # predictions that are written together
 
 
@@ -588,6 +588,8 @@ class Report(Figures, Origin):
             raise ValueError("a label occurs twice")
         if len(table) != self.n_test:
             raise ValueError("predictions: rows are missing")
+        if table.isna().any(axis=None):
+            raise ValueError("predictions: a cell is empty")
         for column in table:
             number = is_numeric_dtype(table[column])
             if number != (column in ("start", "end", "fold", *labels)):
@@ -608,7 +610,7 @@ class Report(Figures, Origin):
 
 
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, int | float) and math.isfinite(cell)
+    return isinstance(cell, int | float) and -_LARGEST < cell < _LARGEST
 
 
 def on_unseen_speakers(reports: Iterable[Report]) -> Report | None:

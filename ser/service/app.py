@@ -9,13 +9,12 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
@@ -34,7 +33,7 @@ from ser.audio.sandbox import Decoders
 from ser.errors import BundleError, DataError, SerError
 from ser.models.explanation import explain as explain_clip
 from ser.models.recognizer import Recognizer
-from ser.models.streaming import StreamingRecognizer
+from ser.models.streaming import HOP_SECONDS, StreamingRecognizer
 from ser.service.batching import Batcher
 from ser.service.keys import Keys
 from ser.service.request_log import HEADER, RequestLog
@@ -405,6 +404,9 @@ class _Service:
             await _end(socket, _problem(silent), 1001)
         except DataError as error:
             await _end(socket, _problem(error), 1003)
+        except _StreamFailedError as error:
+            _LOG.error("A stream failed: %s", error)
+            await _end(socket, _problem(error), 1011)
         finally:
             self._streams -= 1
             listener.stop()
@@ -414,7 +416,8 @@ class _Service:
     ) -> Recognizer:
         # Browsers keep pages from reading what other servers answer, but not from sockets.
         origin = socket.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
+        host = socket.headers.get("host")
+        if origin is not None and origin.partition("://")[2] != host:
             raise HTTPException(403, "A page of another origin may not listen here.")
         if self.keys is not None:
             scheme, _, key = socket.headers.get("authorization", "").partition(" ")
@@ -434,6 +437,16 @@ class _Service:
         finished = False
         heard = time.monotonic()
         arriving = asyncio.create_task(socket.receive())
+
+        async def send() -> None:
+            nonlocal sent
+            for row in records(listener.answers(after=sent)):
+                answer = Answer.of(row, listener.labels)
+                await socket.send_json({"type": "answer"} | answer.model_dump())
+                sent += 1
+            if error := listener.current().error:
+                raise _StreamFailedError(error)
+
         try:
             while not finished:
                 # Answers go out when they are there, whether or not more sound comes.
@@ -448,25 +461,26 @@ class _Service:
                         whole = len(data) // 2 * 2
                         half = data[whole:]
                         pcm = np.frombuffer(data[:whole], "<i2")
-                        await to_thread.run_sync(listener.push_all, pcm[None], rate)
+                        step = round(HOP_SECONDS * rate)
+                        for start in range(0, len(pcm), step):
+                            piece = pcm[None, start : start + step]
+                            await to_thread.run_sync(listener.push_all, piece, rate)
+                            await send()
                     elif _is_finish(message.get("text") or ""):
                         finished = True
                         await to_thread.run_sync(listener.finish)
                     heard = time.monotonic()
                 elif time.monotonic() - heard > _PATIENCE:
                     raise TimeoutError
-                for row in records(listener.answers(after=sent)):
-                    answer = Answer.of(row, listener.labels)
-                    await socket.send_json({"type": "answer"} | answer.model_dump())
-                    sent += 1
-                if error := listener.current().error:
-                    _LOG.error("A stream failed: %s", error)
-                    await _end(socket, _problem(RuntimeError(error)), 1011)
-                    return
+                await send()
         finally:
             arriving.cancel()
         await socket.send_json({"type": "end", "answers": sent})
         await socket.close()
+
+
+class _StreamFailedError(RuntimeError):
+    """A network failed while it listened."""
 
 
 def _cannot_be_loaded(name: str) -> str:
@@ -532,8 +546,9 @@ def _problem(error: Exception) -> Problem:
 async def _end(socket: WebSocket, problem: Problem, code: int) -> None:
     """Say what is wrong, and close with a code of RFC 6455."""
     socket.state.code = problem.code
-    await socket.send_json(problem.model_dump() | {"type": "error"})
-    await socket.close(code)
+    with suppress(WebSocketDisconnect, RuntimeError):  # it has gone meanwhile
+        await socket.send_json(problem.model_dump() | {"type": "error"})
+        await socket.close(code)
 
 
 async def _turned_away(socket: WebSocket, error: Exception) -> None:

@@ -14,6 +14,7 @@ import secrets
 from pathlib import Path
 
 from ser.errors import DataError, OutputError
+from ser.utils.files import append_line
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,59}")
@@ -72,7 +73,7 @@ def _state(file: Path) -> tuple[int, ...] | None:
         found = file.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _read(file: Path) -> dict[str, str]:
@@ -108,7 +109,7 @@ def add(file: str | Path, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise DataError(f"{name!r} cannot be a name. Use letters, digits and _.@-, at most 60.")
     key = secrets.token_urlsafe(32)
-    line = f"{name} {_digest(key)}\n"
+    line = f"{name} {_digest(key)}"
     try:
         if file.exists():
             if name in _read(file):
@@ -117,8 +118,7 @@ def add(file: str | Path, name: str) -> str:
             if text and not text.endswith("\n"):
                 line = "\n" + line
         # At its end: two made at the same moment are both kept, and rights and links stay.
-        with file.open("a", encoding="utf-8") as out:
-            out.write(line)
+        append_line(file, line)
     except OSError as error:
         raise OutputError(f"Cannot write {file}: {error.strerror or error}.") from error
     return key

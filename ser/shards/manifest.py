@@ -159,7 +159,7 @@ def find_clips(places: Sequence[str | Path]) -> Iterator[Clip]:
     Yields
     ------
     Clip
-        Of a folder or file only the path is known; nothing is opened.
+        Of a folder or file path and hash are known; nothing is opened.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def _listed(row: Mapping[str, Any]) -> Clip:
 def _file(path: str) -> Clip:
     try:
         status = os.stat(path)
-    except OSError:  # it vanished, or is a link to nowhere; opening it will say so
+    except (OSError, ValueError):  # it vanished, or cannot be a file; opening it will say so
         return Clip(path)
     return Clip(path, hash=f"{status.st_size}-{status.st_mtime_ns}")
 

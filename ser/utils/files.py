@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -206,6 +207,22 @@ def write_text(path: str | Path, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, whole or not at all: half a one would spoil the next.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    data = line.encode() + b"\n"
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        if file.write(data) < len(data):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:

@@ -316,7 +316,7 @@ def test_everything_can_be_taken_along_and_erased(team):
     team({**ADA, "email": "cy@example.org"})  # an address may become another's
     audit.record("look around")
     who = team(renamed)
-    assert len(audit.entries(who.folder.name)) == 4
+    assert len(audit.entries(who)) == 4
     seen = cache_folder("corpora") / "seen.csv"
     seen.parent.mkdir(parents=True, exist_ok=True)
     seen.write_text(f"path\n{who.folder}/corpora/a.wav\n")

@@ -115,7 +115,7 @@ def test_a_report_from_a_stranger_is_checked(samples_report, tmp_path, change, w
     ("column", "cell"),
     [
         *(("truth", "sad"), ("truth", {}), ("sad", "much"), ("file", None), ("start", [])),
-        *(("sad", float("nan")), ("start", float("inf")), ("emotion", 3)),
+        *(("sad", float("nan")), ("start", float("inf")), ("start", 10**400), ("emotion", 3)),
     ],
 )
 def test_predictions_of_a_stranger_are_checked(samples_report, tmp_path, column, cell):

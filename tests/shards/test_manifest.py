@@ -71,6 +71,8 @@ def test_what_a_manifest_leaves_out_or_empty_is_not_known(tmp_path):
     assert first.hash.startswith("5-"), "the file says when it has changed"
     table.assign(offset=[None, 0.0], speaker=[None, "7"]).to_parquet(tmp_path / "few.parquet")
     assert [clip.speaker for clip in find_clips([tmp_path / "few.parquet"])] == ["", "7"]
+    pd.DataFrame({"path": ["a\0b.wav"]}).to_parquet(tmp_path / "few.parquet")
+    assert [clip.hash for clip in find_clips([tmp_path / "few.parquet"])] == [""]
 
 
 def test_what_is_no_manifest_is_refused(tmp_path):

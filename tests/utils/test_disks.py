@@ -171,7 +171,6 @@ WRITERS = {
         sorted(_corpus(root).glob("*.flac"))[n],
         label_review.Decision("angry", label_review.EXCLUDE),
     ),
-    "key": lambda root, n: keys.add(root / "keys.txt", f"name{n}"),
     "notes": lambda root, n: _run(root, n).write_notes(f"{n}" * 3000),
     "status": lambda root, n: _run(root, n).write_status("training", f"{n}" * 5000),
     "new run": lambda root, n: Run(root / f"run-{n}").create({"note": "x" * 5000}),
@@ -309,13 +308,27 @@ def test_recordings_are_not_unpacked_where_there_is_no_room(disk, monkeypatch):
         voice.import_zip(data)
 
 
+def test_a_file_of_keys_holds_whole_lines_only(disk):
+    file = disk.folder / "keys.txt"
+    made = {"first": keys.add(file, "first")}
+    disk.fill_up()
+    with pytest.raises(OutputError, match="space left"):
+        for n in range(200):  # until the last block of the file is full
+            made[f"name{n}"] = keys.add(file, f"name{n}")
+    disk.make_read_only()
+    with pytest.raises(OutputError, match="ead-only"):
+        keys.add(file, "late")
+    known = keys.Keys(file)
+    assert all(known.owner(key) == name for name, key in made.items())
+
+
 def test_the_audit_log_holds_whole_lines_only(disk, team):
     audit.record("train", "before")
     disk.fill_up()
     with pytest.raises(OutputError, match="so this was not done"):
         for _ in range(100):  # until the last block of the file is full
             audit.record("train", "x" * 300)
-    assert set(audit.entries("cy@example.org")["which"]) == {"before", "x" * 300}
+    assert set(audit.entries(access.visitor())["which"]) == {"before", "x" * 300}
     disk.make_read_only()
     with pytest.raises(OutputError):
         audit.record("train", "after")

@@ -54,7 +54,7 @@ def show() -> None:
             return
         with layout.errors_for_people():
             found = resources.recognizer().predict(data, name="sample").iloc[0]
-            # Another click may end this run wherever the page's state is written, so it is not.
+            # To write the page's state can end this run if another click has come: not here.
             game.answer = found
             game.right.append((guess == clip["emotion"], found["emotion"] == clip["emotion"]))
             game.guesses.append(guess)
