@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ser.app import access, audit, processes, workspace
-from ser.errors import DataError, RunError, Stopped
+from ser.errors import DataError, Stopped
 from ser.models import bundle
 from ser.shards.manifest import find_clips
 from ser.shards.store import count_kept
@@ -40,7 +39,7 @@ def place(run: Run) -> Place:
     RunError
         If that cannot be read.
     """
-    return to_place(_settings(run)["data"])
+    return to_place(processes.settings(run, _KEYS)["data"])
 
 
 def store(run: Run) -> Path:
@@ -137,13 +136,6 @@ def _check(data: Place) -> None:
     access.check_readable(clip.path for clip in find_clips([data]))
 
 
-def _settings(run: Run) -> dict[str, Any]:
-    config = run.read_config()
-    if wrong := [k for k, kind in _KEYS.items() if not isinstance(config.get(k), kind)]:
-        raise RunError(f"{run.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
-    return config
-
-
 def _launch(run: Run) -> None:
     processes.begin(run, "ser.app.answers", str(run.folder))
 
@@ -159,7 +151,7 @@ def answer(run: Run) -> None:
     Stopped
         If interrupted (Ctrl-C, SIGTERM) or asked to, see `ser.training.runs.Run.ask_to_stop`.
     """
-    config = _settings(run)
+    config = processes.settings(run, _KEYS)
 
     def tell(what: str, done: int, total: int) -> None:
         run.write_status("answering", what, done, total)

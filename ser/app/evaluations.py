@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ser.app import access, audit, processes, workspace
 from ser.errors import RunError
@@ -89,17 +88,10 @@ def resume(evaluation: Run) -> None:
         See `start`.
     """
     access.check_may_change()
-    workspace.scan([Path(_settings(evaluation)["data"])])
+    workspace.scan([Path(processes.settings(evaluation, _KEYS)["data"])])
     with processes.alone_in(workspace.evaluations()):
         audit.record("resume evaluation", evaluation.folder.name)
         launch(evaluation)
-
-
-def _settings(evaluation: Run) -> dict[str, Any]:
-    config = evaluation.read_config()
-    if wrong := [k for k, kind in _KEYS.items() if not isinstance(config.get(k), kind)]:
-        raise RunError(f"{evaluation.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
-    return config
 
 
 def report_together(runs: Sequence[Run]) -> Run:
@@ -169,7 +161,7 @@ def run(evaluation: Run) -> None:
     Stopped
         If interrupted (Ctrl-C, SIGTERM) or asked to, see `ser.training.runs.Run.ask_to_stop`.
     """
-    config = _settings(evaluation)
+    config = processes.settings(evaluation, _KEYS)
     with (
         working_on(
             evaluation, how_far=lambda: "Nothing was kept", go_on="It can be started again."

@@ -15,10 +15,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from ser import assets
 from ser.app import access, audit, workspace
@@ -266,6 +267,27 @@ def working_folder() -> Path:
     except OSError as error:
         raise OutputError(f"Cannot write {folder}: {error.strerror}.") from error
     return folder
+
+
+def settings(run: Run, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """Return what a run of the app was asked to do.
+
+    Parameters
+    ----------
+    run : Run
+        An evaluation, or answers about a folder.
+    kinds : mapping of str to type
+        What its configuration must hold.
+
+    Raises
+    ------
+    RunError
+        If it is damaged.
+    """
+    config = run.read_config()
+    if wrong := [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]:
+        raise RunError(f"{run.folder / 'config.json'} is damaged: {wrong[0]} is missing.")
+    return config
 
 
 def read_log(run: Run) -> str:

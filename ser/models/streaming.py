@@ -319,24 +319,22 @@ class StreamingRecognizer(Recorder):
         with self._changed:
             self._voice = Voice()
 
-    def push_all(self, frames: npt.NDArray[Any], sampling_rate: int) -> None:
-        """Take sound of any length, and wait where it comes faster than it can be answered.
+    def push_in_turn(self, frames: npt.NDArray[Any], sampling_rate: int) -> None:
+        """Take the next piece of sound once most of what came before is answered.
 
-        Whatever comes is in the window of some answer, which `push` cannot promise of more than a
-        window at once.
+        Of sound that comes faster than it is spoken, `push` leaves out what no window reaches any
+        more; this leaves nothing out.
 
         Parameters
         ----------
         frames, sampling_rate
-            See `push`.
+            See `push`; at most a second.
         """
-        step = max(round(HOP_SECONDS * sampling_rate), 1)
-        for start in range(0, frames.shape[1], step):
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._ended or self._received - self._answered < self._window // 2
-                )
-            self.push(frames[:, start : start + step], sampling_rate)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._ended or self._received - self._answered < self._window // 2
+            )
+        self.push(frames, sampling_rate)
 
     def finish(self) -> None:
         """Wait until all sound received so far is answered, then stop."""

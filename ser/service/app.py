@@ -167,7 +167,7 @@ _REFUSALS = {
     400: "The request is malformed.",
     401: "There is no key, or one that is nobody's.",
     404: "There is no such model.",
-    408: "The recording does not arrive.",
+    408: "The recording did not arrive in time.",
     413: "The recording is too large or too long.",
     415: "It is not audio of a known format.",
     422: "The recording or an option cannot be used.",
@@ -319,7 +319,7 @@ class _Service:
                     content = await self._content(request)
             except TimeoutError:
                 raise HTTPException(
-                    408, "The recording did not arrive in time. Send a shorter one, or again later."
+                    408, "The recording did not arrive in time. Try again, or send a shorter one."
                 ) from None
             except ClientDisconnect:  # nobody will read this but the log
                 raise HTTPException(400, "The recording did not arrive whole.") from None
@@ -464,7 +464,7 @@ class _Service:
                         step = round(HOP_SECONDS * rate)
                         for start in range(0, len(pcm), step):
                             piece = pcm[None, start : start + step]
-                            await to_thread.run_sync(listener.push_all, piece, rate)
+                            await to_thread.run_sync(listener.push_in_turn, piece, rate)
                             await send()
                     elif _is_finish(message.get("text") or ""):
                         finished = True

@@ -54,7 +54,8 @@ def show() -> None:
             return
         with layout.errors_for_people():
             found = resources.recognizer().predict(data, name="sample").iloc[0]
-            # To write the page's state can end this run if another click has come: not here.
+            # Writing the page's state may end this run if another click has come, so only the
+            # game changes here.
             game.answer = found
             game.right.append((guess == clip["emotion"], found["emotion"] == clip["emotion"]))
             game.guesses.append(guess)
