@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ser.audio import spectra
 from ser.audio.clip import CLIP_SAMPLES, prepare_clip
 from ser.audio.decoding import SAMPLING_RATE, Samples
-from ser.utils.extras import need
-from ser.utils.parallel import first_call_alone, one_thread
+from ser.audio.pitch import pyin
+from ser.utils.parallel import one_thread
 
 Matrix = npt.NDArray[np.float32]
 Inputs = dict[str, Matrix]
@@ -275,7 +275,6 @@ class SpectralFeatures(FeatureExtractor):
         """
         return self._contrast(self.magnitudes(samples))
 
-    @first_call_alone
     def pitch(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Return the fundamental frequency of each frame in Hz, NaN where there is none.
 
@@ -289,18 +288,14 @@ class SpectralFeatures(FeatureExtractor):
         >>> float(np.nanmedian(SpectralFeatures().pitch(tone)).round())
         220.0
         """
-        need("train", "librosa")
-        import librosa
-
-        hertz, _, _ = librosa.pyin(
+        return pyin(
             samples,
-            fmin=65.0,
-            fmax=1000.0,
-            sr=SAMPLING_RATE,
-            frame_length=self.n_fft,
-            hop_length=self.hop_length,
+            sampling_rate=SAMPLING_RATE,
+            lowest=65.0,
+            highest=1000.0,
+            frame=self.n_fft,
+            hop=self.hop_length,
         )
-        return np.asarray(hertz, float)
 
     def _log_mel(self, magnitude: Matrix, n_mels: int) -> Matrix:
         power = mel_filters(self.n_fft, n_mels) @ np.square(magnitude)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio import spectra
 from ser.audio.decoding import SAMPLING_RATE, Samples
+from ser.audio.pitch import yin
+from ser.audio.spectra import frame_power
 
 _FRAME, _HOP = 1024, 256  # samples
 _LOWEST_HZ, _HIGHEST_HZ = 65.0, 600.0
@@ -55,9 +56,9 @@ def measure_prosody(speech: Samples) -> Prosody:
     if len(speech) < _FRAME:
         return Prosody(math.nan, math.nan)
     around = np.pad(speech, _FRAME // 2)
-    rms = np.sqrt(spectra.frame_power(around, frame=_FRAME, hop=_HOP))
+    rms = np.sqrt(frame_power(around, frame=_FRAME, hop=_HOP))
     level = 20 * np.log10(np.maximum(rms / max(float(rms.max()), 1e-9), 1e-6))
-    hertz = spectra.yin(
+    hertz = yin(
         speech,
         sampling_rate=SAMPLING_RATE,
         lowest=_LOWEST_HZ,

@@ -18,9 +18,6 @@ Matrix = npt.NDArray[np.float32]
 
 _LEAST_POWER = 1e-10  # that decibels are made of
 _CONTRAST_RANGE = 80.0  # dB below the largest peak, and valley, of a clip
-_FRAMES_AT_ONCE = 2000  # 33 MB of a transform of 2048
-_YIN_THRESHOLD = 0.1  # how unlike itself, one period later, a voice may be
-_LEAST_UNLIKE = 1e-30
 _QUANTILE = 0.02  # of a band's bins that are its peak, and its valley
 
 
@@ -174,50 +171,3 @@ def spectral_contrast(magnitude: Matrix, *, sampling_rate: int, n_bands: int) ->
         power_to_db(np.array(each, np.float64), top_db=_CONTRAST_RANGE) for each in (peaks, valleys)
     ]
     return (decibels[0] - decibels[1]).astype(np.float32)
-
-
-def yin(
-    samples: Matrix, *, sampling_rate: int, lowest: float, highest: float, frame: int, hop: int
-) -> npt.NDArray[np.float64]:
-    """Return the fundamental frequency of each centred frame in Hz, also where there is none.
-
-    De Cheveigné & Kawahara 2002, *YIN, a fundamental frequency estimator for speech and music*.
-
-    Examples
-    --------
-    >>> tone = np.sin(2 * np.pi * 200 * np.arange(4096) / 16_000).astype(np.float32)
-    >>> found = yin(tone, sampling_rate=16_000, lowest=65.0, highest=600.0, frame=1024, hop=512)
-    >>> bool(abs(np.median(found) - 200.0) < 2.0)
-    True
-    """
-    lags = int(sampling_rate / highest), int(np.ceil(sampling_rate / lowest))
-    padded = np.pad(samples, frame // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]
-    # Half an hour at once would take gigabytes.
-    parts = np.split(frames, range(_FRAMES_AT_ONCE, len(frames), _FRAMES_AT_ONCE))
-    return np.concatenate([sampling_rate / _periods(part, *lags) for part in parts])
-
-
-def _periods(frames: Matrix, shortest: int, longest: int) -> npt.NDArray[np.float64]:
-    """Return the period of each frame in samples, between the shortest and the longest."""
-    frame = frames.shape[1]
-    # Power of what each lag leaves of a frame, and how alike it is to the frame moved by the lag.
-    power = np.abs(np.fft.rfft(frames, 2 * frame, axis=1)) ** 2
-    alike = np.fft.irfft(power, axis=1)[:, : longest + 1]
-    before = np.cumsum(np.square(frames, dtype=np.float64), axis=1)[:, :longest]
-    unlike = 2 * (alike[:, :1] - alike[:, 1:]) - before
-    usual = np.cumsum(unlike, axis=1) / np.arange(1, longest + 1)
-    ratio = (unlike / np.maximum(usual, _LEAST_UNLIKE))[:, shortest - 1 :]
-    left, here, right = ratio[:, :-2], ratio[:, 1:-1], ratio[:, 2:]
-    inner = (here < left) & (here <= right)
-    first = ratio[:, :1] < ratio[:, 1:2]
-    last = ratio[:, -1:] < ratio[:, -2:-1]
-    valleys = np.concatenate([first, inner, last], axis=1) & (ratio < _YIN_THRESHOLD)
-    chosen = np.where(valleys.any(axis=1), valleys.argmax(axis=1), ratio.argmin(axis=1))
-    # The bottom of the parabola through a valley and its neighbours.
-    rise, bend = (right - left) / 2, left - 2 * here + right
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.where(np.abs(rise) < np.abs(bend), -rise / bend, 0.0)
-    shift = np.pad(shift, ((0, 0), (1, 1)))
-    rows = np.arange(len(ratio))
-    return np.asarray(shortest + chosen + shift[rows, chosen])

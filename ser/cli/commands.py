@@ -155,7 +155,7 @@ def plot(options: argparse.Namespace) -> None:
     """Draw a clip."""
     from ser.utils.extras import DRAWS, need
 
-    need("train", *DRAWS, "librosa")
+    need("train", *DRAWS)
     from ser import audio, plots
 
     if options.out.suffix.lower() not in (".png", ".html"):

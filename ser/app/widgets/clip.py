@@ -12,7 +12,7 @@ import streamlit as st
 
 from ser import audio, plots
 from ser.app.glossary import TERMS
-from ser.app.widgets import layout, resources
+from ser.app.widgets import layout
 from ser.app.widgets.sound_view import sound_view
 
 VIEWS: dict[str, tuple[str, ...]] = {
@@ -63,9 +63,6 @@ def clip_view(
     """
     path = str(path)
     with layout.errors_for_people():
-        if view == "Sound" and not resources.audio_tools().done():
-            with st.spinner("Loading the audio tools (a few seconds, the first time only) …"):
-                resources.audio_tools().exception()  # two threads must not load librosa at once
         try:
             status = os.stat(path)
         except OSError:

@@ -15,7 +15,7 @@ import streamlit as st
 from ser import assets, audio, plots
 from ser.app import access, workspace
 from ser.app.tasks import Status, Task
-from ser.app.widgets import layout, resources, tasks
+from ser.app.widgets import layout, tasks
 from ser.data import corpora, download, inspection
 from ser.data.inspection import Inspection
 from ser.data.known_corpora import TITLES
@@ -318,12 +318,7 @@ def look_again(location: Path) -> None:
 
 
 def _scan(location: Path) -> Callable[[Task], None]:
-    tools = resources.audio_tools()
-
     def work(task: Task) -> None:
-        if inspection.read_inspection(location) is None:
-            task.report("Loading the audio tools (a few seconds, the first time only)")
-        tools.exception()  # two threads must not load librosa at once
         task.report("Looking for clips")
         inspection.update_inspection(location, progress=task.report)
 

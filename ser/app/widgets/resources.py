@@ -1,4 +1,4 @@
-"""What is loaded once for everybody: librosa, models, samples."""
+"""What is loaded once for everybody: models, samples."""
 
 from __future__ import annotations
 
@@ -35,24 +35,6 @@ AppSession._handle_clear_cache_request = lambda self: None  # type: ignore[metho
 
 
 @st.cache_resource(show_spinner=False)
-def audio_tools() -> Future[None]:
-    """Begin to load librosa in the background, once for everybody: what measures pitch.
-
-    It compiles itself at its first call, once after an installation.
-    """
-
-    def load() -> None:
-        from ser.audio.features import SPECTRAL
-        from ser.audio.prosody import measure_prosody
-
-        first = audio.load_audio(samples()["path"].iloc[0])
-        measure_prosody(first)
-        SPECTRAL.pitch(first)
-
-    return _in_background(load)
-
-
-@st.cache_resource(show_spinner=False)
 def learning_tools() -> Future[None]:
     """Begin to load TensorFlow in the background, once for everybody: what lets a model learn."""
 
@@ -66,15 +48,13 @@ def learning_tools() -> Future[None]:
 def warm_up() -> Future[None]:
     """Begin to load the model that answers in the background, once for everybody.
 
-    A page calls it last, when everything of it is on the screen.  The audio tools follow.
+    A page calls it last, when everything of it is on the screen.
     """
 
     def load() -> None:
         shared_recognizer(assets.DEFAULT_MODEL)
 
-    ready = _in_background(load)
-    ready.add_done_callback(lambda _: audio_tools())
-    return ready
+    return _in_background(load)
 
 
 def _decode_here(decoders: sandbox.Decoders) -> None:

@@ -13,7 +13,6 @@ def loaded():
     from ser.app.widgets import resources
 
     resources.warm_up().result()
-    resources.audio_tools().result()
 
 
 @pytest.fixture
