@@ -92,6 +92,13 @@ class Endpointer:
         if self.speaking and loud:
             self._last = now
         if self.speaking and (now - self._last >= _END_SECONDS or now - self._begin >= _LONGEST):
-            self.speaking, self._loud = False, 0
-            return max(self._begin - _BEFORE, 0.0), min(self._last + _AFTER, now)
+            return self._phrase(now)
         return None
+
+    def finish(self) -> tuple[float, float] | None:
+        """Return the phrase that has begun, if there is one: no more sound comes."""
+        return self._phrase(self._block * _BLOCK / SAMPLING_RATE) if self.speaking else None
+
+    def _phrase(self, now: float) -> tuple[float, float]:
+        self.speaking, self._loud = False, 0
+        return max(self._begin - _BEFORE, 0.0), min(self._last + _AFTER, now)

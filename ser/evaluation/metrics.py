@@ -23,7 +23,7 @@ ABSTAIN_SHARE = 0.03
 """Share of the validation clips that a new model calls uncertain."""
 
 LOWEST_BOUND = 0.25
-"""Twice what non-speech is taught to mean; no answer below it is ever called sure."""
+"""Twice what non-speech is taught to mean; with eight labels no answer below it is ever sure."""
 
 _RESAMPLES = 1000
 _GROUPS = ("channel", "gender", "intensity", "speaker")
@@ -310,9 +310,9 @@ def fit_temperature(
 def fit_min_confidence(probabilities: npt.NDArray[np.floating]) -> float:
     """Return the confidence below which answers are called uncertain.
 
-    Set so that `ABSTAIN_SHARE` of the validation clips would be, and never below `LOWEST_BOUND`:
-    training teaches that sounds without speech mean an eighth for every label.  Whether that
-    suffices is measured by `ser.evaluation.robustness.measure_rejection`.
+    Set so that `ABSTAIN_SHARE` of the validation clips would be, and with eight labels never below
+    `LOWEST_BOUND`: training teaches that sounds without speech mean an eighth for every label.
+    Whether that suffices is measured by `ser.evaluation.robustness.measure_rejection`.
 
     Parameters
     ----------
@@ -322,9 +322,21 @@ def fit_min_confidence(probabilities: npt.NDArray[np.floating]) -> float:
     Returns
     -------
     float
-        In [.25, .5].
+        In [.25, .5] with eight labels, and as far above chance with fewer: in [.57, .71] with two.
+
+    Examples
+    --------
+    >>> round(fit_min_confidence(np.array([[0.5, 0.5]] * 9)), 2)
+    0.57
     """
-    return float(np.clip(np.quantile(probabilities.max(axis=1), ABSTAIN_SHARE), LOWEST_BOUND, 0.5))
+    lowest, highest = _above_chance(probabilities, LOWEST_BOUND, 0.5)
+    return float(np.clip(np.quantile(probabilities.max(axis=1), ABSTAIN_SHARE), lowest, highest))
+
+
+def _above_chance(probabilities: npt.NDArray[np.floating], *bounds: float) -> list[float]:
+    """Return bounds that lie as far above chance as these do where there are eight labels."""
+    chance = 1 / probabilities.shape[1]
+    return [chance + (bound - 1 / 8) / (1 - 1 / 8) * (1 - chance) for bound in bounds]
 
 
 def confidence_for(
@@ -348,7 +360,8 @@ def confidence_for(
     Returns
     -------
     float
-        In [.25, .9]; .9 if so few are right that no confidence would do.
+        In [.25, .9] with eight labels, and as far above chance with fewer; the highest if too few
+        are right for any.
 
     Examples
     --------
@@ -361,8 +374,9 @@ def confidence_for(
     right = (probabilities.argmax(axis=1) == y_true)[order]
     shares = np.cumsum(right * weights[order]) / np.cumsum(weights[order])
     enough = np.flatnonzero(shares >= accuracy)
-    lowest = confidence[order][enough[-1]] if len(enough) else 0.9
-    return float(np.clip(lowest, LOWEST_BOUND, 0.9))
+    lowest, highest = _above_chance(probabilities, LOWEST_BOUND, 0.9)
+    found = confidence[order][enough[-1]] if len(enough) else highest
+    return float(np.clip(found, lowest, highest))
 
 
 def _bootstrap(

@@ -22,6 +22,7 @@ from ser import audio
 from ser.audio import Samples
 from ser.audio.endpointing import Endpointer
 from ser.errors import DataError
+from ser.models.manifest import Manifest
 from ser.models.recognizer import NO_SPEECH, Recognizer
 from ser.models.voice import Voice
 
@@ -256,6 +257,13 @@ class PhraseRecorder(Recorder):
             found, self._phrases = self._phrases, []
         return found
 
+    def stop(self) -> None:
+        """Take no more; a phrase that has begun ends here."""
+        with self._changed:
+            if not self._ended and (phrase := self._ears.finish()):
+                self._phrases.append(self._cut(*phrase))
+        super().stop()
+
     def _took(self, samples: Samples) -> None:
         for start, end in self._ears.push(samples):
             self._phrases.append(self._cut(start, end))
@@ -284,14 +292,13 @@ class StreamingRecognizer(Recorder):
         super().__init__()
         self._recognizer = recognizer
         self._window = audio.CLIP_SAMPLES
-        self._answers: deque[dict[str, Any]] = deque(maxlen=round(KEEP_SECONDS / HOP_SECONDS))
+        self._answers: deque[dict[str, Any]] = deque()
         self._given = 0  # answers, also those that are forgotten
         self._answered = 0
         self._finishing = False
         self._loudest = -np.inf
-        adapted = recognizer.manifest.training.get("adapted")  # which may come from anyone
-        room = adapted.get("room_dbfs") if isinstance(adapted, dict) else None
-        self._quiet = room + _ABOVE_ROOM_DB if isinstance(room, int | float) else -np.inf
+        quiet = quiet_dbfs(recognizer.manifest)
+        self._quiet = -np.inf if quiet is None else quiet
         self._lag: float | None = None
         self._error = ""
         self._voice = Voice()
@@ -404,6 +411,10 @@ class StreamingRecognizer(Recorder):
                     self._answers.append(answer)
                     self._given += 1
                     self._answered = end
+                    # What cannot be heard any more is forgotten as well.
+                    forgotten = (self._received - self._kept_samples) / self._rate
+                    while self._answers and self._answers[0]["start"] < forgotten:
+                        self._answers.popleft()
                     self._lag = time.monotonic() - arrived
                     self._changed.notify_all()
         except Exception as error:  # shown by whoever looks; a thread has nobody to raise to
@@ -446,6 +457,13 @@ class StreamingRecognizer(Recorder):
 
     def _span(self, window: Samples, end: int) -> dict[str, float]:
         return {"start": (end - len(window)) / self._rate, "end": end / self._rate}
+
+
+def quiet_dbfs(manifest: Manifest) -> float | None:
+    """Return the level below which a model takes what it hears for its room; None if unknown."""
+    adapted = manifest.training.get("adapted")  # which may come from anyone
+    room = adapted.get("room_dbfs") if isinstance(adapted, dict) else None
+    return room + _ABOVE_ROOM_DB if isinstance(room, int | float) else None
 
 
 def ice_servers(text: str) -> list[dict[str, Any]]:

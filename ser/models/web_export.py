@@ -25,6 +25,7 @@ from ser.models.bundle import load_embedding, load_runtime, runtime_contents
 from ser.models.embedding import OOD_EXPONENT, Embedding
 from ser.models.manifest import Manifest, read_manifest
 from ser.models.onnx_export import OPSET
+from ser.models.streaming import quiet_dbfs
 from ser.models.voice import ENOUGH, known_factor
 from ser.utils.files import atomic_folder, atomic_path, read_json, write_json
 
@@ -109,6 +110,7 @@ def _description(manifest: Manifest, known: int) -> dict[str, Any]:
         "labels": list(manifest.labels),
         "colors": {label: COLORS[label] for label in manifest.labels if label in COLORS},
         "ood_exponent": OOD_EXPONENT,
+        "quiet_dbfs": quiet_dbfs(manifest),
         "clip": manifest.clip.model_dump(mode="json"),
         "features": {
             "name": manifest.features.name,

@@ -52,3 +52,14 @@ def test_who_does_not_pause_is_cut_after_a_while():
     ears = Endpointer()
     found = ears.push(sound.astype(np.float32))
     assert [round(end - start) for start, end in found] == [8, 8]
+
+
+def test_who_stops_within_a_sentence_has_it_kept():
+    sound, [(begin, _), *_] = spoken(0.0)
+    ears = Endpointer()
+    assert ears.push(sound[: round((begin + 1) * 16_000)]) == []
+    assert ears.speaking
+    start, end = ears.finish()
+    assert start <= begin + 0.35
+    assert begin + 0.7 <= end <= begin + 1
+    assert ears.finish() is None

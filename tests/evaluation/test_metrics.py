@@ -237,3 +237,9 @@ def test_few_validation_clips_are_called_uncertain():
     assert (probabilities.max(axis=1) < least).mean() == pytest.approx(0.03, abs=0.001)
     assert fit_min_confidence(np.eye(8)) == 0.5, "even if the model is always sure"
     assert fit_min_confidence(np.full((9, 8), 1 / 8)) == 0.25, "or never"
+
+
+def test_of_two_classes_a_guess_is_never_sure():
+    guesses = np.array([[0.503, 0.497], [0.49, 0.51]] * 9)
+    assert fit_min_confidence(guesses) > guesses.max()
+    assert fit_min_confidence(np.eye(2)) < 0.75

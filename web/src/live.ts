@@ -55,7 +55,8 @@ export class Live {
     const end = this.received;
     const level = speechLevelDbfs(window);
     this.loudest = Math.max(this.loudest, level);
-    if (level > this.loudest - PAUSE_DB) {
+    const quiet = this.recognizer.about.quiet_dbfs ?? -Infinity;
+    if (level > Math.max(this.loudest - PAUSE_DB, quiet)) {
       try {
         const { probabilities } = await this.recognizer.predict(window);
         if (probabilities) this.answers.push({ end, probabilities });

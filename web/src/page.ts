@@ -25,10 +25,13 @@ const file = part("file") as HTMLInputElement;
 let about: About | null = null;
 let worker: Worker | null = null;
 let context: AudioContext | null = null;
+let noContext: unknown = null; // why there is none
 let microphone: Microphone | null = null;
 let heard: Float32Array[] = []; // by the microphone, and not yet handed on
 let listening = false; // the worker, to what was handed on
-let noSound = 0; // timer that says so
+let arrived = 0; // when sound came last, in milliseconds
+let watch = 0; // timer that looks whether any still comes
+let silent = false; // whether it was said that none does
 let spokenAt = -Infinity;
 let asked = 0;
 const waiting = new Map<
@@ -84,10 +87,10 @@ function showAnswer(answer: Answer, below: string): void {
 }
 
 function showLive(answer: LiveAnswer): void {
-  const below = answer.muted
-    ? "Nothing but digital silence arrives: is the microphone muted?"
-    : `${Math.floor(answer.seconds)} s heard; the answer is about the last 3.`;
-  showAnswer(answer, below);
+  const muted = "Nothing but digital silence arrives: is the microphone muted?";
+  if (answer.muted) speak(muted);
+  const heardOf = `${Math.floor(answer.seconds)} s heard; the answer is about the last 3.`;
+  showAnswer(answer, answer.muted ? muted : heardOf);
 }
 
 function take(reply: Reply): void {
@@ -131,16 +134,13 @@ function ready(found: About): void {
 
 async function listen(): Promise<void> {
   forgetProblem();
-  if (!context)
-    throw new Problem(
-      "This page may not use the microphone here: open it by https or on localhost.",
-    );
+  if (!context) throw new Problem(whyNoContext());
   start.disabled = open.disabled = true;
   try {
     microphone = await openMicrophone(
       context,
       (samples) => {
-        clearTimeout(noSound);
+        arrived = performance.now();
         heard.push(samples);
         handOn();
       },
@@ -154,17 +154,38 @@ async function listen(): Promise<void> {
   }
   ask({ kind: "start", rate: microphone.rate });
   say("Listening", "Speak; the answer comes with the first sound.");
-  noSound = setTimeout(() => {
-    fail(new Problem("No sound arrives: press Stop, check microphone and loudspeaker, and start."));
-  }, SOUND_WITHIN);
+  arrived = performance.now();
+  watch = setInterval(watchSound, 500);
   start.hidden = true;
   stop.hidden = false;
   stop.focus();
 }
 
+/** Say that no sound comes, in place of an answer that nobody is heard to give; or that it does. */
+function watchSound(): void {
+  const missing = performance.now() - arrived > SOUND_WITHIN;
+  if (missing && !silent) {
+    fail(new Problem("No sound arrives: press Stop, check microphone and loudspeaker, and start."));
+    say("No sound");
+    if (about) show(about, null);
+  }
+  if (!missing && silent) forgetProblem();
+  silent = missing;
+}
+
+function whyNoContext(): string {
+  if (!isSecureContext)
+    return "This page may not use the microphone here: open it by https or on localhost.";
+  return noContext instanceof DOMException && noContext.name === "AbortError"
+    ? "microphone.js cannot be fetched: check that it lies beside the page."
+    : "This browser cannot hand on what a microphone hears: use a current one.";
+}
+
 function stopListening(): void {
   if (!microphone) return;
-  clearTimeout(noSound);
+  clearInterval(watch);
+  if (silent) forgetProblem();
+  silent = false;
   microphone.stop();
   microphone = null;
   heard = [];
@@ -195,7 +216,9 @@ async function openRecording(): Promise<void> {
   forgetProblem();
   stopListening();
   say("Listening …", chosen.name);
+  part("spoken").textContent = ""; // the same answer about another recording is news
   spokenAt = -Infinity;
+  start.disabled = open.disabled = true;
   try {
     const answer = await predict(await chosen.arrayBuffer());
     const span = `${answer.start.toFixed(1)} to ${answer.end.toFixed(1)} s`;
@@ -204,6 +227,8 @@ async function openRecording(): Promise<void> {
     say("No answer", chosen.name);
     if (about) show(about, null);
     throw error;
+  } finally {
+    start.disabled = open.disabled = false;
   }
 }
 
@@ -216,7 +241,7 @@ async function load(): Promise<void> {
     );
   if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function")
     throw new Problem(
-      "This browser has no WebAssembly: use a current Firefox, Chrome, Edge or Safari.",
+      "This browser is too old for this page: use a current Firefox, Chrome, Edge or Safari.",
     );
   worker = new Worker("listener.js", { type: "module" });
   worker.onmessage = (event: MessageEvent<Reply>) => {
@@ -227,7 +252,10 @@ async function load(): Promise<void> {
   };
   ask({ kind: "load" });
   // Where there is no microphone, recordings can be opened all the same.
-  context = await prepareMicrophone().catch(() => null);
+  context = await prepareMicrophone().catch((error: unknown) => {
+    noContext = error;
+    return null;
+  });
 }
 
 start.addEventListener("click", () => {
@@ -239,6 +267,10 @@ open.addEventListener("click", () => {
 });
 file.addEventListener("change", () => {
   openRecording().catch(fail);
+});
+document.addEventListener("visibilitychange", () => {
+  // A phone that was locked, or a call, has stopped it.
+  if (microphone && !document.hidden) void context?.resume();
 });
 load().catch(broken);
 

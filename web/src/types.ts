@@ -10,6 +10,8 @@ export interface About {
   temperature: number;
   /** Power of the distance by which an answer becomes less sure out of distribution. */
   ood_exponent: number;
+  /** Below so many dBFS the model hears its room alone; null if it does not know that. */
+  quiet_dbfs: number | null;
   /** Least probability of a sure answer. */
   min_confidence: number;
   clip: ClipFormat;

@@ -43,10 +43,21 @@ class Take:
 
 @dataclass
 class Session:
-    """What was said so far, and how often a prompt was skipped."""
+    """What was said so far, and how often a prompt was skipped.
+
+    Attributes
+    ----------
+    prompt : (str, str) or None
+        What is being said at this moment: a phrase ends after its last word, and by then another
+        prompt may be shown.
+    unwanted : bool
+        Whether that was skipped.
+    """
 
     takes: list[Take] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    prompt: tuple[str, str] | None = None
+    unwanted: bool = False
 
 
 def show(voice: Voice) -> None:
@@ -89,6 +100,8 @@ def show(voice: Voice) -> None:
     if recorder is not None and connection.listening:
         _prompting(recorder, session, kept, emotions, wanted)
     else:
+        if recorder is not None:
+            _take(recorder, session, kept, emotions, wanted)  # said just before Stop
         st.info(
             "Press *Start listening* once. Then each sentence is shown, recorded while you say it, "
             "and followed by the next one when you pause. Keys: **U** undoes the last, **S** skips "
@@ -124,12 +137,13 @@ def _prompting(
     emotions: list[str],
     wanted: int,
 ) -> None:
-    for phrase in recorder.phrases():
-        if prompt := next_prompt(session, kept, emotions, wanted):
-            session.takes.append(Take(*prompt, phrase, _problems(phrase)))
+    speaking = recorder.speaking
+    _take(recorder, session, kept, emotions, wanted)
     prompt = next_prompt(session, kept, emotions, wanted)
     if prompt is None:
         st.rerun()
+    if speaking and session.prompt is None:
+        session.prompt = prompt
     emotion, sentence = prompt
     total = wanted * len(emotions)
     done = len(session.takes) + sum(min(kept.get(e, 0), wanted) for e in emotions)
@@ -156,8 +170,27 @@ def _prompting(
         st.rerun(scope="fragment")
     if skip.button("Skip this one", icon=":material/skip_next:", shortcut="S", width="stretch"):
         session.skipped[emotion] += 1
+        session.unwanted = recorder.speaking
         st.rerun(scope="fragment")
     microphone.show_sound(recorder.signal())
+
+
+def _take(
+    recorder: PhraseRecorder,
+    session: Session,
+    kept: dict[str, int],
+    emotions: list[str],
+    wanted: int,
+) -> None:
+    """Take what was said since, each phrase as what it was asked for when it began."""
+    speaking = recorder.speaking
+    for phrase in recorder.phrases():
+        prompt = session.prompt or next_prompt(session, kept, emotions, wanted)
+        if prompt and not session.unwanted:
+            session.takes.append(Take(*prompt, phrase, _problems(phrase)))
+        session.prompt, session.unwanted = None, False
+    if not speaking:
+        session.prompt, session.unwanted = None, False
 
 
 def _problems(phrase: bytes) -> tuple[str, ...]:

@@ -39,8 +39,9 @@ def show_live(model: Recognizer) -> None:
         _summary(connection, stream, stream.labels)
     st.caption(
         "Sound goes to the computer this app runs on and stays in its memory, at most the last "
-        f"{KEEP_SECONDS / 60:.0f} minutes, until you forget it or close the tab. Nothing is stored "
-        "unless you keep it. Your browser's noise suppression and gain control are switched off."
+        f"{KEEP_SECONDS / 60:.0f} minutes, until you forget it, start again, choose another model "
+        "or other emotions, or close the tab. Nothing is stored unless you keep it. Your browser's "
+        "noise suppression and gain control are switched off."
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ser.models.streaming import PhraseRecorder
 
 _RESULT = "own-classes-result"  # of this visitor: what was learned last
+_SAID = "own-classes-said"  # label of the sound that is being made
 _ROOM = "own-classes-room"  # level of this visitor's room, as the microphone heard it last
 _MOST_EXAMPLES = 100  # of each class
 
@@ -116,9 +117,13 @@ def _upload(folder: Path, label: str) -> None:
 
 @st.fragment(run_every=0.3)
 def _listening(recorder: PhraseRecorder, folder: Path, label: str) -> None:
+    speaking, said = recorder.speaking, st.session_state.get(_SAID)
     for phrase in recorder.phrases():
+        # A sound ends after a pause, and by then another label may be chosen.
         with layout.errors_for_people():
-            _add(folder, label, phrase)
+            _add(folder, said if said and (folder / said).is_dir() else label, phrase)
+        said = None
+    st.session_state[_SAID] = (said or label) if speaking else None
     count = len(_examples(folder, label))
     known = recorder.room_dbfs is not None
     if known:

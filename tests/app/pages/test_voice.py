@@ -2,15 +2,18 @@ import base64
 import io
 import zipfile
 
+import numpy as np
 import pytest
 
 from ser import assets
 from ser.app import learned, workspace
 from ser.app.widgets import hands_free, own_classes
+from ser.audio import load_audio
 from ser.data.recordings import SENTENCES, Voice
 from ser.errors import DataError
 from ser.labels import EMOTIONS
 from ser.models.recognizer import Recognizer
+from ser.models.streaming import PhraseRecorder
 from tests.tiny import SAMPLES
 
 CLIPS = sorted(SAMPLES.rglob("*-27.flac"))  # one voice, thirty clips
@@ -267,6 +270,55 @@ def test_an_example_that_cannot_be_used_keeps_no_other_out(open_part):
     assert len(list((workspace.folder() / "classes" / "my-classes" / "high").iterdir())) == 2
     app.run()
     assert not app.error and not app.exception
+
+
+def speak(recorder, clip, until=None):
+    """Say a sentence to a recorder, until so many seconds before its end."""
+    sound = load_audio(clip)[None]
+    recorder.push(sound if until is None else sound[:, : -round(until * 16_000)], 16_000)
+
+
+@pytest.fixture
+def recorder():
+    recorder = PhraseRecorder()
+    recorder.push(np.zeros((1, 32_000), np.float32), 16_000)
+    return recorder
+
+
+PAUSE = np.zeros((1, 32_000), np.float32)
+
+
+def test_a_sentence_counts_for_the_prompt_at_which_it_began(recorder):
+    session, emotions = hands_free.Session(), ["happy", "sad"]
+    speak(recorder, CLIPS[0])
+    session.prompt = hands_free.next_prompt(session, {}, emotions, 2)
+    hands_free._take(recorder, session, {}, emotions, 2)
+    session.skipped["happy"] += 1  # another prompt is shown when the sentence ends
+    recorder.push(PAUSE, 16_000)
+    hands_free._take(recorder, session, {}, emotions, 2)
+    assert [take.emotion for take in session.takes] == ["happy"]
+    assert session.prompt is None
+
+
+def test_what_is_skipped_while_it_is_said_is_not_taken(recorder):
+    session, emotions = hands_free.Session(), ["happy", "sad"]
+    speak(recorder, CLIPS[0])
+    session.prompt, session.unwanted = ("happy", SENTENCES[0]), True
+    recorder.push(PAUSE, 16_000)
+    hands_free._take(recorder, session, {}, emotions, 2)
+    assert session.takes == []
+    speak(recorder, CLIPS[1])
+    recorder.push(PAUSE, 16_000)
+    hands_free._take(recorder, session, {}, emotions, 2)
+    assert len(session.takes) == 1, "the next sentence is"
+
+
+def test_a_sentence_that_stop_cuts_off_is_taken(recorder):
+    session = hands_free.Session()
+    speak(recorder, CLIPS[0], until=0.3)
+    recorder.stop()
+    hands_free._take(recorder, session, {}, ["happy", "sad"], 2)
+    assert [take.emotion for take in session.takes] == ["happy"]
 
 
 def test_what_is_asked_for_is_what_is_rarest():
