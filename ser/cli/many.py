@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ser.evaluation.report import Report
     from ser.shards.labelled import Names
     from ser.shards.store import Job, Work
+    from ser.shards.tables import Counts
 
 
 SHARD = 500
@@ -69,18 +70,20 @@ def scan(options: argparse.Namespace) -> None:
         options, find_clips([options.corpus]), labelled.Scan(names), "Opening clips"
     )
     clips, skipped = join(options.out, "clips.csv"), join(options.out, "skipped.csv")
-    good, bad = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
+    counts = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
+    _need_some(counts, options.corpus, skipped)
     write_manifest(join(options.out, "clips.parquet"), labelled.usable(job), size=_size(options))
     found = labelled.Summary.of(job)
     hours = sum(found.minutes.values()) / 60
-    print(f"{good} clips, {hours:.2f} hours, {len(found.speakers)} speakers: {clips}\n")
+    print(f"{counts.used} clips, {hours:.2f} hours, {len(found.speakers)} speakers: {clips}\n")
     print("emotion    clips  minutes")
     for emotion in EMOTIONS:
         if emotion in found.clips:
             print(f"{emotion:10} {found.clips[emotion]:5} {found.minutes[emotion]:8.1f}")
     if found.duplicates:
         print(f"\n{found.duplicates} clips have the same audio as another (column audio).")
-    _refuse(bad, job.clips, skipped)
+    _say_left_out(counts, skipped)
+    _refuse(counts.refused, job.clips, skipped)
 
 
 def estimate(options: argparse.Namespace) -> None:
@@ -124,9 +127,11 @@ def features(options: argparse.Namespace) -> None:
     work = labelled.FeatureMaking(_names(options, options.corpus))
     job = _work_through(options, find_clips([options.corpus]), work, "Computing features")
     clips, skipped = join(options.out, "clips.csv"), join(options.out, "skipped.csv")
-    good, bad = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
-    print(f"{good} clips: {clips}; their features are in {join(options.out, 'parts')}")
-    _refuse(bad, job.clips, skipped)
+    counts = write_tables(job, clips, skipped, labelled.is_clip, emotion="emotion")
+    _need_some(counts, options.corpus, skipped)
+    print(f"{counts.used} clips: {clips}; their features are in {join(options.out, 'parts')}")
+    _say_left_out(counts, skipped)
+    _refuse(counts.refused, job.clips, skipped)
 
 
 def evaluate(options: argparse.Namespace) -> tuple[Report, Any]:
@@ -145,9 +150,15 @@ def evaluate(options: argparse.Namespace) -> tuple[Report, Any]:
     clips = work.checked(find_clips([options.data]))
     job = _work_through(options, clips, work, "Listening")
     predictions, skipped = join(options.out, "predictions.csv"), join(options.out, "skipped.csv")
-    _, bad = write_tables(job, predictions, skipped, was_answered, emotion="truth")
+    counts = write_tables(job, predictions, skipped, was_answered, emotion="truth")
+    _need_some(counts, options.data, skipped)
     report = work.report(job, protocol=options.protocol, seed=options.seed)
-    return report, lambda: _refuse(bad, job.clips, skipped)
+
+    def finish() -> None:
+        _say_left_out(counts, skipped)
+        _refuse(counts.refused, job.clips, skipped)
+
+    return report, finish
 
 
 def _names(options: argparse.Namespace, location: Any) -> Names:
@@ -171,6 +182,16 @@ def _work_through(
         n_jobs=options.n_jobs,
         cluster=options.cluster,
     )
+
+
+def _need_some(counts: Counts, place: Any, table: Any) -> None:
+    if not counts.used:
+        raise DataError(f"{place} holds no clip that can be used; {table} says why.")
+
+
+def _say_left_out(counts: Counts, table: Any) -> None:
+    if counts.others:
+        print(f"\nLeft out, as no clip of a known emotion: {counts.others}; {table} says why.")
 
 
 def _refuse(bad: int, clips: int, table: Any) -> None:

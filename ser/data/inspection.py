@@ -217,7 +217,7 @@ def _stamps(paths: Iterable[str]) -> dict[str, npt.NDArray[np.int64]]:
             status = os.stat(path)
             sizes.append(status.st_size)
             times.append(status.st_mtime_ns)
-        except OSError:  # it vanished; opening it will say so
+        except (OSError, ValueError):  # it vanished, or cannot be a file; opening it will say so
             sizes.append(-1)
             times.append(-1)
     return {"size": np.array(sizes, np.int64), "mtime_ns": np.array(times, np.int64)}

@@ -189,10 +189,14 @@ class Evaluation:
         known, skipped = self.names.read(clips.to_pylist())
         answers = self.model.answers(known["path"].tolist())
         used = was_answered(answers)
-        sounds = [
-            audio.audio_hash(audio.load_audio(path)) if good else ""
-            for path, good in zip(known["path"], used, strict=True)
-        ]
+        sounds = []
+        for row, path in enumerate(known["path"]):
+            try:
+                sounds.append(audio.audio_hash(audio.load_audio(path)) if used[row] else "")
+            except audio.AudioError as error:  # it was answered, and has vanished since
+                answers.loc[row, ["verdict", "reason"]] = REFUSED, f"{error.code}: {error}"
+                used[row] = False
+                sounds.append("")
         about = what_is_known(known).assign(
             clip_id=known["clip_id"], audio=pd.Series(sounds, dtype="str")
         )

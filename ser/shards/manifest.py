@@ -212,7 +212,9 @@ def _objects(folder: str) -> Iterator[Clip]:
     entries = listed(folder)
     for entry in entries:
         url = entry["url"]
-        if entry["type"] == "file" and os.path.splitext(url)[1].lower() in EXTENSIONS:
+        name = url.rpartition("/")[2]
+        is_audio = os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith(".")
+        if entry["type"] == "file" and is_audio:
             changed = round(entry["mtime"].timestamp() * 1e9) if entry["mtime"] else ""
             yield Clip(url, hash=f"{entry['size']}-{changed}")
     for entry in entries:
@@ -221,11 +223,12 @@ def _objects(folder: str) -> Iterator[Clip]:
 
 
 def _listed(row: Mapping[str, Any]) -> Clip:
-    """Return the clip of a row, whose file says when it has changed if the row does not."""
+    """Return the clip of a row; what the row says of its content and what its file says now."""
     clip = Clip(**row)
-    if clip.hash or is_url(clip.path):
+    if is_url(clip.path):
         return clip
-    return clip._replace(hash=_file(clip.path).hash)
+    now = _file(clip.path).hash
+    return clip if clip.hash == now else clip._replace(hash=f"{clip.hash} {now}".strip())
 
 
 def _file(path: str) -> Clip:

@@ -152,7 +152,8 @@ def predict_into(
         go_on=go_on,
     )
     tables = join(folder, PREDICTIONS), join(folder, LEFT_OUT)
-    return write_tables(job, *tables, was_answered, progress=progress)
+    counts = write_tables(job, *tables, was_answered, progress=progress)
+    return counts.used, counts.refused
 
 
 def was_answered(table: pd.DataFrame) -> pd.Series:

@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 import ser
 from ser.errors import DataError, OutputError, RunError
 from ser.shards.manifest import Clip, count_shards, read_shard, write_manifest
-from ser.utils.files import atomic_path, read_json, sha256_of, write_json
+from ser.utils.files import atomic_path, is_being_written, read_json, sha256_of, write_json
 from ser.utils.places import Place, is_url, join, listed, sent
 
 if TYPE_CHECKING:
@@ -114,14 +114,15 @@ class Job:
         return receipt if receipt.sha256 == found else None
 
     def tidy(self) -> None:
-        """Delete what killed processes left half-written."""
+        """Delete what killed processes left half-written; others may be at work here."""
         if is_url(self.folder):  # nothing is ever half-written there
             return
         here = Path(self.folder)
         for folder in (here, here / PARTS, here / FINISHED):
             for rest in folder.glob(_TEMPORARY):
                 with suppress(OSError):
-                    rest.unlink()
+                    if not is_being_written(rest):
+                        rest.unlink()
 
 
 def begin(folder: Place, clips: Iterable[Clip], work: Work, *, resume: bool, size: int) -> Job:

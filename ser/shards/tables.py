@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -45,6 +45,22 @@ def read_parts(job: Job, *, progress: Progress | None = None) -> Iterator[pd.Dat
             count(len(table))
 
 
+class Counts(NamedTuple):
+    """What became of the files of a job.
+
+    Attributes
+    ----------
+    used, refused : int
+        Clips that could be used, and that could not.
+    others : int
+        Files that are left out since they are no clips of an emotion.
+    """
+
+    used: int
+    refused: int
+    others: int
+
+
 def write_tables(
     job: Job,
     used: Place,
@@ -53,7 +69,7 @@ def write_tables(
     *,
     emotion: str | None = None,
     progress: Progress | None = None,
-) -> tuple[int, int]:
+) -> Counts:
     """Write all parts of a finished job as two CSV tables, holding one part at a time.
 
     Parameters
@@ -73,7 +89,7 @@ def write_tables(
 
     Returns
     -------
-    tuple of int
+    Counts
         How many clips could be used, and how many not.
 
     Raises
@@ -81,13 +97,23 @@ def write_tables(
     OutputError
         If one of them cannot be written.
     """
-    counts = [0, 0]
-    with atomic_path(used) as good, atomic_path(left_out) as bad:
+    counts = Counts(0, 0, 0)
+    with (
+        atomic_path(used) as first,
+        atomic_path(left_out) as second,
+        first.open("w", newline="", encoding="utf-8") as good,
+        second.open("w", newline="", encoding="utf-8") as bad,
+    ):
         for number, table in enumerate(read_parts(job, progress=progress)):
             which = is_used(table)
-            others = table.loc[~which, [table.columns[0], "reason"]]
-            for file, rows in ((good, table[which]), (bad, others)):
-                rows.to_csv(file, mode="a", header=number == 0, index=False, float_format="%.5f")
-            counts[0] += int(which.sum())
-            counts[1] += int((~which & (table[emotion] != "" if emotion else True)).sum())
-    return counts[0], counts[1]
+            rest = table.loc[~which, [table.columns[0], "reason"]]
+            for file, rows in ((good, table[which]), (bad, rest)):
+                rows.to_csv(file, header=number == 0, index=False, float_format="%.5f")
+            is_clip = table[emotion] != "" if emotion else ~which | True
+            refused = int((~which & is_clip).sum())
+            counts = Counts(
+                counts.used + int(which.sum()),
+                counts.refused + refused,
+                counts.others + len(rest) - refused,
+            )
+    return counts

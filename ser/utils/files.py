@@ -59,7 +59,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise OutputError(f"Cannot write {path}: it is a folder. Give the name of a file.")
     if os.path.exists(path) and not os.path.isfile(path):
         raise OutputError(f"Cannot write {path}: it is a device or pipe. Give the name of a file.")
-    temporary = path.with_name(f".writing-{secrets.token_hex(8)}{path.suffix}")
+    temporary = path.with_name(f".writing-{os.getpid()}-{secrets.token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile's: its mode 0600 would hide results from colleagues.
@@ -74,6 +74,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def is_being_written(temporary: Path) -> bool:
+    """Say whether the process that made a temporary file of `atomic_path` still lives here."""
+    number = temporary.name.split("-")[1]
+    if os.name != "posix" or not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)  # asks alone
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # of somebody else
+    return True
 
 
 @contextmanager

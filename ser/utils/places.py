@@ -50,15 +50,11 @@ def to_place(text: str) -> Place:
     """
     if not is_url(text):
         return Path(text)
-    scheme, _, rest = text.partition("://")
-    bucket = rest.split("/")[0]
-    if "@" in bucket or ":" in bucket:
-        raise DataError(
-            "An address must not hold a user name or password. Give s3://BUCKET/FOLDER, and the "
-            "credentials by the environment or ~/.aws."
-        )
-    if scheme != "s3" or not bucket or "::" in text:
-        raise DataError(f"{text} is not a known address. Give s3://BUCKET/FOLDER.")
+    if (
+        "::" in text
+    ):  # a chain of stores, for who knows fsspec; names that a store lists may hold it
+        raise _unknown(text)
+    _key(text)
     return text.rstrip("/")
 
 
@@ -181,7 +177,27 @@ def _host(endpoint: str) -> str:
 
 
 def _key(url: Place) -> str:
-    return str(to_place(str(url))).partition("://")[2]
+    """Return bucket and name of an address.
+
+    Raises
+    ------
+    DataError
+        If it is none of S3.
+    """
+    scheme, _, rest = str(url).partition("://")
+    bucket = rest.split("/")[0]
+    if "@" in bucket or ":" in bucket:
+        raise DataError(
+            "An address must not hold a user name or password. Give s3://BUCKET/FOLDER, and the "
+            "credentials by the environment or ~/.aws."
+        )
+    if scheme != "s3" or not bucket:
+        raise _unknown(url)
+    return rest.rstrip("/")
+
+
+def _unknown(url: Place) -> DataError:
+    return DataError(f"{url} is not a known address. Give s3://BUCKET/FOLDER.")
 
 
 def _unreachable(url: Place, error: OSError) -> DataError:

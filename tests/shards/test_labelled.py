@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,10 @@ from ser.assets import RAVDESS_MODEL
 from ser.cli import main
 from ser.data import corpora
 from ser.evaluation.report import Report
+from ser.models.recognizer import REFUSED
+from ser.shards.labelled import Evaluation, Names
+from ser.shards.manifest import find_clips, read_shard, write_manifest
+from ser.shards.prediction import Prediction
 from tests.shards.processes import contents, receipts, refused, start, wait_until, whole
 from tests.tiny import tiny_corpus
 
@@ -122,13 +127,67 @@ def test_a_shard_without_a_usable_clip_is_one_of_many(clips, tmp_path, capfd):
     assert len(pd.read_csv(out / "skipped.csv")) == 3
 
 
-def test_a_corpus_without_a_usable_clip_is_one_sentence(tmp_path, capfd):
+@pytest.mark.parametrize("command", ["scan", "features", "evaluate"])
+@pytest.mark.parametrize("name", ["03-01-01-01-01-01-99.wav", "holiday.wav"])
+def test_a_corpus_without_a_usable_clip_is_one_sentence(command, name, tmp_path, capfd):
     folder = tmp_path / "clips"
     folder.mkdir()
-    (folder / "03-01-01-01-01-01-99.wav").write_bytes(b"RIFF, and then nothing")
-    given = ["evaluate", RAVDESS_MODEL, "--data", folder, "--out", tmp_path / "out"]
-    assert run(*given, "--n-jobs", 1) == 2
-    refused(capfd, f"{folder} holds no clip that can be used")
+    (folder / name).write_bytes(b"RIFF, and then nothing")
+    given = [RAVDESS_MODEL, "--data", folder] if command == "evaluate" else [folder]
+    assert run(command, *given, "--out", tmp_path / "out", "--n-jobs", 1) == 2
+    refused(capfd, f"{folder} holds no clip that can be used", "skipped.csv says why")
+
+
+def test_files_that_are_no_clips_are_counted(clips, tmp_path, capfd):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for clip in sorted(clips.glob("*.flac"))[:5]:
+        shutil.copy(clip, folder)
+    (folder / "holiday.wav").write_bytes(b"of no emotion")
+    for command, given in (
+        ("scan", [folder]),
+        ("features", [folder]),
+        ("evaluate", [RAVDESS_MODEL, "--protocol", "all", "--data", folder]),
+    ):
+        assert run(command, *given, "--out", tmp_path / command, "--n-jobs", 1) == 0
+        assert "no clip of a known emotion: 1;" in capfd.readouterr().out
+
+
+def test_a_recording_that_changed_after_it_was_scanned_is_noticed(clips, tmp_path, capfd):
+    first, second = sorted(clips.glob("*.flac"))[:2]
+    folder, scan, out = tmp_path / "clips", tmp_path / "scan", tmp_path / "out"
+    folder.mkdir()
+    clip = Path(shutil.copy(first, folder))
+    assert run("scan", folder, "--out", scan, "--n-jobs", 1) == 0
+    given = ["predict", scan / "clips.parquet", "--out", out, "--n-jobs", 1]
+    assert run(*given) == 0
+    assert run(*given, "--resume") == 0
+    shutil.copy(second, clip)
+    assert run(*given, "--resume") == 2
+    refused(capfd, "begun with another manifest")
+
+
+def test_a_clip_that_vanishes_while_it_is_tested_is_left_out(clips, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for clip in sorted(clips.glob("*.flac"))[:3]:
+        shutil.copy(clip, folder)
+    manifest = tmp_path / "clips.parquet"
+    write_manifest(manifest, find_clips([folder]), size=3)
+    gone = sorted(folder.iterdir())[1]
+
+    class Vanishing(Prediction):
+        def answers(self, paths):
+            found = super().answers(paths)
+            gone.unlink()
+            return found
+
+    work = Evaluation(Names.of(folder, []), Vanishing.by(RAVDESS_MODEL))
+    work(read_shard(manifest, 0), tmp_path / "part")
+    table = pd.read_parquet(tmp_path / "part.parquet").set_index("file")
+    assert table["verdict"].eq(REFUSED).sum() == 1
+    assert table.loc[str(gone), "verdict"] == REFUSED
+    assert "does not exist" in table.loc[str(gone), "reason"]
 
 
 def test_an_emotion_that_the_model_does_not_know_ends_it_before_it_begins(clips, tmp_path, capfd):

@@ -13,6 +13,8 @@ import pytest
 
 from ser.cli import main
 from ser.models.recognizer import Recognizer
+from ser.shards.store import Job
+from ser.utils.files import atomic_path
 from tests.shards.processes import (
     PER_SHARD,
     PROJECT,
@@ -144,6 +146,26 @@ def test_a_damaged_part_is_done_again(clips, undisturbed, store, damage):
         receipt.write_text('{"job": [')
     assert main(command(clips, store, "--resume", "--n-jobs", 1)) == 2
     assert contents(store) == contents(undisturbed)
+
+
+def test_two_commands_at_once_lose_nothing(clips, store):
+    expected = (store / "predictions.csv").read_bytes()
+    (store / "predictions.csv").unlink()
+    (store / "parts" / "part-00000.parquet").unlink()
+    running = [start(*command(clips, store, "--resume", "--n-jobs", 1)) for _ in range(2)]
+    for process in running:
+        assert "Traceback" not in process.communicate()[1]
+    assert (store / "predictions.csv").read_bytes() == expected
+    whole(store)
+
+
+def test_what_another_process_still_writes_is_not_tidied_away(store):
+    with atomic_path(store / "predictions.csv") as being_written:
+        being_written.write_text("half")
+        killed = store / f".writing-{2**22 + 1}-0.csv"  # more than Linux gives to a process
+        killed.write_text("half")
+        Job(store, "key", 1, 1).tidy()
+        assert being_written.exists() and not killed.exists()
 
 
 def test_another_manifest_is_refused_with_both_hashes(clips, store, tmp_path, capfd):
