@@ -222,6 +222,7 @@ def settings(config: TrainingConfig | None) -> dict[str, str]:
         "Augmented copies": str(config.copies),
         "Networks": str(config.model.members),
         "Seed": str(config.seed),
+        "Fold": "" if config.protocol == "random" else str(config.fold),
     }
 
 

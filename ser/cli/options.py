@@ -231,7 +231,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     sub = command(
         "compare",
         commands.compare,
-        "say how far two reports are apart, and what of that chance explains",
+        "compare two reports: how far they are apart, and whether chance explains it",
     )
     what = "a report as JSON, or the folder of a run or model that has one"
     sub.add_argument("first", type=_local, metavar="REPORT", help=what)

@@ -229,6 +229,12 @@ def _scan_folder(folder: Path) -> Corpus:
     return _sorted(_corpus(clips, skipped))
 
 
+_PARTS = {
+    *("train", "training", "test", "testing", "dev", "development"),
+    *("val", "valid", "validation", "eval", "evaluation"),
+}
+"""Folders above those of emotions that are parts of a corpus and no speakers."""
+
 _UNWRITABLE = "name is not UTF-8 or has a carriage return, so no table can hold it; rename it"
 
 
@@ -249,7 +255,8 @@ def describe(path: Path, root: Path) -> tuple[ClipFields | None, str]:
     if folder == root or (emotion := emotion_of(folder.name)) is None:
         return None, "neither the name nor the folder says an emotion"
     # Where the corpus itself lies says nothing, nor does anything outside of it.
-    speaker = folder.parent.name if root in folder.parent.parents else ""
+    above = folder.parent.name if root in folder.parent.parents else ""
+    speaker = "" if above.lower() in _PARTS else above
     return {"emotion": emotion, "corpus": "folders", "speaker": speaker}, ""
 
 
@@ -280,7 +287,7 @@ def _scan_csv(file: Path) -> Corpus:
             reason = f"{record['emotion']!r} is none of the eight emotions"
             skipped.append({"path": str(path), "reason": reason})
         else:
-            fields = {"corpus": file.stem} | {c: record[c] for c in COLUMNS if c in record}
+            fields = {"corpus": file.stem} | {c: record[c] for c in COLUMNS if record.get(c)}
             fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
             clips.add(path, fields | {"emotion": emotion})
     return _sorted(_corpus(clips, skipped))

@@ -171,7 +171,9 @@ def reviewed(
         decision.corrected if decision and decision.corrected else emotion
         for decision, emotion in zip(valid, clips["emotion"], strict=True)
     ]
-    kept = pd.Series([d is None or d.decision != EXCLUDE for d in valid], index=clips.index)
+    # A table may list a clip twice, with what two people heard: it is left out as a whole.
+    excluded = {p for p, d in zip(clips["path"], valid, strict=True) if d and d.decision == EXCLUDE}
+    kept = ~clips["path"].isin(excluded)
     out = pd.DataFrame({"path": clips.loc[~kept, "path"], "reason": EXCLUDED}, dtype=str)
     changed = clips.assign(emotion=pd.Series(emotions, index=clips.index, dtype="str"))
     return (

@@ -51,7 +51,8 @@ class ModelConfig(Settings):
     """Filters of each convolution block; every block but the last halves the time axis."""
 
     kernel: Annotated[int, Field(ge=1, le=94)] = 5
-    """Frames of 32 ms that a convolution sees."""
+    """Frames that a convolution sees: of 32 ms each in the first block (of 60 ms with an encoder),
+    and twice as long after every halving."""
 
     lstm: Annotated[int, Field(ge=1, le=1024)] = 80
     """Units of the LSTM in each direction."""

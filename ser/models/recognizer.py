@@ -86,8 +86,9 @@ class Recognizer:
         What it can answer, in the order of its columns.
     extractor : FeatureExtractor
         Turns audio into its inputs.
-    feature_means : ndarray of float32, shape (32, 1, 2)
-        Mean of every row of the input over what trained the model.
+    feature_means : ndarray of float32, shape (rows, 1, channels)
+        Mean of every row of the input over what trained the model: (32, 1, 2) of spectral features,
+        (96, 1, 1) of what an encoder gives out.
     voice : Voice
         Whose clips it expects, see `knowing`; by default nobody's.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 import warnings
 from collections import Counter
@@ -17,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 import ser
@@ -78,12 +80,14 @@ def opened(address: str, *, n_jobs: int = -1) -> Iterator[Spread]:
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", VersionMismatchWarning)
         if address == LOCAL:
-            here = LocalCluster(
-                n_workers=_workers_here(n_jobs),
-                threads_per_worker=1,
-                memory_limit=0,
-                dashboard_address="127.0.0.1:0",
-            )
+            with _uninterrupted():
+                here = LocalCluster(
+                    n_workers=_workers_here(n_jobs),
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                )
             client = Client(stack.enter_context(here))
         else:
             _check_scheduler(address)
@@ -92,6 +96,19 @@ def opened(address: str, *, n_jobs: int = -1) -> Iterator[Spread]:
         _check_cluster(client, address, expected)
         print(f"Dask's dashboard: {client.dashboard_link}", file=sys.stderr)
         yield partial(_spread, client=client, address=address, expected=expected)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let processes that are started here ignore a Ctrl-C: this one does not, and ends them."""
+    if current_thread() is not main_thread():  # only that one may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _leave(client: Client) -> None:

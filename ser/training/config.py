@@ -127,8 +127,8 @@ class TrainingConfig(Settings):
     Juditsky 1992)."""
 
     backgrounds: str = ""
-    """Folder of recordings of real backgrounds, such as traffic and kitchens, before which some
-    copies stand, if the network has an encoder."""
+    """Folder of recordings of real backgrounds, such as traffic and kitchens, which are mixed into
+    some augmented copies, if the network has an encoder."""
 
     voices: Annotated[float, Field(ge=0, le=1)] = 0.6
     """Part of the clips that are heard against others of their voice, so that the model can get

@@ -131,6 +131,16 @@ def test_a_folder_can_be_called_like_an_emotion(tmp_path):
     assert reasons(corpus, tmp_path) == {"five.wav": left_out, "contempt/four.wav": left_out}
 
 
+def test_parts_of_a_corpus_are_no_speakers(tmp_path):
+    touch(*(tmp_path / part / "happy" / f"{part}.wav" for part in ("Train", "test", "anna")))
+    clips = corpora.scan(tmp_path).clips
+    assert dict(zip(clips["name"], clips["speaker"], strict=True)) == {
+        "anna.wav": "anna",
+        "Train.wav": "",
+        "test.wav": "",
+    }
+
+
 # --- CSV --------------------------------------------------------------------------------------
 
 
@@ -157,6 +167,14 @@ def test_a_csv_file_lists_clips(tmp_path):
         "no such file",
         "no such file",
     ]
+
+
+def test_an_empty_cell_of_a_csv_says_nothing(tmp_path):
+    touch(tmp_path / "a.wav")
+    table = tmp_path / "table.csv"
+    table.write_text("path,emotion,corpus,clip_id\na.wav,happy,,\n")
+    (clip,) = corpora.scan(table).clips.to_dict("records")
+    assert clip["corpus"] == "table"
 
 
 def test_a_csv_of_a_spreadsheet_is_read(tmp_path):

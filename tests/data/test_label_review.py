@@ -121,6 +121,16 @@ def test_a_corpus_of_a_csv_file_has_its_review_beside_it(corpus):
     assert clip["path"] in set(corpora.scan(corpus).clips["path"])
 
 
+def test_a_clip_that_two_people_labelled_is_left_out_as_a_whole(corpus):
+    clip, other = first(corpus)["path"], first(corpus, 1)["path"]
+    table = corpus / "list.csv"
+    table.write_text(f"path,emotion\n{clip},happy\n{clip},sad\n{other},sad\n")
+    decide(table, clip, Decision("happy", EXCLUDE))
+    found = corpora.scan(table)
+    assert found.clips["path"].tolist() == [other]
+    assert set(found.skipped["path"]) == {clip}
+
+
 def test_a_label_that_changed_since_is_not_overruled(corpus, clips):
     clip = first(corpus)
     decide(corpus, clip["path"], Decision("disgust", CORRECT, "sad"))

@@ -28,6 +28,7 @@ from ser.app.widgets import (
 from ser.app.widgets.clips import COLUMNS, FEW, FILTERS, say
 from ser.data import corpora
 from ser.data.inspection import Inspection
+from ser.data.label_review import EXCLUDED
 
 VIEWS = ("Overview", "Health", "Clips", "Averages", "Map")
 
@@ -184,6 +185,13 @@ def _in_sight(columns: dict[str, Any]) -> list[str]:
     return [*first, *said, *(name for name in columns if name not in {*first, *said})]
 
 
+def _take_back(index: Inspection, location: Path) -> None:
+    if access.may_change():
+        skipped = index.skipped
+        excluded = skipped.loc[skipped["reason"] == EXCLUDED, "path"].tolist()
+        label_review.take_back(location, excluded, lambda: corpus.look_again(location))
+
+
 def show() -> None:
     """Show the page."""
     frame.page("Dataset")
@@ -193,6 +201,7 @@ def show() -> None:
     if index is not None and index.clips.empty:
         st.info("No clip of this corpus can be used.", icon=":material/block:")
         corpus_overview.left_out(index)
+        _take_back(index, location)
     elif index is not None:
         hours = index.clips["seconds"].sum() / 3600
         speakers = index.clips["speaker"].replace("", None).nunique()
@@ -214,6 +223,7 @@ def show() -> None:
         )
         if view == "Overview":
             corpus_overview.overview(index)
+            _take_back(index, location)
         elif view == "Health":
             corpus_overview.show_health(index)
         elif view == "Clips":

@@ -43,6 +43,28 @@ def choose_view(key: str) -> str:
     return view
 
 
+def player(path: str | Path) -> None:
+    """Play a clip at once, if it is still there."""
+    with layout.errors_for_people():
+        _play(_version(str(path)), autoplay=True)
+
+
+def _version(path: str) -> tuple[str, int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        raise audio.UnreadableAudioError(f"{path} no longer exists. Rescan the corpus.") from None
+    return path, status.st_size, status.st_mtime_ns
+
+
+def _play(version: tuple[str, int, int], *, autoplay: bool) -> None:
+    if version[0].lower().endswith(_UNPLAYABLE):
+        samples = _samples(*version)
+        st.audio(samples, sample_rate=audio.SAMPLING_RATE, autoplay=autoplay)
+    else:
+        st.audio(version[0], autoplay=autoplay)
+
+
 def clip_view(
     path: str | Path, view: str, *, key: str, autoplay: bool = False, peak: float | None = None
 ) -> None:
@@ -63,23 +85,13 @@ def clip_view(
     """
     path = str(path)
     with layout.errors_for_people():
-        try:
-            status = os.stat(path)
-        except OSError:
-            raise audio.UnreadableAudioError(
-                f"{path} no longer exists. Rescan the corpus."
-            ) from None
-        version = (path, status.st_size, status.st_mtime_ns)
+        version = _version(path)
         if view == "Sound":
             samples = _samples(*version)
             sound_view(samples, str(version), key=f"{key} sound", autoplay=autoplay, peak=peak)
             return
         drawn = _charts(*version, view)
-        if path.lower().endswith(_UNPLAYABLE):
-            samples = _samples(*version)
-            st.audio(samples, sample_rate=audio.SAMPLING_RATE, autoplay=autoplay)
-        else:
-            st.audio(path, autoplay=autoplay)
+        _play(version, autoplay=autoplay)
         for name, chart in drawn.items():
             table = plots.heatmap_table(chart) if name in _TABLES else None
             layout.show(chart, table=table, key=f"{key} {name}")

@@ -13,6 +13,7 @@ from ser import plots
 from ser.app.glossary import TERMS
 from ser.app.tasks import Task
 from ser.app.widgets import layout, linked, tasks
+from ser.app.widgets.clip import player
 from ser.app.widgets.clips import GROUPS, open_clip, open_from_table, say
 from ser.data import projections
 from ser.data.inspection import Inspection
@@ -23,7 +24,7 @@ AT_FIRST = (200, 800)  # clips of which averages and map are shown before those 
 
 
 def summed_up(index: Inspection) -> Any:
-    """Return clips, what they sound like and their PCA: first of some, in the end of all."""
+    """Return clips and what they sound like: first of some, in the end of all."""
     clips = projections.sample(index.clips)
     if len(clips) < len(index.clips):
         st.caption(f"{len(clips)} of {len(index.clips)} clips, drawn at random.")
@@ -32,7 +33,7 @@ def summed_up(index: Inspection) -> Any:
         for count in (*(few for few in AT_FIRST if few < len(clips)), len(clips)):
             some = projections.sample(clips, count)
             summary = projections.summarise(some, progress=task.report)
-            task.so_far = some, summary, projections.pca(summary.statistics)
+            task.so_far = some, summary
         return task.so_far
 
     found = tasks.result(("summary", index.key), work, "Computing features")
@@ -50,7 +51,7 @@ def averages(index: Inspection) -> None:
     found = summed_up(index)
     if found is None:
         return
-    _, summary, _ = found
+    _, summary = found
     drawn = list(plots.average_spectrograms(summary.means, summary.counts).items())
     for first in range(0, len(drawn), 2):
         for column, (_, chart) in zip(st.columns(2), drawn[first : first + 2], strict=False):
@@ -86,7 +87,13 @@ def show_map(index: Inspection, location: Path) -> None:
     found = summed_up(index)
     if found is None:
         return
-    clips, summary, (points, shares) = found
+    clips, summary = found
+    placed = None
+    with layout.errors_for_people():
+        placed = projections.pca(summary.statistics)
+    if placed is None:
+        return
+    points, shares = placed
     first, second = (
         f"Component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares)
     )
@@ -135,7 +142,7 @@ def show_point(
     """Play the clip that was clicked on in the map, and list those that sound most like it."""
     row = clips.iloc[number]
     st.markdown(f"**{layout.plain(row['name'])}**  \n{say(row)}")
-    st.audio(row["path"], autoplay=True)
+    player(row["path"])
     if st.button(
         "Open this clip",
         icon=":material/graphic_eq:",

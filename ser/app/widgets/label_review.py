@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -14,6 +14,34 @@ from ser.errors import SerError
 from ser.labels import EMOTIONS
 
 IN_WORDS = {KEEP: "kept", CORRECT: "corrected", EXCLUDE: "left out"}
+
+
+def take_back(location: Path, excluded: Sequence[str], go_on: Callable[[], None]) -> None:
+    """Offer to have a clip again that was left out.
+
+    Parameters
+    ----------
+    location : Path
+        The corpus.
+    excluded : sequence of str
+        Clips that were left out.
+    go_on : callable
+        Called when one is taken back.
+    """
+    if not excluded:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Left out in label review",
+            excluded,
+            format_func=lambda path: label_review.place_of(path, location),
+        )
+        pressed = st.button("Take it back", icon=":material/undo:")
+    if pressed:
+        with layout.errors_for_people():
+            label_review.decide(location, chosen, None)
+            go_on()
+            st.rerun()
 
 
 def show(location: Path, path: str, emotion: str, go_on: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
@@ -14,7 +15,7 @@ from ser.app.history import Training
 from ser.app.widgets import layout
 from ser.errors import SerError
 from ser.training import queue
-from ser.training.runs import MOST_NOTES, Run, Status
+from ser.training.runs import MOST_NOTES, Run, SplitNames, Status
 
 STAGES = {"preparing": "Features", "training": "Epochs", "evaluating": "Evaluation"}
 """What a training goes through, in the order it does."""
@@ -69,6 +70,7 @@ def watch(trainings: Sequence[Training]) -> None:
 def _show_busy(training: Training) -> None:
     chosen = history.settings(training.config)
     words = ", ".join(str(chosen.get(key)) for key in ("Corpus", "Protocol", "Preset"))
+    words = layout.plain(words)
     help = "It can be resumed; at most the epoch under way is trained again."
     show_stop(training.run, f"**{training.name}** · {words}", help=help)
     if training.state == "queued":
@@ -248,8 +250,9 @@ def show_table(trainings: Sequence[Training]) -> None:
 
 def show_ended(training: Training) -> None:
     """Show a training that no process works on: how it ended, and what can be done now."""
-    message = f"**{training.name}** · {training.state}: {training.status.message}"
-    more = history.what_to_do(training)
+    told = layout.plain(training.status.message)
+    message = f"**{training.name}** · {training.state}: {told}"
+    more = layout.plain(history.what_to_do(training))
     text = f"{message.rstrip('.')}. {more}".strip()
     box = {"finished": st.success, "stopped": st.info, "interrupted": st.warning}
     box.get(training.state, st.error)(text, icon=_ICONS.get(training.state))
@@ -413,21 +416,36 @@ def show_comparison(trainings: Sequence[Training]) -> None:
     _compare_recalls(trainings)
     st.caption("Figures on the test clips, and the settings in which they differ.")
     st.dataframe(history.differences(trainings), hide_index=True)
-    tests = {(c.data, c.protocol, c.seed, c.folds) for t in trainings if (c := t.config)}
     if _are_one_study(trainings):
         _show_study(trainings)
-    elif len(tests) > 1:
+    elif _have_other_tests(trainings):
         st.warning(
-            "They were tested on different clips (another corpus, protocol or seed), so their "
-            "figures cannot be compared as they stand.",
+            "They were tested on different clips (another corpus, or one that has changed; another "
+            "protocol, seed or fold), so their figures cannot be compared as they stand.",
             icon=":material/balance:",
         )
+
+
+def _splits(trainings: Sequence[Training]) -> list[SplitNames]:
+    """Return which clips runs train and test on, as far as that is known."""
+    found = []
+    for training in trainings:
+        with suppress(SerError, OSError):
+            found.append(training.run.read_split())
+    return found
+
+
+def _have_other_tests(trainings: Sequence[Training]) -> bool:
+    """Say whether runs are tested on different clips."""
+    wanted = {(c.data, c.protocol, c.seed, c.folds, c.fold) for t in trainings if (c := t.config)}
+    tested = {(split.corpus, frozenset(split.test)) for split in _splits(trainings)}
+    return len(wanted) > 1 or len(tested) > 1
 
 
 def _are_one_study(trainings: Sequence[Training]) -> bool:
     """Say whether these are finished runs of one configuration, with other seeds or folds."""
     configs = [t.config for t in trainings if t.config is not None and t.figures]
-    if len(configs) < len(trainings):
+    if len(configs) < len(trainings) or len({s.corpus for s in _splits(trainings)}) > 1:
         return False
     from ser.training.studies import one_configuration
 

@@ -108,7 +108,7 @@ def show_end(task: Task) -> None:
         Whatever it failed of, if that is nothing the user can mend.
     """
     if isinstance(task.error, SerError):
-        st.error(str(task.error), icon=":material/error:")
+        st.error(layout.plain(str(task.error)), icon=":material/error:")
     elif task.error is not None:
         raise task.error
     elif task.stopped:

@@ -232,6 +232,17 @@ def test_a_clip_that_is_gone_gets_a_sentence(open_corpus, tmp_path):
     assert "no longer exists" in dataset.error[0].value
 
 
+def test_few_clips_have_a_mean_but_no_map(open_corpus, tmp_path):
+    for clip in sorted(SAMPLES.rglob("*.flac"))[:4]:
+        shutil.copy(clip, tmp_path)
+    dataset = open_corpus(tmp_path, "Averages")
+    assert charts(dataset) and not dataset.error
+    dataset.segmented_control(key="view").set_value("Map").run()
+    settled(dataset)
+    assert not dataset.exception
+    assert "A map needs at least 5 clips" in dataset.error[0].value
+
+
 def test_every_emotion_has_its_mean_and_every_clip_its_place(open_corpus):
     dataset = open_corpus(SAMPLES, "Averages")
     assert len(charts(dataset)) == 8
@@ -427,6 +438,13 @@ def test_doubtful_labels_come_first_and_are_decided_about(open_corpus, tmp_path)
     assert int(metrics(dataset)["Clips"]) == before - 1
     emotions = dataset.dataframe[0].value.set_index("name")["emotion"]
     assert emotions[wrong.name] == "angry"
+    dataset.segmented_control(key="view").set_value("Overview").run()
+    assert find(dataset.selectbox, "Left out in label review").value == opened
+    find(dataset.button, "Take it back").click().run()
+    settled(dataset)
+    assert not dataset.exception and not dataset.error
+    assert int(metrics(dataset)["Clips"]) == before
+    assert "Take it back" not in [button.label for button in dataset.button]
 
 
 def test_a_review_that_is_damaged_gets_a_sentence(open_corpus, tmp_path):

@@ -223,6 +223,19 @@ def test_two_trainings_are_compared(open_training, finished, home):
     assert not [b for b in page.button if b.label == "Delete it"]
 
 
+def test_two_folds_are_not_compared_as_they_stand(open_training, finished, home):
+    other = shutil.copytree(finished.folder, home / "other")
+    for folder, fold in ((finished.folder, 0), (other, 1)):
+        config = json.loads((folder / "config.json").read_text())
+        changes = {"protocol": "unseen-speakers", "fold": fold, "batch_size": 8 + fold}
+        (folder / "config.json").write_text(json.dumps(config | changes))
+    page = open_training()
+    field(page, "Look at").set_value(["finished", "other"]).run()
+    assert not page.exception
+    assert page.dataframe[-1].value.set_index("").loc["Fold"].tolist() == ["0", "1"]
+    assert "different clips" in said(page)
+
+
 def test_a_run_is_deleted_after_a_second_click(open_training, finished, home):
     workspace.set_active_model(finished.folder)
     page = open_training()
@@ -356,6 +369,13 @@ def test_several_seeds_of_one_configuration_become_one_report(open_training, fin
     assert "2 runs of one configuration" in said(page)
     assert "different clips" not in said(page)
     assert any("± 0.0%" in metric.value for metric in page.metric)
+    split = json.loads((other / "split.json").read_text())
+    (other / "split.json").write_text(json.dumps(split | {"corpus": "changed since"}))
+    page.run()
+    assert "runs of one configuration" not in said(page)
+    assert "different clips" in said(page)
+    (other / "split.json").write_text(json.dumps(split))
+    page.run()
     button(page, "Make one report of them").click().run()
     report = Report.load(home / "evaluations" / "finished-2-seeds" / "report.json")
     assert list(report.by_fold()["fold"]) == ["42", "43"]
