@@ -47,7 +47,7 @@ measured in one run.
 Compared with what tutorials do: `librosa.load`, librosa's functions one after the other, `model.predict`; for features also openSMILE's eGeMAPS
 functionals, which are other features ([speed](../benchmarks/speed.json)).
 
-| Step | ser | Compared with | Takes | Ratio |
+| Step | ser | Compared with | Takes | Its time over ours |
 |---|---|---|---|---|
 """  # noqa: E501
 _PATH_HEAD = """

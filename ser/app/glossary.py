@@ -92,7 +92,8 @@ SECTIONS = {
         "calibration": "Calibration: of the answers given with 70% confidence, 70% should be "
         "right.",
         "temperature": "Temperature: what logits are divided by to calibrate the confidence, "
-        "fitted on validation clips. Above 1 the network was too sure, below 1 not sure enough.",
+        "fitted on validation clips (of everyday on corpora that were left out of trainings). Above 1 "
+        "the network was too sure, below 1 not sure enough.",
         "ECE": "ECE, expected calibration error: how far confidence and accuracy lie apart on "
         "average; 0 is best. 15 bins of confidence.",
         "reliability": "Reliability diagram: for answers of about the same confidence, how many "
@@ -100,7 +101,7 @@ SECTIONS = {
         "risk-coverage": "Risk-coverage curve: how right the answers are if only the surest share "
         "of the clips is answered.",
         "abstain": "Abstain: a model gives no sure answer but calls the clip uncertain, because "
-        "its confidence lies below a bound set on validation clips.",
+        "its confidence lies below a bound set on the same clips as the temperature.",
         "verdict": "Verdict: sure, uncertain (with the reason), or no speech.",
         "robustness": "Robustness: how the same test clips are answered in noise, among other "
         "voices, in a room, through a telephone, as MP3.",

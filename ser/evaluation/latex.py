@@ -23,7 +23,7 @@ def to_latex(report: Report) -> str:
     >>> from ser import assets
     >>> text = to_latex(Report.load(assets.REPORTS / "samples.json"))
     >>> print(text.splitlines()[0])
-    % Model everyday, synthetic samples: every clip of the corpus; 120 clips.
+    % Model everyday, synthetic samples (made to be recognised): every clip of the corpus; 120 clips.
     >>> r"\label{tab:emotions}" in text
     True
     """

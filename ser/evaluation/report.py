@@ -307,7 +307,7 @@ class Report(Figures, Origin):
     >>> from ser import assets
     >>> report = Report.load(assets.REPORTS / "samples.json")
     >>> report.title, report.n_test, round(report.accuracy, 3)
-    ('Model everyday, synthetic samples', 120, 0.817)
+    ('Model everyday, synthetic samples (made to be recognised)', 120, 0.817)
     >>> report.per_class()[["emotion", "recall", "clips"]].head(2)
        emotion  recall  clips
     0  neutral   0.875      8
