@@ -92,8 +92,8 @@ SECTIONS = {
         "calibration": "Calibration: of the answers given with 70% confidence, 70% should be "
         "right.",
         "temperature": "Temperature: what logits are divided by to calibrate the confidence, "
-        "fitted on validation clips (of everyday on corpora that were left out of trainings). Above 1 "
-        "the network was too sure, below 1 not sure enough.",
+        "fitted on validation clips (of everyday on corpora left out of trainings). Above 1 the "
+        "network was too sure, below 1 not sure enough.",
         "ECE": "ECE, expected calibration error: how far confidence and accuracy lie apart on "
         "average; 0 is best. 15 bins of confidence.",
         "reliability": "Reliability diagram: for answers of about the same confidence, how many "
