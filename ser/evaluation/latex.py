@@ -22,8 +22,8 @@ def to_latex(report: Report) -> str:
     --------
     >>> from ser import assets
     >>> text = to_latex(Report.load(assets.REPORTS / "samples.json"))
-    >>> print(text.splitlines()[0].partition(": ")[2])
-    every clip of the corpus; 120 clips.
+    >>> print(text.splitlines()[0].removeprefix("% "))
+    Model everyday, synthetic samples (made to be recognised): every clip of the corpus; 120 clips.
     >>> r"\label{tab:emotions}" in text
     True
     """

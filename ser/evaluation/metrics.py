@@ -18,6 +18,7 @@ from ser.evaluation.figures import (
     Interval,
     ReliabilityBin,
 )
+from ser.models.inference import above_chance
 
 ABSTAIN_SHARE = 0.03
 """Share of the validation clips that a new model calls uncertain."""
@@ -329,14 +330,13 @@ def fit_min_confidence(probabilities: npt.NDArray[np.floating]) -> float:
     >>> round(fit_min_confidence(np.array([[0.5, 0.5]] * 9)), 2)
     0.57
     """
-    lowest, highest = _above_chance(probabilities, LOWEST_BOUND, 0.5)
+    lowest, highest = _bounds(probabilities, LOWEST_BOUND, 0.5)
     return float(np.clip(np.quantile(probabilities.max(axis=1), ABSTAIN_SHARE), lowest, highest))
 
 
-def _above_chance(probabilities: npt.NDArray[np.floating], *bounds: float) -> list[float]:
+def _bounds(probabilities: npt.NDArray[np.floating], *bounds: float) -> list[float]:
     """Return bounds that lie as far above chance as these do where there are eight labels."""
-    chance = 1 / probabilities.shape[1]
-    return [chance + (bound - 1 / 8) / (1 - 1 / 8) * (1 - chance) for bound in bounds]
+    return [above_chance(bound, many=8, few=probabilities.shape[1]) for bound in bounds]
 
 
 def confidence_for(
@@ -374,7 +374,7 @@ def confidence_for(
     right = (probabilities.argmax(axis=1) == y_true)[order]
     shares = np.cumsum(right * weights[order]) / np.cumsum(weights[order])
     enough = np.flatnonzero(shares >= accuracy)
-    lowest, highest = _above_chance(probabilities, LOWEST_BOUND, 0.9)
+    lowest, highest = _bounds(probabilities, LOWEST_BOUND, 0.9)
     found = confidence[order][enough[-1]] if len(enough) else highest
     return float(np.clip(found, lowest, highest))
 

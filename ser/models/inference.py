@@ -150,6 +150,18 @@ def calibrated(
     return softmax(logits / (temperature * ood_temperature(distances))[:, None])
 
 
+def above_chance(bound: float, *, many: int, few: int) -> float:
+    """Return the probability that lies as far above chance among few labels as one among many.
+
+    Examples
+    --------
+    >>> above_chance(1 / 8, many=8, few=2), above_chance(1.0, many=8, few=2)
+    (0.5, 1.0)
+    """
+    above = (bound - 1 / many) / (1 - 1 / many)
+    return 1 / few + max(above, 0.0) * (1 - 1 / few)
+
+
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Return probabilities for logits, along the last axis."""
     values = np.asarray(logits, np.float64)

@@ -34,7 +34,7 @@ from ser.models.bundle import (
     write_bundle,
 )
 from ser.models.embedding import Embedding, ood_temperature
-from ser.models.inference import Answers, averaged, calibrated
+from ser.models.inference import Answers, above_chance, averaged, calibrated
 from ser.models.manifest import Manifest
 from ser.models.runtime import ENCODER, NETWORK, Layer, Runtime, with_layer
 from ser.models.voice import (
@@ -366,13 +366,11 @@ class Recognizer:
             raise DataError("Which emotions are possible? Name two or more of them.")
         possible = [i for i, label in enumerate(self.labels) if label in set(emotions)]
         few, many = len(possible), len(self.labels)
-        above = (self.manifest.min_confidence - 1 / many) / (1 - 1 / many)
+        bound = above_chance(self.manifest.min_confidence, many=many, few=few)
         other = copy(self)
         other.labels = tuple(self.labels[i] for i in possible)
         other._columns = [self._columns[i] for i in possible]
-        other.manifest = self.manifest.model_copy(
-            update={"min_confidence": 1 / few + max(above, 0.0) * (1 - 1 / few)}
-        )
+        other.manifest = self.manifest.model_copy(update={"min_confidence": bound})
         return other
 
     @property

@@ -109,8 +109,7 @@ def write_tables(
             rest = table.loc[~which, [table.columns[0], "reason"]]
             for file, rows in ((good, table[which]), (bad, rest)):
                 rows.to_csv(file, header=number == 0, index=False, float_format="%.5f")
-            is_clip = table[emotion] != "" if emotion else ~which | True
-            refused = int((~which & is_clip).sum())
+            refused = int((~which & (table[emotion] != "")).sum()) if emotion else len(rest)
             counts = Counts(
                 counts.used + int(which.sum()),
                 counts.refused + refused,

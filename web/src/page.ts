@@ -78,19 +78,19 @@ function forgetProblem(): void {
   part("problem").hidden = true;
 }
 
-function showAnswer(answer: Answer, below: string): void {
+function showAnswer(answer: Answer, below: string, muted = false): void {
   if (!about) return;
   const words = headline(about, answer);
   say(words, below);
   show(about, answer);
-  speak(words.replace(/,? [0-9]+%$/, ""));
+  speak(muted ? below : words.replace(/,? [0-9]+%$/, ""));
 }
 
 function showLive(answer: LiveAnswer): void {
-  const muted = "Nothing but digital silence arrives: is the microphone muted?";
-  if (answer.muted) speak(muted);
-  const heardOf = `${Math.floor(answer.seconds)} s heard; the answer is about the last 3.`;
-  showAnswer(answer, answer.muted ? muted : heardOf);
+  const below = answer.muted
+    ? "Nothing but digital silence arrives: is the microphone muted?"
+    : `${Math.floor(answer.seconds)} s heard; the answer is about the last 3.`;
+  showAnswer(answer, below, answer.muted);
 }
 
 function take(reply: Reply): void {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import streamlit as st
@@ -101,7 +103,8 @@ def show(voice: Voice) -> None:
         _prompting(recorder, session, kept, emotions, wanted)
     else:
         if recorder is not None:
-            _take(recorder, session, kept, emotions, wanted)  # said just before Stop
+            # Said just before Stop.
+            _take(recorder, session, partial(next_prompt, session, kept, emotions, wanted))
         st.info(
             "Press *Start listening* once. Then each sentence is shown, recorded while you say it, "
             "and followed by the next one when you pause. Keys: **U** undoes the last, **S** skips "
@@ -137,12 +140,11 @@ def _prompting(
     emotions: list[str],
     wanted: int,
 ) -> None:
-    speaking = recorder.speaking
-    _take(recorder, session, kept, emotions, wanted)
+    _take(recorder, session, partial(next_prompt, session, kept, emotions, wanted))
     prompt = next_prompt(session, kept, emotions, wanted)
     if prompt is None:
         st.rerun()
-    if speaking and session.prompt is None:
+    if recorder.speaking and session.prompt is None:
         session.prompt = prompt
     emotion, sentence = prompt
     total = wanted * len(emotions)
@@ -176,16 +178,12 @@ def _prompting(
 
 
 def _take(
-    recorder: PhraseRecorder,
-    session: Session,
-    kept: dict[str, int],
-    emotions: list[str],
-    wanted: int,
+    recorder: PhraseRecorder, session: Session, asked: Callable[[], tuple[str, str] | None]
 ) -> None:
     """Take what was said since, each phrase as what it was asked for when it began."""
     speaking = recorder.speaking
     for phrase in recorder.phrases():
-        prompt = session.prompt or next_prompt(session, kept, emotions, wanted)
+        prompt = session.prompt or asked()
         if prompt and not session.unwanted:
             session.takes.append(Take(*prompt, phrase, _problems(phrase)))
         session.prompt, session.unwanted = None, False

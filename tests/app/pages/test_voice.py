@@ -1,6 +1,7 @@
 import base64
 import io
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -292,10 +293,10 @@ def test_a_sentence_counts_for_the_prompt_at_which_it_began(recorder):
     session, emotions = hands_free.Session(), ["happy", "sad"]
     speak(recorder, CLIPS[0])
     session.prompt = hands_free.next_prompt(session, {}, emotions, 2)
-    hands_free._take(recorder, session, {}, emotions, 2)
+    hands_free._take(recorder, session, partial(hands_free.next_prompt, session, {}, emotions, 2))
     session.skipped["happy"] += 1  # another prompt is shown when the sentence ends
     recorder.push(PAUSE, 16_000)
-    hands_free._take(recorder, session, {}, emotions, 2)
+    hands_free._take(recorder, session, partial(hands_free.next_prompt, session, {}, emotions, 2))
     assert [take.emotion for take in session.takes] == ["happy"]
     assert session.prompt is None
 
@@ -305,11 +306,11 @@ def test_what_is_skipped_while_it_is_said_is_not_taken(recorder):
     speak(recorder, CLIPS[0])
     session.prompt, session.unwanted = ("happy", SENTENCES[0]), True
     recorder.push(PAUSE, 16_000)
-    hands_free._take(recorder, session, {}, emotions, 2)
+    hands_free._take(recorder, session, partial(hands_free.next_prompt, session, {}, emotions, 2))
     assert session.takes == []
     speak(recorder, CLIPS[1])
     recorder.push(PAUSE, 16_000)
-    hands_free._take(recorder, session, {}, emotions, 2)
+    hands_free._take(recorder, session, partial(hands_free.next_prompt, session, {}, emotions, 2))
     assert len(session.takes) == 1, "the next sentence is"
 
 
@@ -317,7 +318,9 @@ def test_a_sentence_that_stop_cuts_off_is_taken(recorder):
     session = hands_free.Session()
     speak(recorder, CLIPS[0], until=0.3)
     recorder.stop()
-    hands_free._take(recorder, session, {}, ["happy", "sad"], 2)
+    hands_free._take(
+        recorder, session, partial(hands_free.next_prompt, session, {}, ["happy", "sad"], 2)
+    )
     assert [take.emotion for take in session.takes] == ["happy"]
 
 
