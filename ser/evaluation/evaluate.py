@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ser.data import corpora, label_review, splits
@@ -85,9 +86,11 @@ def evaluate_clips(
     for path, reason in found.loc[found["verdict"] == REFUSED, ["file", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")
     return _report(
-        recognizer,
+        recognizer.manifest,
+        recognizer.labels,
         clips,
         found,
+        seen=int(seen_in_training(clips, recognizer.manifest).sum()),
         location=location,
         protocol=protocol,
         speakers=speakers,
@@ -145,7 +148,8 @@ def evaluate_corpus(
     _check_protocol(protocol)
     if corpus is None:
         corpus = inspect_corpus(data, n_jobs=n_jobs, progress=progress)
-    rows, speakers = _chosen(corpus.clips, recognizer.manifest, protocol, seed)
+    seen = seen_in_training(corpus.clips, recognizer.manifest).to_numpy()
+    rows, speakers = _chosen(corpus.clips, seen, recognizer.manifest, protocol, seed)
     return evaluate_clips(
         recognizer,
         corpus.clips.iloc[rows].reset_index(drop=True),
@@ -161,7 +165,8 @@ def evaluate_corpus(
 
 
 def evaluate_answers(
-    recognizer: Recognizer,
+    manifest: Manifest,
+    labels: Sequence[str],
     clips: pd.DataFrame,
     answers: pd.DataFrame,
     *,
@@ -173,10 +178,13 @@ def evaluate_answers(
 
     Parameters
     ----------
-    recognizer : Recognizer
-        The model.
+    manifest : Manifest
+        Of the model.
+    labels : sequence of str
+        Those that were possible.
     clips : DataFrame
-        All clips of the corpus, in the order of `ser.data.corpora.scan`, with their ``audio``.
+        All clips of the corpus, in the order of `ser.data.corpora.scan`, and ``seen``: whether the
+        model was trained on each, see `seen_in_training`.
     answers : DataFrame
         What `Recognizer.predict_files` says of them, row by row; without reasons and distances.
     location : str or Path
@@ -195,11 +203,14 @@ def evaluate_answers(
         See `evaluate_corpus`.
     """
     _check_protocol(protocol)
-    rows, speakers = _chosen(clips, recognizer.manifest, protocol, seed)
+    seen = clips["seen"].to_numpy()
+    rows, speakers = _chosen(clips, seen, manifest, protocol, seed)
     return _report(
-        recognizer,
+        manifest,
+        labels,
         clips.iloc[rows].reset_index(drop=True),
         answers.iloc[rows].reset_index(drop=True),
+        seen=int(seen[rows].sum()),
         location=location,
         protocol=protocol,
         speakers=speakers,
@@ -215,10 +226,9 @@ def _check_protocol(protocol: str) -> None:
 
 
 def _chosen(
-    clips: pd.DataFrame, manifest: Manifest, protocol: str, seed: int
+    clips: pd.DataFrame, seen: npt.NDArray[np.bool_], manifest: Manifest, protocol: str, seed: int
 ) -> tuple[splits.Rows, Speakers | None]:
     """Return which clips of a corpus are tested, and who speaks if not who does by the protocol."""
-    seen = seen_in_training(clips, manifest).to_numpy()
     rows = np.arange(len(clips))
     if protocol == "random":
         _, rows = splits.random_split(clips, seed=seed)
@@ -234,10 +244,12 @@ def _chosen(
 
 
 def _report(
-    recognizer: Recognizer,
+    manifest: Manifest,
+    labels: Sequence[str],
     clips: pd.DataFrame,
     found: pd.DataFrame,
     *,
+    seen: int,
     location: Location | Sequence[Location],
     protocol: str,
     speakers: Speakers | None,
@@ -247,11 +259,9 @@ def _report(
     more: Mapping[str, Any] | None = None,
 ) -> Report:
     """Report what a recogniser answered for clips, see `evaluate_clips`."""
-    labels, manifest = recognizer.labels, recognizer.manifest
     kept = ["file", "start", "end", "emotion", "verdict", *labels]
     predictions = found[kept].join(what_is_known(clips))
     predictions["file"] = corpora.places(predictions["file"], location)
-    seen = int(seen_in_training(clips, manifest).sum())
     origin = origin_of(manifest, clips, protocol=protocol, speakers=speakers, seen=seen, seed=seed)
     if len(labels) < len(manifest.labels):  # see `Recognizer.among`
         title = f"{origin.title}, possible: {', '.join(labels)}"

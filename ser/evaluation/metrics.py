@@ -417,12 +417,14 @@ def by_group(
     for value, rows in predictions.groupby(group, sort=True):
         if value == "":
             continue
-        right = int((rows["truth"] == rows["emotion"]).sum())
+        y_true = rows["truth"].to_numpy(str)
+        is_right = y_true == rows["emotion"].to_numpy(str)
+        right = int(is_right.sum())
         different = len(rows) if clips is None else clips.loc[rows.index].nunique()
         result[str(value)] = GroupFigures(
             n=len(rows),
             accuracy=right / len(rows),
             accuracy_interval=wilson_interval(right / len(rows) * different, different),
-            uar=float(rows["truth"].eq(rows["emotion"]).groupby(rows["truth"]).mean().mean()),
+            uar=float(pd.Series(is_right).groupby(y_true).mean().mean()),
         )
     return result

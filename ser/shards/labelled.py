@@ -7,6 +7,7 @@ files that are no clips, with the reason.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_string_dtype
 
 from ser import audio
 from ser.audio.features import SPECTRAL, FeatureExtractor
@@ -24,7 +26,7 @@ from ser.data import corpora
 from ser.data.label_review import review_file, reviewed
 from ser.data.parsers import load_parsers
 from ser.errors import DataError
-from ser.evaluation.evaluate import evaluate_answers, what_is_known
+from ser.evaluation.evaluate import evaluate_answers, seen_in_training, what_is_known
 from ser.evaluation.report import Report
 from ser.models.recognizer import REFUSED
 from ser.shards.manifest import Clip
@@ -37,6 +39,8 @@ from ser.utils.places import Place, is_url
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_FOLDER = rf"(?s)^.*[{re.escape(os.sep)}/]"  # of a file
+_CODES = np.dtype("int32")  # of texts that are held once
 _BATCH = 500  # clips whose names are looked at together
 
 
@@ -210,35 +214,62 @@ class Evaluation:
     def report(self, job: Job, *, protocol: str, seed: int) -> Report:
         """Report what a finished job has found, see `ser.evaluation.evaluate.evaluate_answers`.
 
-        The table of answers is held, without the reasons of those that are uncertain.
+        The table of answers is held, but of the model only what is written about it.
 
         Raises
         ------
         DataError
             If nothing could be used, or see there.
         """
-        found = pd.concat(
-            [
-                table[was_answered(table)].drop(columns=["reason", "distance"])
-                for table in read_parts(job)
-            ]
+        recognizer = load(self.model)
+        labels, manifest = list(recognizer.labels), recognizer.manifest
+        del recognizer
+        load.cache_clear()  # the network takes as much memory as the answers about 100 000 clips
+        answered = (table[was_answered(table)] for table in read_parts(job))
+        found = _joined(
+            table.drop(columns=["reason", "distance", "clip_id", "audio"]).assign(
+                seen=seen_in_training(table, manifest)
+            )
+            for table in answered
         )
         if found.empty:
             raise DataError(f"{self.names.location} holds no clip that can be used.")
-        recognizer = load(self.model)
-        labels = list(recognizer.labels)
+        # By name and then by folder, as `corpora.scan` does.
+        order = found["file"].argsort().to_numpy()
+        names = found["file"].str.replace(_FOLDER, "", regex=True)
+        order = order[names.iloc[order].argsort(kind="stable")]
+        found = found.take(order).reset_index(drop=True)
         found[labels] = found[labels].astype("float64")
-        found["name"] = found["file"].map(os.path.basename)
-        found = found.sort_values(["name", "file"], ignore_index=True)  # as `corpora.scan` does
-        clips = found.drop(columns=["emotion", *labels])
         return evaluate_answers(
-            recognizer,
-            clips.rename(columns={"file": "path", "truth": "emotion"}),
+            manifest,
+            labels,
+            found.drop(columns=["emotion", *labels]).rename(columns={"truth": "emotion"}),
             found[["file", "start", "end", "emotion", "verdict", *labels]],
             location=self.names.location,
             protocol=protocol,
             seed=seed,
         )
+
+
+def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return parts one below the other, every text held once; but files have a name each."""
+    columns: defaultdict[str, list[pd.Series]] = defaultdict(list)
+    words: dict[str, int] = {}
+    for part in parts:
+        for name, values in part.items():
+            if is_string_dtype(values) and name != "file":
+                codes = [words.setdefault(word, len(words)) for word in values]
+                columns[str(name)].append(pd.Series(codes, dtype=_CODES))
+            else:
+                columns[str(name)].append(values)
+    categories = pd.CategoricalDtype(list(words))
+    table = {}
+    for name in list(columns):
+        values = pd.concat(columns.pop(name), ignore_index=True)
+        if values.dtype == _CODES:
+            values = pd.Series(pd.Categorical.from_codes(values, dtype=categories))
+        table[name] = values
+    return pd.DataFrame(table)
 
 
 def _write_known(part: Path, known: pd.DataFrame, skipped: pd.DataFrame) -> None:
