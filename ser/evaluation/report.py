@@ -596,7 +596,8 @@ class Report(Figures, Origin):
                 word = "text" if number else "number"
                 raise ValueError(f"predictions: {column} holds something that is not a {word}")
         truth, answers = (
-            pd.Index(labels).get_indexer(table[name].astype(str)) for name in ("truth", "emotion")
+            pd.Index(labels).get_indexer(pd.Index(table[name].astype(str)))
+            for name in ("truth", "emotion")
         )
         if min(truth.min(), answers.min()) < 0:
             raise ValueError("predictions name something that is not a label")

@@ -95,6 +95,37 @@ def test_the_microphone_moves_the_bars_and_nothing_is_sent(talking, address):
     context.close()
 
 
+# Keeps what the page hears with, so that a test can stop it as a system or a headset does.
+KEEP_SOUND = """
+    const Context = window.AudioContext;
+    window.AudioContext = class extends Context {
+      constructor(...options) { super(...options); window.heardBy = this; }
+    };
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (asked) => (window.heard = await open(asked));
+"""
+
+
+def test_it_says_when_a_microphone_is_muted_and_when_no_sound_comes(talking, address):
+    page = talking.new_page()
+    page.add_init_script(KEEP_SOUND)
+    open_page(page, address)
+    headline = page.get_by_role("heading", level=2)
+    page.get_by_role("button", name="Start microphone").click()
+    expect(headline).to_have_text(re.compile(r"%$"))
+    page.evaluate("heard.getAudioTracks()[0].enabled = false")
+    expect(page.get_by_text("is the microphone muted?").first).to_be_visible()
+    page.evaluate("heard.getAudioTracks()[0].enabled = true")
+    expect(page.get_by_text(re.compile(r"s heard; the answer is about the last 3"))).to_be_visible()
+    page.evaluate("heardBy.suspend()")
+    expect(page.get_by_role("alert")).to_contain_text("No sound arrives")
+    expect(headline).to_have_text("No sound")
+    page.evaluate("heardBy.resume()")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(headline).to_have_text(re.compile(r"%$"))
+    page.close()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
