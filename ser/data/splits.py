@@ -472,7 +472,7 @@ def _speech(clips: pd.DataFrame) -> Rows:
 
 
 def _need_classes(clips: pd.DataFrame, *, each: int) -> None:
-    counts = clips["emotion"].value_counts()
+    counts = clips["emotion"].astype(str).value_counts()
     if len(counts) < 2:
         only: Sequence[str] = list(counts.index)
         raise DataError(

@@ -262,12 +262,15 @@ def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
                 columns[str(name)].append(pd.Series(codes, dtype=_CODES))
             else:
                 columns[str(name)].append(values)
-    categories = pd.CategoricalDtype(list(words))
+    # In order, as groups of texts are.
+    in_order = sorted(words)
+    categories = pd.CategoricalDtype(in_order)
+    place = np.argsort([words[word] for word in in_order])
     table = {}
     for name in list(columns):
         values = pd.concat(columns.pop(name), ignore_index=True)
         if values.dtype == _CODES:
-            values = pd.Series(pd.Categorical.from_codes(values, dtype=categories))
+            values = pd.Series(pd.Categorical.from_codes(place[values], dtype=categories))
         table[name] = values
     return pd.DataFrame(table)
 

@@ -70,9 +70,10 @@ def test_features_by_shards_are_those_without(clips, tmp_path):
         assert table["emotion"].to_numpy()[order].tolist() == plain["emotions"].tolist()
 
 
-def test_a_test_by_shards_reports_what_a_test_reports(clips, tmp_path):
+@pytest.mark.parametrize("protocol", ["all", "random"])
+def test_a_test_by_shards_reports_what_a_test_reports(clips, protocol, tmp_path):
     plain, sharded = tmp_path / "plain.json", tmp_path / "sharded.json"
-    given = ["evaluate", RAVDESS_MODEL, "--data", clips, "--protocol", "all"]
+    given = ["evaluate", RAVDESS_MODEL, "--data", clips, "--protocol", protocol]
     assert run(*given, "--json", plain) == 0
     given += ["--json", sharded, "--out", tmp_path / "out"]
     assert run(*given, "--n-jobs", 1, "--per-shard", 20) == 2
@@ -84,6 +85,8 @@ def test_a_test_by_shards_reports_what_a_test_reports(clips, tmp_path):
         report.predictions.sort_values("file", ignore_index=True) for report in (first, second)
     )
     pd.testing.assert_frame_equal(answers, again, atol=1e-5)
+    for group, members in first.by.items():
+        assert list(second.by[group].items()) == list(members.items())
     assert second.uar == first.uar and second.ece == pytest.approx(first.ece, abs=1e-5)
 
 
