@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ser.audio import EXTENSIONS
 from ser.data.manifests import first_line, opened_manifest, read_rows, schema
 from ser.errors import DataError, SerError
+from ser.utils.extras import installing
 from ser.utils.files import atomic_path
 from ser.utils.places import is_url, listed, shown
 
@@ -57,7 +58,7 @@ def need_pyarrow() -> None:
     if find_spec("pyarrow") is None:
         raise SerError(
             "Work over many clips keeps its results as Parquet and needs pyarrow, which is not "
-            'installed: pip install "ser[large]"'
+            f"installed: {installing('large')}"
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
+from pathlib import Path
 
+import ser
 from ser.errors import MissingExtraError
 
 DRAWS = ("altair", "vl_convert")
@@ -34,9 +37,25 @@ def need(extra: str, *modules: str) -> None:
     for module in modules:
         if not has(module):
             raise MissingExtraError(
-                f"This needs {module}, which is not installed. Install it with: "
-                f'pip install "ser[{extra}]"'
+                f"This needs {module}, which is not installed. Install it with: {installing(extra)}"
             )
+
+
+def installing(extra: str) -> str:
+    """Return the command that installs an extra.
+
+    Another project is called ser on PyPI, so where this one runs in place, its checkout is named.
+
+    Examples
+    --------
+    >>> installing("large").endswith('[large]"')
+    True
+    """
+    try:
+        distribution("ser")
+    except PackageNotFoundError:
+        return f'pip install "{Path(ser.__file__).parents[1]}[{extra}]"'
+    return f'pip install "ser[{extra}]"'
 
 
 def has(*modules: str) -> bool:

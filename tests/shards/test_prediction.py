@@ -14,6 +14,7 @@ import pytest
 from ser.cli import main
 from ser.models.recognizer import Recognizer
 from ser.shards.store import Job
+from ser.utils.extras import installing
 from ser.utils.files import atomic_path
 from tests.shards.processes import (
     PER_SHARD,
@@ -268,7 +269,7 @@ def test_what_is_not_installed_is_named_with_its_extra(clips, tmp_path, missing,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 2
-    one_line(done.stderr, missing, f'pip install "ser[{extra}]"')
+    one_line(done.stderr, missing, installing(extra))
     assert not (tmp_path / "out").exists()
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from ser.assets import RAVDESS_MODEL
+from ser.utils.extras import installing
 from tests.tiny import SAMPLES
 
 MAIN = (
@@ -26,7 +27,7 @@ def without_tensorflow(*arguments):
 def test_training_says_what_to_install_and_leaves_nothing(tmp_path):
     done = without_tensorflow("train", "--data", SAMPLES, "--out", tmp_path / "run")
     assert done.returncode == 2
-    assert done.stderr.endswith('pip install "ser[train]"\n')
+    assert done.stderr.endswith(f"{installing('train')}\n")
     assert not (tmp_path / "run").exists()
 
 
@@ -38,4 +39,4 @@ def test_a_bundle_without_runtime_says_what_makes_it_whole(tmp_path):
     clip = next(SAMPLES.rglob("*.flac"))
     done = without_tensorflow("predict", clip, "--model", old)
     assert done.returncode == 2
-    assert done.stderr.endswith('pip install "ser[train]"\n')
+    assert done.stderr.endswith(f"{installing('train')}\n")

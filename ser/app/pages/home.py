@@ -84,7 +84,7 @@ def show_figures() -> None:
         for who, report in (
             (clips, own),
             ("People it has never heard, elsewhere", strangers),
-            ("The same people, after it has listened to ten sentences of each", used),
+            ("The same people, once it has heard ten clips of each in various emotions", used),
         )
         if report is not None
     ]

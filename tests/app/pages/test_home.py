@@ -26,7 +26,10 @@ def test_home_says_how_good_the_model_is_with_people_it_has_never_heard(page):
     assert not home.exception
     for who, name in (
         ("People it has never heard, elsewhere", "corpora"),
-        ("The same people, after it has listened to ten sentences of each", "corpora-after-10"),
+        (
+            "The same people, once it has heard ten clips of each in various emotions",
+            "corpora-after-10",
+        ),
     ):
         report = Report.load(REPORTS / f"{name}.json")
         assert f"{who}: **{report.mean.accuracy:.0%}** right ({report.n_test} clips)" in said(home)
