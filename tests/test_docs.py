@@ -303,7 +303,7 @@ def test_the_version_to_cite_is_the_changelog_s_newest():
     cited = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
     newest = re.search(r"^## (\S+)", (PROJECT / "CHANGELOG.md").read_text(), flags=re.M)
     assert cited["version"] == newest[1]
-    assert cited["cff-version"] == "1.2.0" and cited["authors"] and len(cited["references"]) == 3
+    assert cited["cff-version"] == "1.2.0" and cited["authors"] and len(cited["references"]) == 8
 
 
 def test_the_samples_are_small_and_said_to_be_synthetic():

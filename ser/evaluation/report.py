@@ -361,11 +361,14 @@ class Report(Figures, Origin):
         data = " ".join(f"--data path/to/{'-'.join(name.split())}" for name in self.corpora)
         if listened := re.search(r"after (\d+|ten) unlabelled clips", self.title):
             data += f" --listen {listened[1].replace('ten', '10')}"
+        if self.training_seconds is not None:
+            config = f"path/to/{self.model}" if self.config is None else "REPORT.json"
+            return f"ser train --config {config} {data} --out runs/again"
         if self.config is not None:
             seeds = f" --seeds {len(self.folds)}" if self.part == "seed" else ""
             return f"ser crossval --config REPORT.json {data}{seeds} --out runs/again"
-        if self.training_seconds is not None:
-            return f"ser train --config path/to/{self.model} {data} --out runs/again"
+        if self.model is None:  # of a cross-validation of an older version
+            return ""
         seed = "" if self.seed is None else f" --seed {self.seed}"
         some = f" --emotions {','.join(self.labels)}" if ", possible: " in self.title else ""
         more = " --robustness" if self.robustness else ""
