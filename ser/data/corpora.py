@@ -229,6 +229,9 @@ def _scan_folder(folder: Path) -> Corpus:
     return _sorted(_corpus(clips, skipped))
 
 
+FOLDERS = "folders"
+"""What every corpus of a folder per emotion is called."""
+
 _PARTS = {
     *("train", "training", "test", "testing", "dev", "development"),
     *("val", "valid", "validation", "eval", "evaluation"),
@@ -257,7 +260,7 @@ def describe(path: Path, root: Path) -> tuple[ClipFields | None, str]:
     # Where the corpus itself lies says nothing, nor does anything outside of it.
     above = folder.parent.name if root in folder.parent.parents else ""
     speaker = "" if above.lower() in _PARTS else above
-    return {"emotion": emotion, "corpus": "folders", "speaker": speaker}, ""
+    return {"emotion": emotion, "corpus": FOLDERS, "speaker": speaker}, ""
 
 
 def _scan_csv(file: Path) -> Corpus:
@@ -287,7 +290,9 @@ def _scan_csv(file: Path) -> Corpus:
             reason = f"{record['emotion']!r} is none of the eight emotions"
             skipped.append({"path": str(path), "reason": reason})
         else:
-            fields = {"corpus": file.stem} | {c: record[c] for c in COLUMNS if record.get(c)}
+            # Blanks around a name would make two people of one.
+            given = {c: " ".join(record[c].split()) for c in COLUMNS if record.get(c)}
+            fields = {"corpus": file.stem} | {c: word for c, word in given.items() if word}
             fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
             clips.add(path, fields | {"emotion": emotion})
     return _sorted(_corpus(clips, skipped))

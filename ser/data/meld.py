@@ -59,7 +59,12 @@ def parse_meld(path: PurePath) -> ClipFields | None:
     if (match[1], match[2]) not in labels:
         raise ValueError(f"MELD's {name} does not list this clip")
     emotion, speaker = labels[match[1], match[2]]
-    return {"emotion": emotion, "speaker": f"meld {speaker}", "channel": "speech"}
+    return {
+        "emotion": emotion,
+        "speaker": f"meld {speaker}",
+        "channel": "speech",
+        "clip_id": f"meld:{part[0]}-{match[1]}-{match[2]}",
+    }
 
 
 @lru_cache(maxsize=6)

@@ -23,10 +23,13 @@ PROTOCOLS = ("random", *FOLDS)
 ``luna-jimenez``: speech of unseen actors of RAVDESS, in the folds of a published study;
 ``kfold-speech``: random folds of the speech clips; ``corpora``: the speech of an unseen corpus."""
 
+SPEAKERS_APART = ("unseen-speakers", "luna-jimenez", "corpora")
+"""Protocols that test voices which are not trained on."""
+
 
 def folds_of(protocol: str, folds: int) -> int:
     """Return how many trainings a protocol takes: ``corpora`` also trains on each corpus alone."""
-    return 2 * folds if protocol == "corpora" else folds
+    return {"corpora": 2 * folds, "random": 1}.get(protocol, folds)
 
 
 LUNA_JIMENEZ_FOLDS = (
@@ -329,7 +332,7 @@ def make_split(
                 f"{folds}."
             )
         rest, test = pairs[fold]
-    apart = protocol in ("unseen-speakers", "luna-jimenez", "corpora")
+    apart = protocol in SPEAKERS_APART
     if apart:
         train, held_out = _speaker_part(clips, rest, validation, [seed, fold])
     else:
@@ -447,7 +450,8 @@ def _random_part(
 def _speaker_part(
     clips: pd.DataFrame, rows: Rows, size: float, seed: Sequence[int]
 ) -> tuple[Rows, Rows]:
-    speakers = np.array(sorted(clips["speaker"].iloc[rows].unique()))
+    # Clips of unknown speakers may be of anybody, or a whole corpus: they stay in training.
+    speakers = np.array(sorted(set(clips["speaker"].iloc[rows]) - {""}))
     # One voice alone would calibrate for itself, if there are more to spare.
     count = max(2 if len(speakers) > 4 else 1, round(size * len(speakers)))
     if count >= len(speakers):

@@ -13,7 +13,8 @@ from ser.evaluation.report import Report
 from ser.utils.extras import need
 
 _Z = 1.959964  # of a 95 % interval
-_CLIP = ["corpus", "file", "truth"]  # what tells a clip from another
+# What tells a clip from another: folders of two people may hold files of the same names.
+_CLIP = ["corpus", "file", "truth", "start", "end"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Comparison:
 def compare(first: Report, second: Report) -> Comparison:
     """Compare two reports, clip by clip where they tested the same clips.
 
-    Clips are the same if corpus, file and true emotion are.
+    Clips are the same if corpus, file, true emotion and the part that was heard are.
 
     Parameters
     ----------
@@ -113,7 +114,10 @@ def compare(first: Report, second: Report) -> Comparison:
 def _answers(report: Report, *, whole: bool) -> pd.DataFrame:
     table = report.predictions
     files = table["file"].astype(str)
+    heard = (1000 * table[["start", "end"]]).round().astype(int)
     return table[["corpus", "truth"]].assign(
+        start=heard["start"],
+        end=heard["end"],
         file=files if whole else files.str.split("/").str[-1],
         right=(table["emotion"] == table["truth"]).astype(bool),
     )
@@ -150,7 +154,7 @@ def _paired(both: pd.DataFrame, first: Report, second: Report) -> Comparison:
 def _unpaired(first: Report, second: Report, *, repeated: bool) -> Comparison:
     p, q = first.accuracy, second.accuracy
     (p_low, p_high), (q_low, q_high) = (
-        metrics.wilson_interval(round(report.accuracy * report.n_test), report.n_test)
+        metrics.wilson_interval(report.accuracy * report.n_clips, report.n_clips)
         for report in (first, second)
     )
     difference = q - p

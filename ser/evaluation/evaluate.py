@@ -240,7 +240,17 @@ def _chosen(
                 f"clips of this split, so they are not unseen. Use {use}"
                 "protocol all, which says how many clips were seen in training."
             )
-    return rows, None if seen.any() else Speakers.OTHER_CORPUS
+    return rows, None if seen.any() else _who_speaks(clips, manifest)
+
+
+def _who_speaks(clips: pd.DataFrame, manifest: Manifest) -> Speakers:
+    """Say who speaks in clips that a model was not trained on."""
+    known = set(manifest.training.get("corpora", ())) - {corpora.FOLDERS}  # any corpus may be
+    if known.isdisjoint(clips["corpus"]):
+        return Speakers.OTHER_CORPUS
+    protocol = manifest.training.get("config", {}).get("protocol")
+    apart = protocol in splits.SPEAKERS_APART
+    return Speakers.UNSEEN_SPEAKERS if apart else Speakers.SEEN_SPEAKERS
 
 
 def _report(

@@ -381,6 +381,11 @@ class Report(Figures, Origin):
         """The accuracy, of a cross-validation the mean over its folds, which count alike."""
         return self.accuracy if self.mean is None else self.mean.accuracy
 
+    @property
+    def n_clips(self) -> int:
+        """How many different clips were tested: with several seeds some come again."""
+        return self._count_clips(self.predictions)
+
     def sure_answers(self) -> SureAnswers:
         """Return how many answers were sure, and how often these were right.
 

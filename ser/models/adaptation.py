@@ -126,7 +126,7 @@ def enrol(
         The model to be adapted.
     clips : DataFrame
         Table of clips with the column ``audio``, see `ser.data.corpora.inspect`.  Of clips with the
-        same audio only the first counts.
+        same audio or name of a recording only the first counts.
     n_jobs, progress
         See `ser.utils.parallel.map_items`.
 
@@ -145,7 +145,8 @@ def enrol(
             f"The same recording is said to be {' and '.join(same['emotion'].unique())}: "
             f"{', '.join(same['name'])}. Keep the one that is right."
         )
-    clips = clips.drop_duplicates("audio").reset_index(drop=True)
+    again = clips.duplicated("clip_id") & (clips["clip_id"] != "")
+    clips = clips[~again].drop_duplicates("audio").reset_index(drop=True)
     found, inputs = recognizer.prepare(clips["path"].tolist(), n_jobs=n_jobs, progress=progress)
     for path, reason in found.loc[found["reason"] != "", ["path", "reason"]].to_numpy():
         raise DataError(f"{path}: {reason}")

@@ -152,6 +152,7 @@ def test_a_csv_file_lists_clips(tmp_path):
         "path,emotion,speaker,mood\n"
         "a.wav,Anger,anna,x\n"
         f"{elsewhere},happy,,x\n"
+        "a.wav,anger, anna ,x\n"
         "a.wav,bored,anna,x\n"
         "gone.wav,sad,anna,x\n"
         f"{'n' * 300}.wav,sad,anna,x\n"
@@ -159,7 +160,7 @@ def test_a_csv_file_lists_clips(tmp_path):
     corpus = corpora.scan(table)
     rows = corpus.clips[["path", "emotion", "speaker", "corpus"]].to_numpy().tolist()
     assert rows == [
-        [str(tmp_path / "data" / "a.wav"), "angry", "anna", "table"],
+        *[[str(tmp_path / "data" / "a.wav"), "angry", "anna", "table"]] * 2,
         [str(elsewhere), "happy", "", "table"],
     ]
     assert list(corpus.skipped["reason"]) == [

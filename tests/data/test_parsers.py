@@ -160,9 +160,9 @@ def test_meld_is_looked_up_in_its_tables(tmp_path):
     corpus = corpora.scan(tmp_path)
     rows = corpus.clips[["name", "corpus", "emotion", "speaker", "clip_id"]].to_numpy().tolist()
     assert rows == [
-        ["dia0_utt0.wav", "meld", "happy", "meld Phoebe", ""],
-        ["dia0_utt1.wav", "meld", "surprised", "meld Monica", ""],
-        ["final_videos_testdia0_utt0.wav", "meld", "fearful", "meld Monica", ""],
+        ["dia0_utt0.wav", "meld", "happy", "meld Phoebe", "meld:train-0-0"],
+        ["dia0_utt1.wav", "meld", "surprised", "meld Monica", "meld:train-0-1"],
+        ["final_videos_testdia0_utt0.wav", "meld", "fearful", "meld Monica", "meld:test-0-0"],
     ]
     reasons = corpus.skipped.set_index("path")["reason"]
     assert "cut this clip anew" in reasons[str(test / "dia0_utt0.wav")]

@@ -321,6 +321,18 @@ def test_unknown_speakers():
         make_split(clips, "unseen-speakers", folds=2)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_corpus_without_names_of_speakers_trains_and_is_not_held_out(seed):
+    parts = [small(["sad", "happy"] * 20) for _ in range(3)]
+    parts[1]["speaker"] = ""
+    clips = pd.concat(
+        [each.assign(corpus=f"c{i}", channel="speech") for i, each in enumerate(parts)]
+    )
+    clips["audio"] = [str(i) for i in range(len(clips))]
+    split = make_split(clips, "corpora", folds=3, fold=0, seed=seed)
+    assert (clips["corpus"].iloc[split.train] == "c1").sum() == 40
+
+
 @pytest.mark.parametrize("fold", [-1, 4, 99])
 def test_a_fold_that_is_none(fold):
     with pytest.raises(DataError, match=f"no fold {fold}: 4 folds count from 0 to 3"):

@@ -45,11 +45,13 @@ class Files:
     labels = ("angry", "sad")
     classes: dict[str, object] = {}  # noqa: RUF012
 
-    def __init__(self, files, right):
+    def __init__(self, files, right, start=0.0):
         answers = ["angry" if each else "sad" for each in right]
         table = {"corpus": "savee", "file": files, "truth": "angry", "emotion": answers}
+        table |= {"start": start, "end": 3.0}
         self.predictions = pd.DataFrame(table)
         self.accuracy, self.n_test = float(np.mean(right)), len(files)
+        self.n_clips = len(set(files))
 
 
 def test_clips_of_one_name_in_several_folders_are_told_apart():
@@ -59,6 +61,19 @@ def test_clips_of_one_name_in_several_folders_are_told_apart():
     of_several = [f"savee/{file.replace('a01', f'a0{i}')}" for i, file in enumerate(files)]
     alone = [file.removeprefix("savee/") for file in of_several]
     assert compare(Files(of_several, [1, 0, 1]), Files(alone, [1, 1, 1])).n == 3
+
+
+def test_recordings_of_one_name_of_which_other_parts_were_heard_are_others():
+    files = ["angry/1.wav", "angry/2.wav"]
+    found = compare(Files(files, [1, 0]), Files(files, [1, 1], start=[0.5, 0.25]))
+    assert not found.paired
+
+
+def test_clips_that_come_again_do_not_make_an_interval_narrower():
+    few = [f"{i}.wav" for i in range(20)]
+    other = Files([f"other-{i}.wav" for i in range(20)], [1] * 20)
+    once, often = (compare(Files(few * n, [1, 0] * 10 * n), other) for n in (1, 5))
+    assert often.interval == pytest.approx(once.interval)
 
 
 def test_clips_that_were_tested_several_times_are_not_called_different():
@@ -103,7 +118,7 @@ def test_the_interval_of_two_proportions_is_newcombes(first, second, expected):
         class Some:
             predictions = published("samples").predictions.head(0)
             labels: list[str] = []  # noqa: RUF012
-            accuracy, n_test = right / of, of
+            accuracy, n_test, n_clips = right / of, of, of
 
         return Some()
 

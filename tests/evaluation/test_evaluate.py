@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -60,13 +61,24 @@ def test_the_random_split_of_its_corpus_has_speakers_seen_in_training(
 def test_clips_of_another_corpus_are_said_to_be(recognizer, clips, tmp_path, protocol, words):
     elsewhere = corpora.scan(SAMPLES).clips
     elsewhere = elsewhere[~elsewhere["emotion"].isin(clips["emotion"])]
-    for path in elsewhere["path"]:
-        shutil.copy(path, tmp_path)
+    for number, (path, emotion) in enumerate(elsewhere[["path", "emotion"]].to_numpy()):
+        (tmp_path / emotion).mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / emotion / f"{number}.flac")  # a name that says nothing
     result = evaluate_corpus(recognizer, tmp_path, protocol=protocol, n_jobs=1)
     assert result.speakers is Speakers.OTHER_CORPUS
     assert words in result.protocol_in_words
     assert result.title == f"{recognizer.manifest.name} on {', '.join(result.corpora)}"
     assert result.n_test == (len(elsewhere) if protocol == "all" else len(elsewhere) // 5)
+
+
+def test_clips_of_its_corpus_that_it_has_not_seen_are_of_no_other_corpus(
+    recognizer, clips, tmp_path
+):
+    for path in corpora.scan(SAMPLES).clips["path"]:
+        if Path(path).name not in set(clips["name"]):
+            shutil.copy(path, tmp_path)
+    result = evaluate_corpus(recognizer, tmp_path, protocol="all", n_jobs=1)
+    assert result.speakers is Speakers.SEEN_SPEAKERS and result.n_seen_in_training == 0
 
 
 def test_an_emotion_the_model_does_not_know_is_refused(recognizer, clips):

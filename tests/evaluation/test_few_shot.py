@@ -239,6 +239,8 @@ def test_takes_of_one_emotion_alone_are_refused(recognizer, enrolment, tmp_path)
 def test_a_recording_with_two_labels_is_refused_and_a_copy_counts_once(recognizer, clips):
     twice = clips.iloc[[0, 1, 2, 2]].reset_index(drop=True)
     assert len(enrol(recognizer, twice, n_jobs=1)) == 3
+    films = twice.assign(audio=[f"{i}" for i in range(len(twice))], clip_id="the same")
+    assert len(enrol(recognizer, films, n_jobs=1)) == 1
     twice.loc[3, "emotion"] = "surprised"
     with pytest.raises(DataError, match=r"same recording is said to be .* and surprised"):
         enrol(recognizer, twice, n_jobs=1)

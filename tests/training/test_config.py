@@ -52,6 +52,11 @@ def test_a_configuration_of_another_version_is_refused():
         TrainingConfig.from_json(values)
 
 
+def test_a_random_split_has_no_further_folds():
+    with pytest.raises(RunError, match="fold 1 is impossible; use 0 to 0"):
+        TrainingConfig(data="x", fold=1)
+
+
 def test_the_study_has_folds_of_its_own():
     with pytest.raises(RunError, match="folds 4 is impossible; use 5"):
         TrainingConfig(data="x", protocol="luna-jimenez", folds=4)
