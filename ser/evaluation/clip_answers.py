@@ -86,7 +86,9 @@ def answers_for(
 
 
 def _file(recognizer: Recognizer, location: str | Path) -> Path:
-    model = f"{recognizer.manifest.model_sha256} {recognizer.labels}"
+    # A voice that it has listened to is in its embedding.
+    parts = recognizer.manifest.model_sha256, recognizer.manifest.embedding.sha256
+    model = f"{' '.join(parts)} {recognizer.labels}"
     whose = f"{model} {os.path.abspath(location)}"
     return cache_folder("answers") / f"{hashlib.sha256(os.fsencode(whose)).hexdigest()[:24]}.csv"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -59,8 +60,8 @@ SURE, UNCERTAIN, NO_SPEECH, REFUSED = "sure", "uncertain", "no speech", "refused
 
 HOP_SECONDS = 1.0
 """Step between the windows of a timeline, in seconds."""
-# Non-speech was taught to mean the same for every label, an eighth of eight.
-_LIKE_NOTHING = 1.6
+# Of eight labels: non-speech was taught to mean the same for every one, an eighth.
+_LIKE_NOTHING = 0.2
 _BATCH = 64  # windows of a timeline that are asked about at once
 _QUIET_DB = 40.0  # a window this far below the recording's loudest one is a pause
 
@@ -275,7 +276,7 @@ class Recognizer:
         source, sampling_rate, name
             See `predict`.
         hop : float
-            Seconds from one window to the next; the last window ends with the recording.
+            Seconds from one window to the next, above 0; the last window ends with the recording.
         same_voice : bool
             Whether one person speaks throughout: then each window is heard against all of them,
             see `ser.models.voice`.
@@ -293,10 +294,13 @@ class Recognizer:
         AudioError
             If the recording cannot be used, or is silent throughout.
         DataError
-            If the voice is to be listened to by a model that does not, see `listens`.
+            If the voice is to be listened to by a model that does not, see `listens`; or the
+            windows do not go forward.
         """
         if same_voice:
             self._need_listening()
+        if not 0 < hop < math.inf:
+            raise DataError(f"Windows cannot be {hop} seconds apart. Use a number above 0.")
         samples = _samples(source, sampling_rate)
         audio.find_speech(samples)  # refuses silence
         last = max(len(samples) - audio.CLIP_SAMPLES, 0)
@@ -307,6 +311,11 @@ class Recognizer:
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         distances = np.full(len(windows), np.nan)
         spoken = np.flatnonzero(speaking)
+        if not len(spoken):
+            raise audio.SilentAudioError(
+                "No speech found: the recording is as good as silent throughout. Check that the "
+                "microphone was not muted, and record again."
+            )
         known = self.voice.count
         found = []
         for some in np.split(spoken, range(_BATCH, len(spoken), _BATCH)):
@@ -404,9 +413,11 @@ class Recognizer:
         Raises
         ------
         DataError
-            If a file cannot be used, or this model does not listen, see `listens`.
+            If there is no file, one cannot be used, or this model does not listen, see `listens`.
         """
         self._need_listening()
+        if not paths:
+            raise DataError("No recording of the voice was given. Give one or more.")
         clips, inputs = self.prepare(paths, n_jobs=n_jobs)
         for path, reason in clips.loc[clips["reason"] != "", ["path", "reason"]].to_numpy():
             raise DataError(f"{path}: {reason}")
@@ -770,7 +781,8 @@ class Recognizer:
             f"No emotion stands out: {best} is likeliest with {confidence:.1%}; below "
             f"{float(self.bounds(known)):.1%} the model is too unsure to answer."
         )
-        if distance > 1 or confidence < _LIKE_NOTHING / len(self.labels):
+        unlike = above_chance(_LIKE_NOTHING, many=8, few=len(self.labels))
+        if distance > 1 or confidence < unlike:
             reason += " It is unlike anything this model was trained on."
         if known < ENOUGH and "adapted" not in self.manifest.training:
             listen = "let the model listen to a few sentences, or " if self.listens else ""

@@ -94,10 +94,15 @@ class Runtime(CutNetwork):
         try:
             found = json.loads(metadata[_TYPICAL])
             self.typical = {k: np.array(v, np.float32) for k, v in found.items()}
-            shapes = {name: values.ndim for name, values in self.typical.items()}
+            shapes = {name: values.shape for name, values in self.typical.items()}
+            finite = all(np.isfinite(values).all() for values in self.typical.values())
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BundleError(f"{NETWORK} does not say what is typical. Train again.") from error
-        if shapes != ({"frames": 3, "summary": 1} if self.encodes else {"frames": 3}):
+        (rows, _, channels), *summary = answer.inputs
+        expected = {"frames": (rows, 1, channels)}
+        if summary:
+            expected["summary"] = summary[0]
+        if shapes != expected or not finite:
             raise BundleError(f"{NETWORK} does not say what is typical of it. Train again.")
 
 

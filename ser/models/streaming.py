@@ -301,7 +301,7 @@ class StreamingRecognizer(Recorder):
         self._quiet = -np.inf if quiet is None else quiet
         self._lag: float | None = None
         self._error = ""
-        self._voice = Voice()
+        self._voice = recognizer.voice if recognizer.listens else Voice()
         self._listened = 0  # sample at which the last clip of the voice ended
         self._thread = Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
@@ -322,9 +322,11 @@ class StreamingRecognizer(Recorder):
         return self._voice.count
 
     def forget(self) -> None:
-        """Forget the voice: somebody else speaks."""
+        """Forget the voice: somebody else speaks, of whom nothing has been heard so far."""
         with self._changed:
             self._voice = Voice()
+            self._listened = self._received
+            self._loudest = -np.inf
 
     def push_in_turn(self, frames: npt.NDArray[Any], sampling_rate: int) -> None:
         """Take the next piece of sound once most of what came before is answered.
@@ -350,7 +352,7 @@ class StreamingRecognizer(Recorder):
                 self._take_rest()
             self._finishing = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._error or not self._due())
+            self._changed.wait_for(lambda: self._ended or not self._due())
         self.stop()
         self._thread.join()
 
@@ -463,7 +465,9 @@ def quiet_dbfs(manifest: Manifest) -> float | None:
     """Return the level below which a model takes what it hears for its room; None if unknown."""
     adapted = manifest.training.get("adapted")  # which may come from anyone
     room = adapted.get("room_dbfs") if isinstance(adapted, dict) else None
-    return room + _ABOVE_ROOM_DB if isinstance(room, int | float) else None
+    if not isinstance(room, int | float) or not -200 < room < 0:
+        return None
+    return room + _ABOVE_ROOM_DB
 
 
 def ice_servers(text: str) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial, wraps
+from threading import Lock
 from typing import ParamSpec, TypeVar
 
 import platformdirs
@@ -27,6 +28,9 @@ _TOO_FEW_FOR_PROCESSES = 32
 _IDLE_SECONDS = 20  # workers have 700 MB, and nobody ends them if this process is killed
 
 
+_inside, _entered, _limit = Lock(), list[None](), ExitStack()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let NumPy's products of matrices work in one thread.
@@ -34,8 +38,18 @@ def one_thread() -> Iterator[None]:
     Several threads would take the sums in another order, so that results differ in their last bits
     from those of another process; and with matrices as small as here they mostly wait.
     """
-    with _blas().limit(limits=1, user_api="blas"):
+    # Of several threads the first that comes in limits them, and the last that leaves lets go.
+    with _inside:
+        if not _entered:
+            _limit.enter_context(_blas().limit(limits=1, user_api="blas"))
+        _entered.append(None)
+    try:
         yield
+    finally:
+        with _inside:
+            _entered.pop()
+            if not _entered:
+                _limit.close()
 
 
 @cache

@@ -269,6 +269,34 @@ def test_what_is_unlike_training_is_less_sure_and_said_to_be(recognizer, finishe
     assert reason not in shy.predict(CLIPS[0])["reason"].iloc[0]
 
 
+def test_speech_is_not_called_strange_because_few_emotions_are_possible():
+    few = Recognizer.load(DEFAULT_MODEL).among(["happy", "fearful"])
+    found = few.predict_files(CLIPS[:30], n_jobs=1)
+    near = found[(found["verdict"] == "uncertain") & (found["distance"] <= 1)]
+    confident = near[near[list(few.labels)].max(axis=1) > 0.55]
+    assert len(confident) > 3
+    assert not confident["reason"].str.contains("unlike anything").any()
+
+
+def test_a_recording_without_anything_to_hear_is_silent_however_it_is_asked_about():
+    drift = np.repeat(np.float32([0, 1, 2]) / 32768, 160_000)
+    model = Recognizer.load(DEFAULT_MODEL)
+    for more in ({}, {"same_voice": True}, {"progress": print}):
+        with pytest.raises(audio.SilentAudioError, match="as good as silent"):
+            model.timeline(drift, sampling_rate=16_000, **more)
+
+
+@pytest.mark.parametrize("hop", [0.0, -1.0, float("nan"), float("inf")])
+def test_windows_go_forward(recognizer, hop):
+    with pytest.raises(DataError, match="Use a number above 0"):
+        recognizer.timeline(np.ones(48_000, np.float32), sampling_rate=16_000, hop=hop)
+
+
+def test_nobody_is_got_to_know_from_no_recording():
+    with pytest.raises(DataError, match="No recording of the voice"):
+        Recognizer.load(DEFAULT_MODEL).listen([])
+
+
 def test_softmax_is_stable_for_large_logits():
     np.testing.assert_allclose(
         softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]])), [[0.5, 0.5], [0, 1]]

@@ -266,9 +266,30 @@ def nothing_typical(model):
     del model.metadata_props[:]
 
 
+def typical(change):
+    def altering(model):
+        (found,) = model.metadata_props
+        values = json.loads(found.value)
+        values["frames"] = change(values["frames"])
+        found.value = json.dumps(values)
+
+    altering.__name__ = f"typical_{change.__name__}"
+    return altering
+
+
+def of_fewer_rows(frames):
+    return frames[:5]
+
+
+def of_no_number(frames):
+    return np.full_like(frames, np.nan).tolist()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (typical(of_fewer_rows), "what is typical"),
+        (typical(of_no_number), "what is typical"),
         (loop, "contains Loop"),
         (hidden_graph, "which no model of this project has"),
         (foreign_domain, "which no model of this project has"),

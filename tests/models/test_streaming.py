@@ -158,6 +158,43 @@ def test_nothing_is_heard_after_stop_and_no_thread_stays(recognizer):
     assert threading.active_count() == before
 
 
+def test_it_ends_though_it_was_stopped_with_sound_unanswered(recognizer):
+    stream = StreamingRecognizer(recognizer)
+    stream.push(audio.load_audio(CLIP)[None], 16_000)
+    stream.stop()
+    ending = threading.Thread(target=stream.finish, daemon=True)
+    ending.start()
+    ending.join(timeout=60)
+    assert not ending.is_alive()
+
+
+def test_nothing_of_a_voice_that_was_forgotten_is_learned(recognizer):
+    samples = audio.load_audio(CLIP)
+    stream = StreamingRecognizer(recognizer)
+    for _ in range(3):
+        stream.push_in_turn(samples[None, :16_000], 16_000)
+    stream.forget()
+    stream.push_in_turn(samples[None, :12_000], 16_000)  # answered together with what was before
+    stream.finish()
+    assert stream.listened == 0 and len(stream.answers())
+
+
+def test_a_voice_that_is_known_is_expected_from_the_start(recognizer):
+    known = recognizer.knowing(recognizer.listen(sorted(SAMPLES.rglob("*.flac"))[:10], n_jobs=1))
+    samples = audio.load_audio(CLIP)
+    stream = StreamingRecognizer(known)
+    assert stream.listened == 10
+    stream.push(samples[None], 16_000)
+    stream.finish()
+    heard = stream.answers().iloc[0]
+    expected = known.predict(samples, sampling_rate=16_000).iloc[0]
+    assert heard["emotion"] == expected["emotion"]
+    labels = list(recognizer.labels)
+    np.testing.assert_allclose(
+        heard[labels].astype(float), expected[labels].astype(float), atol=1e-4
+    )
+
+
 def test_a_failure_is_told(recognizer):
     class Broken(Recognizer):
         def predict(self, source, *, sampling_rate=None, name=None):

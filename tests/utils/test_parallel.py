@@ -10,7 +10,7 @@ import joblib
 import pytest
 
 from ser.errors import DataError, WorkerError
-from ser.utils.parallel import first_call_alone, map_items
+from ser.utils.parallel import first_call_alone, map_items, one_thread
 
 MANY = range(64)  # more than are worked on in one process
 
@@ -36,6 +36,23 @@ def refuse_40(number):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_results_come_in_the_order_of_the_items(n_jobs):
     assert map_items(double, iter(MANY), "Doubling", n_jobs=n_jobs) == [2 * n for n in MANY]
+
+
+def test_threads_of_matrices_come_back_whoever_leaves_first():
+    import numpy as np  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    before = threads()
+    first, second = one_thread(), one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert threads() == {1}
+    second.__exit__(None, None, None)
+    assert threads() == before
 
 
 def test_no_items_give_no_results():
