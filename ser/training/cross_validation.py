@@ -38,7 +38,8 @@ def cross_validate(
     ----------
     folder : str or Path
         Gets one run per fold or seed and ``report.json``; ``report-after-10.json`` with
-        `listen` 10.
+        `listen` 10.  Of the protocol ``corpora`` it has the first report when each corpus was left
+        out once, and the whole one when each was also learned alone.
     config : TrainingConfig
         Of every run; its ``fold`` is ignored, unless there are seeds.
     seeds : int
@@ -91,30 +92,37 @@ def cross_validate(
             raise RunError(
                 f"{folder} was started with {other}s. Give the same --seeds, or another folder."
             )
-    results = []
-    if cluster:
-        runs = [pipeline.start_or_resume(folder / name, part) for name, part in parts.items()]
-        cluster_runs.train_runs(runs, cluster=cluster, n_jobs=n_jobs)
-    for number, (name, part) in enumerate(parts.items(), 1):
-        run = pipeline.start_or_resume(folder / name, part)
-        which = f"{name.split('-')[0]} {number} of {len(parts)}"
-        results.append(_result(run, which, n_jobs))
-        _check_same_corpus(folder / next(iter(parts)), folder / name)
-    # The protocol corpora trains once more on each corpus alone, for the table.
-    tested = dict(list(parts.items())[: config.folds]) if not seeds else parts
-    title, file = folder.resolve().name, "report.json"
+    names = list(parts)
+    tested = names if seeds else names[: config.folds]
+    results: list[Report] = []
+
+    def train(some: list[str]) -> None:
+        if cluster:
+            runs = [pipeline.start_or_resume(folder / name, parts[name]) for name in some]
+            cluster_runs.train_runs(runs, cluster=cluster, n_jobs=n_jobs)
+        for name in some:
+            run = pipeline.start_or_resume(folder / name, parts[name])
+            which = f"{kind} {names.index(name) + 1} of {len(names)}"
+            results.append(_result(run, which, n_jobs))
+            _check_same_corpus(folder / names[0], folder / name)
+
+    train(tested)
+    title, configs = folder.resolve().name, [parts[name] for name in tested]
     if listen:
-        title, file = (
-            f"{title} after {listen} unlabelled clips of each voice,",
-            f"report-after-{listen}.json",
+        title = f"{title} after {listen} unlabelled clips of each voice,"
+        heard = [_after_listening(folder / name, parts[name], listen, n_jobs) for name in tested]
+        summary = studies.summarise(title, configs, heard)
+        summary.save(folder / f"report-after-{listen}.json")
+        return summary
+    summary = studies.summarise(title, configs, results)
+    if config.protocol == "corpora":
+        # Once more on each corpus alone, for the table; what was tested so far is kept before.
+        summary.model_copy(update={"transfer": _transfer(summary, results)}).save(
+            folder / "report.json"
         )
-        heard = [_after_listening(folder / name, tested[name], listen, n_jobs) for name in tested]
-        summary = studies.summarise(title, [*tested.values()], heard)
-    else:
-        summary = studies.summarise(title, [*tested.values()], results[: len(tested)])
-        if config.protocol == "corpora":
-            summary = summary.model_copy(update={"transfer": _transfer(summary, results)})
-    summary.save(folder / file)
+        train(names[len(tested) :])
+        summary = summary.model_copy(update={"transfer": _transfer(summary, results)})
+    summary.save(folder / "report.json")
     return summary
 
 
@@ -186,6 +194,6 @@ def _transfer(summary: Report, results: list[Report]) -> tuple[Transfer, ...]:
     trained = ["all others"] * len(names) + names
     return tuple(
         Transfer(trained_on=what, tested_on=corpus, **dict(figures))
-        for what, result in zip(trained, results, strict=True)
+        for what, result in zip(trained, results, strict=False)  # as many as there are so far
         for corpus, figures in metrics.by_group(result.predictions, "corpus").items()
     )

@@ -78,7 +78,7 @@ def test_random_folds_test_every_clip_once_and_open_it_once(tmp_path, corpus, mo
     assert sorted(opened) == sorted(str(clip) for clip in corpus.iterdir())
 
 
-def test_every_corpus_is_tested_by_a_model_of_the_others(tmp_path, corpus):
+def test_every_corpus_is_tested_by_a_model_of_the_others(tmp_path, corpus, monkeypatch):
     """Two folders of samples, one of them with names as of another corpus."""
     german = tmp_path / "german"
     german.mkdir()
@@ -93,7 +93,20 @@ def test_every_corpus_is_tested_by_a_model_of_the_others(tmp_path, corpus):
         soundfile.write(english / clip.name, samples[::-1], rate)  # no duplicates of the others
     config = tiny_config(english, protocol="corpora", folds=2, **SMALLEST)
     config = replace(config, data=(str(english), str(german)))
-    report = cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
+    real = pipeline.train
+
+    def only_what_leaves_one_out(run, **rest):
+        if run.folder.name == "fold-3":
+            raise Stopped("enough")
+        return real(run, **rest)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped, match="fold 3 of 4"):
+        patch.setattr(pipeline, "train", only_what_leaves_one_out)
+        cross_validation.cross_validate(tmp_path / "study", config, n_jobs=1)
+    first = Report.load(tmp_path / "study" / "report.json")
+    assert {cell.trained_on for cell in first.transfer} == {"all others"}
+    report = cross_validation.cross_validate(tmp_path / "study", config, resume=True, n_jobs=1)
+    assert first.folds == report.folds
     assert [fold.label for fold in report.folds] == ["emodb", "ravdess-style"]
     assert report.speakers is Speakers.OTHER_CORPUS
     for fold, tested in ((1, "german"), (2, "english")):
