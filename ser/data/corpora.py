@@ -22,6 +22,7 @@ from ser.audio.quality import measure_signal
 from ser.data.label_review import reviewed
 from ser.data.manifests import MOST_CLIPS, read_rows
 from ser.data.parsers import ClipFields, parse_name, registered_parsers
+from ser.data.ravdess import OWN_RECORDINGS, RAVDESS_STYLE
 from ser.errors import DataError
 from ser.labels import EMOTIONS, emotion_of
 from ser.utils.parallel import Progress, map_items
@@ -231,6 +232,9 @@ def _scan_folder(folder: Path) -> Corpus:
 
 FOLDERS = "folders"
 """What every corpus of a folder per emotion is called."""
+
+ANYBODYS = {FOLDERS, RAVDESS_STYLE, OWN_RECORDINGS}
+"""Names of corpora that say nothing of who speaks: two of one name may be two."""
 
 _PARTS = {
     *("train", "training", "test", "testing", "dev", "development"),

@@ -30,6 +30,9 @@ _RAVDESS_FIELDS = {
 
 _NAME = re.compile(r"[0-9]{2}(?:-[0-9]{2}){6}")
 
+RAVDESS_STYLE, OWN_RECORDINGS = "ravdess-style", "own voice"
+"""Corpora of clips that are named as those of RAVDESS are, of whomever."""
+
 OWN_VOICE = 90
 """Actors from this number on are people who recorded themselves."""
 
@@ -82,8 +85,8 @@ def parse_ravdess(path: PurePath) -> ClipFields | None:
         "repetition": words["repetition"],
     }
     if actor >= OWN_VOICE:
-        return {**fields, "corpus": "own voice", "speaker": f"voice {actor}", "gender": ""}
-    corpus = "ravdess" if actor <= 24 else "ravdess-style"
+        return {**fields, "corpus": OWN_RECORDINGS, "speaker": f"voice {actor}", "gender": ""}
+    corpus = "ravdess" if actor <= 24 else RAVDESS_STYLE
     return {
         **fields,
         "corpus": corpus,

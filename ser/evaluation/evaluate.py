@@ -245,7 +245,7 @@ def _chosen(
 
 def _who_speaks(clips: pd.DataFrame, manifest: Manifest) -> Speakers:
     """Say who speaks in clips that a model was not trained on."""
-    known = set(manifest.training.get("corpora", ())) - {corpora.FOLDERS}  # any corpus may be
+    known = set(manifest.training.get("corpora", ())) - corpora.ANYBODYS
     if known.isdisjoint(clips["corpus"]):
         return Speakers.OTHER_CORPUS
     protocol = manifest.training.get("config", {}).get("protocol")

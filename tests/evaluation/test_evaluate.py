@@ -1,6 +1,6 @@
 import json
 import shutil
-from pathlib import Path
+from copy import copy
 
 import pytest
 
@@ -74,11 +74,18 @@ def test_clips_of_another_corpus_are_said_to_be(recognizer, clips, tmp_path, pro
 def test_clips_of_its_corpus_that_it_has_not_seen_are_of_no_other_corpus(
     recognizer, clips, tmp_path
 ):
-    for path in corpora.scan(SAMPLES).clips["path"]:
-        if Path(path).name not in set(clips["name"]):
-            shutil.copy(path, tmp_path)
-    result = evaluate_corpus(recognizer, tmp_path, protocol="all", n_jobs=1)
-    assert result.speakers is Speakers.SEEN_SPEAKERS and result.n_seen_in_training == 0
+    new = corpora.scan(SAMPLES).clips
+    new = new[~new["name"].isin(clips["name"])]
+    new[["path", "emotion"]].to_csv(tmp_path / "mine.csv", index=False)
+    of_mine = copy(recognizer)
+    for protocol, expected in (
+        ("random", Speakers.SEEN_SPEAKERS),
+        ("unseen-speakers", Speakers.UNSEEN_SPEAKERS),
+    ):
+        training = {"corpora": ["mine"], "config": {"protocol": protocol}}
+        of_mine.manifest = recognizer.manifest.model_copy(update={"training": training})
+        result = evaluate_corpus(of_mine, tmp_path / "mine.csv", protocol="all", n_jobs=1)
+        assert result.speakers is expected and result.n_seen_in_training == 0
 
 
 def test_an_emotion_the_model_does_not_know_is_refused(recognizer, clips):
