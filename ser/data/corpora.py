@@ -294,9 +294,7 @@ def _scan_csv(file: Path) -> Corpus:
             reason = f"{record['emotion']!r} is none of the eight emotions"
             skipped.append({"path": str(path), "reason": reason})
         else:
-            # Blanks around a name would make two people of one.
-            given = {c: " ".join(record[c].split()) for c in COLUMNS if record.get(c)}
-            fields = {"corpus": file.stem} | {c: word for c, word in given.items() if word}
+            fields = {"corpus": file.stem} | _given(record, COLUMNS)
             fields.setdefault("clip_id", _clip_id(path, fields["corpus"]))
             clips.add(path, fields | {"emotion": emotion})
     return _sorted(_corpus(clips, skipped))
@@ -323,7 +321,7 @@ def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:
     clips, skipped = _Columns(), list[dict[str, str]]()
     for row in rows:
         path = Path(row["path"])
-        given = {name: row[name] for name in ("emotion", "speaker", "corpus") if row.get(name)}
+        given = _given(row, ("emotion", "speaker", "corpus"))
         fields, reason = describe(path, root)
         if "emotion" in given:
             emotion = emotion_of(given["emotion"])
@@ -340,6 +338,12 @@ def described(rows: Iterable[Mapping[str, str]], location: Location) -> Corpus:
             if is_url(row["path"]):  # of which a Path makes something else
                 clips["path"][-1] = row["path"]
     return _corpus(clips, skipped)
+
+
+def _given(row: Mapping[Any, str], names: Sequence[str]) -> dict[str, str]:
+    """Return what a row of a table says, without blanks that would make two people of one."""
+    words = {name: " ".join((row.get(name) or "").split()) for name in names}
+    return {name: word for name, word in words.items() if word}
 
 
 def _clip_id(path: Path, corpus: str) -> str:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FOLDER = rf"(?s)^.*[{re.escape(os.sep)}/]"  # of a file
-_CODES = np.dtype("int32")  # of texts that are held once
 _BATCH = 500  # clips whose names are looked at together
 
 
@@ -254,14 +253,15 @@ class Evaluation:
 def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Return parts one below the other, every text held once; but files have a name each."""
     columns: defaultdict[str, list[pd.Series]] = defaultdict(list)
-    words: dict[str, int] = {}
+    texts, words = set[str](), dict[str, int]()
     for part in parts:
-        for name, values in part.items():
+        for name in map(str, part):
+            values = part[name]
             if is_string_dtype(values) and name != "file":
+                texts.add(name)
                 codes = [words.setdefault(word, len(words)) for word in values]
-                columns[str(name)].append(pd.Series(codes, dtype=_CODES))
-            else:
-                columns[str(name)].append(values)
+                values = pd.Series(codes, dtype="int32")
+            columns[name].append(values)
     # In order, as groups of texts are.
     in_order = sorted(words)
     categories = pd.CategoricalDtype(in_order)
@@ -269,7 +269,7 @@ def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     table = {}
     for name in list(columns):
         values = pd.concat(columns.pop(name), ignore_index=True)
-        if values.dtype == _CODES:
+        if name in texts:
             values = pd.Series(pd.Categorical.from_codes(place[values], dtype=categories))
         table[name] = values
     return pd.DataFrame(table)

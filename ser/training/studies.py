@@ -84,12 +84,6 @@ def summarise(title: str, configs: Sequence[TrainingConfig], reports: Sequence[R
         [report.predictions.assign(fold=number) for number, report in enumerate(reports, 1)],
         ignore_index=True,
     )
-    if not by_seed and pooled.duplicated(["corpus", "file"]).any():
-        again = pooled.loc[pooled.duplicated(["corpus", "file"]), "file"].iloc[0]
-        raise RunError(
-            f"{again} was tested in two folds: the table of the corpus has changed between them. "
-            "Restore it, or start again in a new folder."
-        )
     corpora = sorted(pooled["corpus"].unique())
     clips = pooled["corpus"] + "\n" + pooled["file"] if by_seed else None
     return Report(

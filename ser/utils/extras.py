@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
-from pathlib import Path
 
-import ser
+from ser import assets
 from ser.errors import MissingExtraError
 
 DRAWS = ("altair", "vl_convert")
@@ -51,11 +49,7 @@ def installing(extra: str) -> str:
     >>> installing("large").endswith('[large]"')
     True
     """
-    try:
-        distribution("ser")
-    except PackageNotFoundError:
-        return f'pip install "{Path(ser.__file__).parents[1]}[{extra}]"'
-    return f'pip install "ser[{extra}]"'
+    return f'pip install "{assets.ROOT if assets.IS_CHECKOUT else "ser"}[{extra}]"'
 
 
 def has(*modules: str) -> bool:

@@ -28,7 +28,7 @@ _TOO_FEW_FOR_PROCESSES = 32
 _IDLE_SECONDS = 20  # workers have 700 MB, and nobody ends them if this process is killed
 
 
-_inside, _entered, _limit = Lock(), list[None](), ExitStack()
+_lock, _within, _limit = Lock(), 0, ExitStack()  # of one_thread
 
 
 @contextmanager
@@ -38,17 +38,18 @@ def one_thread() -> Iterator[None]:
     Several threads would take the sums in another order, so that results differ in their last bits
     from those of another process; and with matrices as small as here they mostly wait.
     """
+    global _within
     # Of several threads the first that comes in limits them, and the last that leaves lets go.
-    with _inside:
-        if not _entered:
+    with _lock:
+        if not _within:
             _limit.enter_context(_blas().limit(limits=1, user_api="blas"))
-        _entered.append(None)
+        _within += 1
     try:
         yield
     finally:
-        with _inside:
-            _entered.pop()
-            if not _entered:
+        with _lock:
+            _within -= 1
+            if not _within:
                 _limit.close()
 
 
